@@ -1,0 +1,173 @@
+package dns
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"strings"
+
+	mdns "github.com/miekg/dns"
+)
+
+// LookupMX implements Resolver.
+func (c *Client) LookupMX(ctx context.Context, name string) (Answer[MX], error) {
+	return find(ctx, c, name, mdns.TypeMX, func(rr mdns.RR) (MX, bool) {
+		mx, ok := rr.(*mdns.MX)
+		if !ok {
+			return MX{}, false
+		}
+		host := canonical(mx.Mx)
+		if host == "" {
+			host = "."
+		}
+		return MX{mx.Preference, host}, true
+	})
+}
+
+// LookupTXT implements Resolver.
+func (c *Client) LookupTXT(ctx context.Context, name string) (Answer[string], error) {
+	return find(ctx, c, name, mdns.TypeTXT, func(rr mdns.RR) (string, bool) {
+		txt, ok := rr.(*mdns.TXT)
+		if !ok {
+			return "", false
+		}
+		return unescape(strings.Join(txt.Txt, "")), true
+	})
+}
+
+// LookupPTR implements Resolver.
+func (c *Client) LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], error) {
+	name, err := mdns.ReverseAddr(ip.Unmap().WithZone("").String())
+	if err != nil {
+		return Answer[string]{}, &Error{Name: ip.String(), Type: "PTR", Err: ErrBadName}
+	}
+	return find(ctx, c, name, mdns.TypePTR, func(rr mdns.RR) (string, bool) {
+		ptr, ok := rr.(*mdns.PTR)
+		if !ok {
+			return "", false
+		}
+		return canonical(ptr.Ptr), true
+	})
+}
+
+// LookupTLSA implements Resolver.
+func (c *Client) LookupTLSA(ctx context.Context, name string) (Answer[TLSA], error) {
+	return find(ctx, c, name, mdns.TypeTLSA, func(rr mdns.RR) (TLSA, bool) {
+		t, ok := rr.(*mdns.TLSA)
+		if !ok {
+			return TLSA{}, false
+		}
+		data, err := hex.DecodeString(t.Certificate)
+		return TLSA{t.Usage, t.Selector, t.MatchingType, data}, err == nil
+	})
+}
+
+// LookupAddr implements Resolver. Addresses of one family are good enough if the
+// other fails to answer, but then not Secure.
+func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr], error) {
+	type result struct {
+		a   Answer[netip.Addr]
+		err error
+	}
+	four := make(chan result, 1)
+	go func() {
+		a, err := find(ctx, c, name, mdns.TypeA, addrOf)
+		four <- result{a, err}
+	}()
+	a6, err6 := find(ctx, c, name, mdns.TypeAAAA, addrOf)
+	r4 := <-four
+	a4, err4 := r4.a, r4.err
+	switch {
+	case err6 == nil && err4 == nil:
+		if a6.Expires.Before(a4.Expires) {
+			a4.Expires = a6.Expires
+		}
+		all := append(append(make([]netip.Addr, 0, len(a6.Records)+len(a4.Records)), a6.Records...), a4.Records...)
+		return Answer[netip.Addr]{all, a6.Secure && a4.Secure, a4.Name, a4.Expires}, nil
+	case err4 == nil:
+		a4.Secure = a4.Secure && provedAbsent(err6)
+		return a4, nil
+	case err6 == nil:
+		a6.Secure = a6.Secure && provedAbsent(err4)
+		return a6, nil
+	case IsAbsent(err4) && IsAbsent(err6):
+		return Answer[netip.Addr]{}, err4
+	case IsAbsent(err4):
+		return Answer[netip.Addr]{}, err6
+	}
+	return Answer[netip.Addr]{}, err4
+}
+
+func provedAbsent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && IsAbsent(e) && e.Secure
+}
+
+func addrOf(rr mdns.RR) (netip.Addr, bool) {
+	switch a := rr.(type) {
+	case *mdns.A:
+		ip, ok := netip.AddrFromSlice(a.A)
+		return ip.Unmap(), ok
+	case *mdns.AAAA:
+		return netip.AddrFromSlice(a.AAAA)
+	}
+	return netip.Addr{}, false
+}
+
+// maxRecords bounds the records taken from one answer.
+const maxRecords = 256
+
+// find looks up one type of record and converts what conv accepts.
+func find[T any](ctx context.Context, c *Client, name string, qtype uint16, conv func(mdns.RR) (T, bool)) (Answer[T], error) {
+	key := question{canonical(name), qtype}
+	fail := &Error{Name: key.name, Type: mdns.TypeToString[qtype], Err: ErrBadName}
+	if _, ok := mdns.IsDomainName(key.name); !ok || key.name == "" {
+		return Answer[T]{}, fail
+	}
+	e, err := c.lookup(ctx, key)
+	if err != nil {
+		return Answer[T]{}, err // the caller's context
+	}
+	if e.err != nil {
+		fail.Err, fail.Detail, fail.Secure = e.err, e.detail, e.secure
+		return Answer[T]{}, fail
+	}
+	a := Answer[T]{Secure: e.secure, Name: e.name, Expires: e.expires}
+	for _, rr := range e.rrs {
+		if v, ok := conv(rr); ok {
+			a.Records = append(a.Records, v)
+		}
+	}
+	if len(a.Records) == 0 {
+		fail.Err, fail.Detail = ErrTemporary, "malformed records"
+		return Answer[T]{}, fail
+	}
+	return a, nil
+}
+
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+
+// unescape undoes the presentation form in which the library keeps TXT strings.
+func unescape(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b = append(b, s[i])
+			continue
+		}
+		if i+3 < len(s) && isDigit(s[i+1]) && isDigit(s[i+2]) && isDigit(s[i+3]) {
+			b = append(b, (s[i+1]-'0')*100+(s[i+2]-'0')*10+(s[i+3]-'0'))
+			i += 3
+			continue
+		}
+		i++
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
