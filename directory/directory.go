@@ -2,12 +2,27 @@
 // aliases. It lives in the store's engine, account 0, under the key prefix 'd',
 // so a change is atomic with what the store does (making an account and its
 // mailboxes is one commit).
+//
+// What it guarantees:
+//
+//   - An address belongs to one account or one alias, also when two are made at
+//     the same moment: every change is conditional on the directory's version.
+//   - An account id is never given twice, also after the account was removed.
+//   - Resolve ends, whatever the aliases say, and finds what it needs by key: its
+//     cost does not grow with the directory.
+//   - A wrong password costs the same for an account that exists, one that does
+//     not and one that is disabled.
+//
+// Lock order: the write lock of change, then none. Reads take engine snapshots
+// and hold no lock.
 package directory
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"posthouse/mail"
@@ -21,14 +36,53 @@ type Options struct {
 	// HashMemory bounds the bytes that password hashing may use at once, 19 MiB
 	// each; more logins wait. Default 64 MiB.
 	HashMemory int64
+	// Hash is the cost of new password hashes. Default: argon2id with 19 MiB and
+	// two passes, the first choice of OWASP's password storage sheet.
+	Hash HashCost
+	// Failures bounds failed logins from one network.
+	Failures FailureLimits
 }
 
 // A Directory answers who exists. Its methods may be called at once.
-type Directory struct{}
+type Directory struct {
+	eng  engine.Engine
+	opts Options
+
+	write    chan struct{} // the write lock: holds one token while free
+	hashing  *hashGate
+	seen     *successes
+	failures *failures
+	decoy    string // hash that a login without account is checked against
+}
 
 // Open returns the directory kept in eng.
 func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error) {
-	return nil, errNotBuilt
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.HashMemory <= 0 {
+		o.HashMemory = 64 << 20
+	}
+	o.Hash = o.Hash.orDefault()
+	d := &Directory{eng: eng, opts: o, write: make(chan struct{}, 1), failures: newFailures(o.Failures)}
+	d.write <- struct{}{}
+	d.hashing = newHashGate(o.HashMemory, o.Hash)
+	var err error
+	if d.seen, err = newSuccesses(o.Rand); err != nil {
+		return nil, fail(mail.Internal, "directory.Open", err, "")
+	}
+	if d.decoy, err = o.Hash.decoy(o.Rand); err != nil {
+		return nil, fail(mail.Internal, "directory.Open", err, "")
+	}
+	r := eng.Snapshot(0)
+	defer r.Close()
+	if _, err := (reader{r}).version(); err != nil {
+		return nil, engineError("directory.Open", err)
+	}
+	return d, nil
 }
 
 // A Domain is a mail domain that is ours.
@@ -65,39 +119,68 @@ type Resolution struct {
 	Detail   string           // of plus addressing: "lists" in ada+lists@…
 }
 
-// Resolve follows aliases (bounded, loops end), plus addressing and catch-all.
-// Local parts compare without case.
-func (d *Directory) Resolve(ctx context.Context, a mail.Address) (Resolution, error) {
-	return Resolution{}, errNotBuilt
-}
-
 // IsLocal reports whether a domain is ours.
 func (d *Directory) IsLocal(ctx context.Context, dom mail.Domain) (bool, error) {
-	return false, errNotBuilt
-}
-
-// Authenticate checks a password. Denied if it is wrong, the account is unknown
-// (at the same cost) or disabled; Unavailable when too many wait. A success is
-// remembered in memory (keyed hash) so that the next login of the same password
-// is cheap.
-func (d *Directory) Authenticate(ctx context.Context, login, password string, from netip.Addr) (Account, error) {
-	return Account{}, errNotBuilt
-}
-
-// MaySend reports whether the account owns the address as a sender: its primary
-// address, with or without detail, or an alias that leads to it alone.
-func (d *Directory) MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error) {
-	return false, errNotBuilt
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	_, err := reader{r}.domain(dom)
+	if mail.KindOf(err) == mail.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Account returns the account with this id, or NotFound.
 func (d *Directory) Account(ctx context.Context, id mail.AccountID) (Account, error) {
-	return Account{}, errNotBuilt
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	return reader{r}.account(id)
 }
 
 // AccountByAddress returns the account with this primary address, or NotFound.
 func (d *Directory) AccountByAddress(ctx context.Context, a mail.Address) (Account, error) {
-	return Account{}, errNotBuilt
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	return reader{r}.accountByAddress(a)
 }
 
-var errNotBuilt = &mail.Error{Kind: mail.Internal, Op: "directory", Text: "not built yet"}
+// Alias returns the alias with this address, or NotFound.
+func (d *Directory) Alias(ctx context.Context, a mail.Address) (Alias, error) {
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	return reader{r}.aliasByAddress(a)
+}
+
+// Domain returns the domain, or NotFound.
+func (d *Directory) Domain(ctx context.Context, name mail.Domain) (Domain, error) {
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	return reader{r}.domain(name)
+}
+
+// fail makes the package's errors. format is the text for people.
+func fail(k mail.Kind, op string, err error, format string, args ...any) error {
+	return &mail.Error{Kind: k, Op: op, Text: fmt.Sprintf(format, args...), Err: err}
+}
+
+// engineError classifies an error of the engine, leaving ours alone.
+func engineError(op string, err error) error {
+	var ours *mail.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &ours):
+		return err
+	case errors.Is(err, engine.ErrNotFound):
+		return fail(mail.NotFound, op, err, "")
+	case errors.Is(err, engine.ErrConflict):
+		return fail(mail.Conflict, op, err, "changed meanwhile: try again")
+	case errors.Is(err, engine.ErrCorrupt):
+		return fail(mail.Corrupt, op, err, "")
+	case errors.Is(err, engine.ErrFull):
+		return fail(mail.Unavailable, op, err, "the disk is full")
+	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fail(mail.Unavailable, op, err, "")
+	}
+	return fail(mail.Internal, op, err, "")
+}

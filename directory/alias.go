@@ -1,0 +1,97 @@
+package directory
+
+import (
+	"context"
+
+	"posthouse/mail"
+)
+
+// SetAlias makes an alias, or gives one that exists other targets. Invalid
+// without a target, TooLarge over 1,000; NotFound if a target should be here and
+// is not; Exists if the address is an account's.
+func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
+	const op = "directory.SetAlias"
+	a, err := normalizeAlias(op, a)
+	if err != nil {
+		return a, err
+	}
+	err = d.change(ctx, op, nil, func(c *change) error {
+		a.Created = d.opts.Now()
+		old, err := c.aliasByAddress(a.Address)
+		if err == nil {
+			a.Created = old.Created
+		} else if err := c.claim(op, a.Address); err != nil {
+			return err
+		}
+		for _, t := range a.Targets {
+			if sameAddress(t, a.Address) {
+				return fail(mail.Invalid, op, nil, "%s cannot lead to itself", a.Address)
+			}
+			if err := c.checkTarget(op, t); err != nil {
+				return err
+			}
+		}
+		c.set(addressKey(a.Address), addressRecord{Alias: recordOfAlias(a)})
+		return nil
+	})
+	return a, err
+}
+
+func normalizeAlias(op string, a Alias) (Alias, error) {
+	var err error
+	if a.Address, err = normalize(op, a.Address); err != nil {
+		return a, err
+	}
+	if err := checkLocal(op, a.Address); err != nil {
+		return a, err
+	}
+	switch {
+	case len(a.Targets) == 0:
+		return a, fail(mail.Invalid, op, nil, "an alias needs an address that it leads to")
+	case len(a.Targets) > maxAliasTargets:
+		return a, fail(mail.TooLarge, op, nil, "an alias leads to at most %d addresses", maxAliasTargets)
+	}
+	targets := make([]mail.Address, len(a.Targets))
+	for i, t := range a.Targets {
+		if targets[i], err = normalize(op, t); err != nil {
+			return a, err
+		}
+	}
+	a.Targets = targets
+	return a, nil
+}
+
+// checkTarget refuses a target in one of our domains that nobody receives. What
+// exists but leads on too far or in a circle is found by Resolve.
+func (c *change) checkTarget(op string, t mail.Address) error {
+	if _, err := c.domain(t.Domain); mail.KindOf(err) == mail.NotFound {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	w := &walk{reader: c.reader}
+	_, found, err := w.lookUp(t, 0)
+	if err != nil || found {
+		return err
+	}
+	return fail(mail.NotFound, op, nil, "there is no %s here", t)
+}
+
+// RemoveAlias removes an alias, and takes it out of the aliases that lead to it.
+func (d *Directory) RemoveAlias(ctx context.Context, a mail.Address) error {
+	return d.change(ctx, "directory.RemoveAlias", nil, func(c *change) error {
+		if _, err := c.aliasByAddress(a); err != nil {
+			return err
+		}
+		c.delete(addressKey(a))
+		return c.unlink(a)
+	})
+}
+
+// Aliases calls f with every alias of a domain (all if dom is "") by address
+// until it returns false.
+func (d *Directory) Aliases(ctx context.Context, dom mail.Domain, f func(Alias) bool) error {
+	r := d.eng.Snapshot(0)
+	defer r.Close()
+	return reader{r}.aliases(dom, func(a Alias) bool { return ctx.Err() == nil && f(a) })
+}

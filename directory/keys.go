@@ -1,0 +1,69 @@
+package directory
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"posthouse/mail"
+)
+
+// The keys, all of engine account 0. Addresses stand under their domain, so that
+// a domain's addresses are one range.
+//
+//	d v                    directory version, 8 bytes: grows with each change
+//	d n                    next account id, 8 bytes
+//	d d DOMAIN             domain record
+//	d a DOMAIN \x00 LOCAL  address record: an account's id, or an alias
+//	d i ID                 account record
+//	d p ID                 credentials of the account
+//	d m ID                 the account is an admin
+const (
+	versionKey = "dv"
+	nextIDKey  = "dn"
+
+	domainPrefix     = "dd"
+	addressPrefix    = "da"
+	accountPrefix    = "di"
+	credentialPrefix = "dp"
+	adminPrefix      = "dm"
+)
+
+func domainKey(d mail.Domain) []byte { return []byte(domainPrefix + string(d)) }
+
+// addressKey is the key of an address in its canonical spelling.
+func addressKey(a mail.Address) []byte {
+	return []byte(addressPrefix + string(a.Domain) + "\x00" + canonicalLocal(a.Local))
+}
+
+// domainAddresses is the prefix of all addresses of a domain.
+func domainAddresses(d mail.Domain) []byte { return []byte(addressPrefix + string(d) + "\x00") }
+
+func idKey(prefix string, id mail.AccountID) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefix), uint64(id))
+}
+
+// canonicalLocal is the spelling by which local parts are compared: NFC (RFC
+// 6532 §3.1), lower case. RFC 5321 §2.4 leaves the case to the host; nobody who
+// gives out addresses wants Ada and ada to be two people.
+func canonicalLocal(s string) string { return strings.ToLower(norm.NFC.String(s)) }
+
+func canonical(a mail.Address) mail.Address {
+	return mail.Address{Local: canonicalLocal(a.Local), Domain: a.Domain}
+}
+
+// sameAddress compares addresses as the directory does.
+func sameAddress(a, b mail.Address) bool { return canonical(a) == canonical(b) }
+
+// after returns the end of the range of keys that start with prefix.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package directory
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/smtp/wire"
+)
+
+// Authenticate checks a password. Denied if it is wrong, the account is unknown
+// (at the same cost) or disabled; Unavailable when too many wait, or when too
+// many logins from the same network failed. A success is remembered in memory
+// (keyed hash) so that the next login of the same password is cheap; the
+// credential is read each time, so a changed password ends what was remembered.
+func (d *Directory) Authenticate(ctx context.Context, login, password string, from netip.Addr) (Account, error) {
+	acct, cred, err := d.credential(login)
+	if err != nil {
+		return Account{}, err
+	}
+	password = preparePassword(password)
+	known := acct.ID != 0 && !acct.Disabled && len(cred.Passwords) > 0
+	token := d.seen.token(acct.ID, password)
+	if known && d.seen.holds(token, cred.Passwords, d.opts.Now()) {
+		return acct, nil
+	}
+	if err := d.failures.allow(from, d.opts.Now()); err != nil {
+		return Account{}, err
+	}
+	match, err := d.matches(ctx, cred.Passwords, password)
+	if err != nil {
+		return Account{}, err
+	}
+	if !known || match == "" {
+		d.failures.add(from, d.opts.Now())
+		return Account{}, fail(mail.Denied, "directory.Authenticate", nil, "wrong address or password")
+	}
+	d.seen.add(token, match, d.opts.Now())
+	return acct, nil
+}
+
+// credential finds whose login it is. Without account the result is empty and
+// the caller does the same work with the decoy.
+func (d *Directory) credential(login string) (Account, credentialRecord, error) {
+	snap := d.eng.Snapshot(0)
+	defer snap.Close()
+	r := reader{snap}
+	var cred credentialRecord
+	a, ok := parseLogin(login)
+	if !ok {
+		return Account{}, cred, nil
+	}
+	acct, err := r.accountByAddress(a)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return Account{}, cred, nil
+	}
+	if err != nil {
+		return Account{}, cred, err
+	}
+	err = r.record("directory.Authenticate", idKey(credentialPrefix, acct.ID), &cred)
+	if err != nil && mail.KindOf(err) != mail.NotFound {
+		return Account{}, cred, err
+	}
+	return acct, cred, nil
+}
+
+// parseLogin reads a login name: an address, as people type it.
+func parseLogin(login string) (mail.Address, bool) {
+	login = strings.TrimSpace(login)
+	i := strings.LastIndexByte(login, '@')
+	if i <= 0 || len(login) > 1<<10 {
+		return mail.Address{}, false
+	}
+	dom, err := wire.ParseDomain(login[i+1:])
+	return mail.Address{Local: login[:i], Domain: dom}, err == nil
+}
+
+// matches returns the hash that the password has, or "". It hashes at least once.
+func (d *Directory) matches(ctx context.Context, hashes []string, password string) (string, error) {
+	if len(password) > maxPassword {
+		hashes, password = nil, "" // matches nothing, at the same cost
+	}
+	if len(hashes) == 0 {
+		hashes = []string{d.decoy}
+	}
+	leave, err := d.hashing.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	for _, phc := range hashes {
+		ok, err := verify(phc, password)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			return phc, nil
+		}
+	}
+	return "", nil
+}
+
+// successes remembers passwords that were right, by a hash with a key that never
+// leaves this process's memory.
+type successes struct {
+	key [32]byte
+
+	mu   sync.Mutex
+	seen map[successToken]success
+}
+
+type successToken [sha256.Size]byte
+
+type success struct {
+	phc   string // the credential that it matched
+	until time.Time
+}
+
+const (
+	maxSuccesses    = 16384         // about 4 MB
+	successLifetime = 1 * time.Hour // bounds how long memory holds anything of an idle user
+)
+
+func newSuccesses(random io.Reader) (*successes, error) {
+	s := &successes{seen: map[successToken]success{}}
+	_, err := io.ReadFull(random, s.key[:])
+	return s, err
+}
+
+func (s *successes) token(id mail.AccountID, password string) (t successToken) {
+	h := hmac.New(sha256.New, s.key[:])
+	var b [8]byte
+	for i := range b {
+		b[i] = byte(id >> (8 * i))
+	}
+	h.Write(b[:])
+	io.WriteString(h, password)
+	h.Sum(t[:0])
+	return t
+}
+
+func (s *successes) holds(t successToken, current []string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got, ok := s.seen[t]
+	if !ok || now.After(got.until) {
+		return false
+	}
+	for _, phc := range current {
+		if phc == got.phc {
+			return true
+		}
+	}
+	delete(s.seen, t)
+	return false
+}
+
+func (s *successes) add(t successToken, phc string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for old := range s.seen { // any: a map's order is as good as random
+		if len(s.seen) < maxSuccesses {
+			break
+		}
+		delete(s.seen, old)
+	}
+	s.seen[t] = success{phc: phc, until: now.Add(successLifetime)}
+}

@@ -1,0 +1,115 @@
+package directory
+
+import (
+	"encoding/json"
+	"time"
+
+	"posthouse/mail"
+)
+
+// Records are JSON: they are few and small, people read them in a rescue, and a
+// later version adds fields without moving any. Times are Unix seconds.
+
+type addressForm struct {
+	Local  string `json:"l"`
+	Domain string `json:"d"`
+}
+
+func formOf(a mail.Address) addressForm { return addressForm{a.Local, string(a.Domain)} }
+func (f addressForm) address() mail.Address {
+	return mail.Address{Local: f.Local, Domain: mail.Domain(f.Domain)}
+}
+
+type domainRecord struct {
+	CatchAll *addressForm `json:"catchAll,omitempty"`
+	Created  int64        `json:"created"`
+}
+
+// An addressRecord is what an address is: one of Account and Alias.
+type addressRecord struct {
+	Account mail.AccountID `json:"account,omitempty"`
+	Alias   *aliasRecord   `json:"alias,omitempty"`
+}
+
+type aliasRecord struct {
+	Local   string        `json:"l"` // as it was written
+	Targets []addressForm `json:"targets"`
+	Created int64         `json:"created"`
+}
+
+type accountRecord struct {
+	Address  addressForm `json:"address"`
+	Name     string      `json:"name,omitempty"`
+	Admin    bool        `json:"admin,omitempty"`
+	Disabled bool        `json:"disabled,omitempty"`
+	Quota    int64       `json:"quota,omitempty"`
+	Created  int64       `json:"created"`
+}
+
+// credentialRecord holds the hashes of which one must match, in PHC form.
+type credentialRecord struct {
+	Passwords []string `json:"passwords"`
+}
+
+func decode(op string, val []byte, into any) error {
+	if err := json.Unmarshal(val, into); err != nil {
+		return fail(mail.Corrupt, op, err, "a record of the directory does not parse")
+	}
+	return nil
+}
+
+// encode cannot fail: the records hold strings, numbers and booleans only.
+func encode(rec any) []byte {
+	val, err := json.Marshal(rec)
+	if err != nil {
+		panic("directory: " + err.Error())
+	}
+	return val
+}
+
+func (r domainRecord) domain(name mail.Domain) Domain {
+	d := Domain{Name: name, Created: time.Unix(r.Created, 0)}
+	if r.CatchAll != nil {
+		d.CatchAll = r.CatchAll.address()
+	}
+	return d
+}
+
+func recordOfDomain(d Domain) domainRecord {
+	r := domainRecord{Created: d.Created.Unix()}
+	if !d.CatchAll.IsNull() {
+		f := formOf(d.CatchAll)
+		r.CatchAll = &f
+	}
+	return r
+}
+
+func (r accountRecord) account(id mail.AccountID) Account {
+	return Account{
+		ID: id, Address: r.Address.address(), Name: r.Name, Admin: r.Admin, Disabled: r.Disabled,
+		Quota: r.Quota, Created: time.Unix(r.Created, 0),
+	}
+}
+
+func recordOfAccount(a Account) accountRecord {
+	return accountRecord{
+		Address: formOf(a.Address), Name: a.Name, Admin: a.Admin, Disabled: a.Disabled,
+		Quota: a.Quota, Created: a.Created.Unix(),
+	}
+}
+
+func (r aliasRecord) alias(dom mail.Domain) Alias {
+	a := Alias{Address: mail.Address{Local: r.Local, Domain: dom}, Created: time.Unix(r.Created, 0)}
+	for _, t := range r.Targets {
+		a.Targets = append(a.Targets, t.address())
+	}
+	return a
+}
+
+func recordOfAlias(a Alias) *aliasRecord {
+	r := &aliasRecord{Local: a.Address.Local, Created: a.Created.Unix()}
+	for _, t := range a.Targets {
+		r.Targets = append(r.Targets, formOf(t))
+	}
+	return r
+}
