@@ -28,9 +28,9 @@ import (
 // Why a lookup failed. Every error of a Resolver, except for that of the caller's
 // own context, is an *[Error] that wraps one of these.
 var (
-	ErrNotExist  = errors.New("no such name")         // NXDOMAIN
-	ErrNoData    = errors.New("no such records")      // the name exists
-	ErrTemporary = errors.New("lookup failed")        // time-out, SERVFAIL, REFUSED …
+	ErrNotExist  = errors.New("no such name")      // NXDOMAIN
+	ErrNoData    = errors.New("no such records")   // the name exists
+	ErrTemporary = errors.New("lookup failed")     // time-out, SERVFAIL, REFUSED …
 	ErrBadName   = errors.New("not a domain name") // never asked
 )
 
