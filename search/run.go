@@ -1,0 +1,114 @@
+package search
+
+import (
+	"context"
+
+	"posthouse/store"
+)
+
+// page is how many messages are looked at in one View, so that a long search
+// holds nothing back for long.
+const page = 256
+
+// run is one search.
+type run struct {
+	ctx     context.Context
+	acct    *store.Account
+	snap    *store.Snapshot
+	key     Key
+	scratch scratch
+}
+
+// Run calls found with the position in snap of each message that matches key,
+// ascending, until found returns false. It ends early with ctx's error, which is
+// looked at for each message whose bytes are read.
+func Run(ctx context.Context, acct *store.Account, snap *store.Snapshot, key Key, found func(i int, row store.Row) bool) error {
+	r := &run{ctx: ctx, acct: acct, snap: snap, key: prepare(key)}
+	for lo := 0; lo < snap.Len(); lo += page {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		more, err := r.page(lo, min(lo+page, snap.Len()), found)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict is the answer for one message of a page.
+type verdict struct {
+	at  int
+	row store.Row
+	ans answer
+}
+
+// page decides messages lo to hi: by their rows, and those that rows leave open
+// by their records and bytes.
+func (r *run) page(lo, hi int, found func(int, store.Row) bool) (more bool, err error) {
+	var verdicts [page]verdict
+	kept := verdicts[:0]
+	open := 0
+	c := &candidate{run: r}
+	for i, row := range r.snap.Rows(lo, hi) {
+		c.row = row
+		a, err := r.key.eval(c)
+		if err != nil {
+			return false, err
+		}
+		if a == unknown {
+			open++
+		}
+		if a != no {
+			kept = append(kept, verdict{i, row, a})
+		}
+	}
+	if open > 0 {
+		if err := r.settle(kept, open); err != nil {
+			return false, err
+		}
+	}
+	for _, v := range kept {
+		if v.ans == yes && !found(v.at, v.row) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// settle decides the messages that are still open.
+func (r *run) settle(vs []verdict, open int) error {
+	rows, at := make([]store.Row, 0, open), make([]int, 0, open)
+	for i, v := range vs {
+		if v.ans == unknown {
+			rows, at = append(rows, v.row), append(at, i)
+		}
+	}
+	return r.acct.View(r.ctx, func(v *store.View) error {
+		var failed error
+		err := v.Emails(rows, func(i int, e *store.Email) bool {
+			vs[at[i]].ans, failed = r.decide(rows[i], e)
+			return failed == nil
+		})
+		if failed != nil {
+			return failed
+		}
+		return err
+	})
+}
+
+// decide answers for one message from its record and, if that is not enough, its
+// bytes. A message that is gone meanwhile never gets here and does not match.
+func (r *run) decide(row store.Row, e *store.Email) (answer, error) {
+	c := &candidate{run: r, row: row, email: e}
+	a, err := r.key.eval(c)
+	if err != nil || a != unknown {
+		return a, err
+	}
+	if err := r.ctx.Err(); err != nil {
+		return no, err
+	}
+	c.bytes = true
+	defer c.msg.close()
+	return r.key.eval(c)
+}
