@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// check finds what is wrong with values that have the right type.
+func (p *parse) check() {
+	c := p.config
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "auto", "human", "json")
+	if strings.ContainsAny(c.Hostname, " \t\r\n@/:") {
+		p.problem("hostname", "%q is not a host name, as mail.example.org", c.Hostname)
+	}
+	if c.Data == "" {
+		p.problem("data", "is empty; allowed: the path of a directory")
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		p.problem("tls", "cert and key belong together: give both or none")
+	}
+	p.checkListen()
+	p.checkQueue()
+	for _, s := range c.DNS.Servers {
+		if _, err := ParseServer(s); err != nil {
+			p.problem("dns.servers", "%q is not an address or address:port, as 127.0.0.1:53", s)
+		}
+	}
+	if mode, err := strconv.ParseUint(c.SMTP.LMTPMode, 8, 32); err != nil || mode < 0o600 || mode > 0o777 {
+		p.problem("smtp.lmtp_socket_mode", "%q is not allowed; allowed: 0600 to 0777", c.SMTP.LMTPMode)
+	}
+	if c.Run.Group != "" && c.Run.User == "" {
+		p.problem("run.group", "needs run.user")
+	}
+}
+
+func (p *parse) oneOf(key, value string, allowed ...string) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	hint := ""
+	if n := nearest(value, allowed); n != "" {
+		hint = fmt.Sprintf(". Did you mean %q?", n)
+	}
+	p.problem(key, "%q is not allowed; allowed: %s%s", value, strings.Join(allowed, ", "), hint)
+}
+
+func (p *parse) checkListen() {
+	seen := map[string]string{}
+	for _, f := range p.config.Listen.Faces() {
+		for _, a := range f.Addrs {
+			key := "listen." + f.Name
+			if f.Name == "lmtp" && IsSocket(a) {
+				continue
+			}
+			if err := checkHostPort(a, true); err != nil {
+				p.problem(key, "%q is not host:port (%v), as \"127.0.0.1:25\" or \":25\"", a, err)
+				continue
+			}
+			if other, taken := seen[a]; taken && !strings.HasSuffix(a, ":0") {
+				p.problem(key, "%s is taken by %s already", a, other)
+			}
+			seen[a] = key
+		}
+	}
+}
+
+func (p *parse) checkQueue() {
+	q := p.config.Queue
+	if len(q.Retry) == 0 {
+		p.problem("queue.retry", "is empty; allowed: at least one time")
+	}
+	for key, d := range map[string]Duration{"queue.expire": q.Expire, "queue.delay_notice": q.DelayNotice} {
+		if d == Off && key == "queue.expire" {
+			p.problem(key, "cannot be switched off: mail would wait for ever")
+		}
+	}
+	if q.Smarthost != "" {
+		if err := checkHostPort(q.Smarthost, false); err != nil {
+			p.problem("queue.smarthost", "%q is not host:port (%v), as \"relay.example.net:587\"", q.Smarthost, err)
+		}
+	}
+	for dom, to := range q.Routes {
+		if err := checkHostPort(to, false); err != nil {
+			p.problem("queue.routes."+dom, "%q is not host:port (%v), as \"relay.example.net:25\"", to, err)
+		}
+	}
+}
+
+// checkHostPort checks "host:port"; listening allows an empty host and port 0.
+func checkHostPort(s string, listening bool) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("the port is missing")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is no port number", port)
+	case !listening && (host == "" || n == 0):
+		return fmt.Errorf("host or port is missing")
+	case strings.ContainsAny(host, " /@"):
+		return fmt.Errorf("%q is no host", host)
+	}
+	return nil
+}
+
+// A Face is one key of [listen].
+type Face struct {
+	Name  string
+	Addrs []string
+}
+
+// Faces returns the keys of [listen] in order.
+func (l Listen) Faces() []Face {
+	return []Face{
+		{"mx", l.MX}, {"submission", l.Submission}, {"submissions", l.Submissions}, {"lmtp", l.LMTP},
+		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"http", l.HTTP},
+	}
+}
+
+// IsSocket reports whether an address of [listen] is the path of a unix socket.
+func IsSocket(addr string) bool { return strings.ContainsRune(addr, '/') }
+
+// ParseServer reads an entry of dns.servers; the port is 53 if it has none.
+func ParseServer(s string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(a, 53), nil
+	}
+	return netip.ParseAddrPort(s)
+}
+
+// LMTPSocketMode is smtp.lmtp_socket_mode as a number.
+func (s SMTP) LMTPSocketMode() uint32 {
+	n, err := strconv.ParseUint(s.LMTPMode, 8, 32)
+	if err != nil {
+		return 0o660 // Parse has refused it
+	}
+	return uint32(n)
+}

@@ -1,0 +1,114 @@
+// Package config is the start-up file: one struct per section with defaults,
+// documentation and checks. Nothing that lives in the store (people, domains,
+// aliases) is in it.
+//
+// The structs are the one table: from their tags come the keys that are allowed,
+// the annotated default file, what `config explain` says and the checks. A file
+// is read strictly: an unknown key or a wrong value is an error that names line,
+// key, what is allowed and the nearest right key. Each key that is there works.
+//
+// Tags of a field: toml is its key, doc what it means, why the reason of its
+// default, values what is allowed, live:"yes" that a reload (SIGHUP) applies it,
+// off:"no" that a limit cannot be switched off.
+package config
+
+import "time"
+
+// A Config is the whole file.
+type Config struct {
+	Hostname            string `toml:"hostname" doc:"The name of this server: in greetings, in Received lines, in the EHLO of outgoing mail. Should resolve to this machine and back. Empty: the name that the system gives."`
+	Data                string `toml:"data" doc:"The directory of the store. One running server owns it."`
+	AllowPlaintextLogin bool   `toml:"allow_plaintext_login" doc:"Accept passwords on connections without TLS. For test rigs on loopback only; the server warns at start." why:"Anybody between the client and the server could read the password."`
+
+	TLS    TLS    `toml:"tls"`
+	Listen Listen `toml:"listen"`
+	SMTP   SMTP   `toml:"smtp"`
+	IMAP   IMAP   `toml:"imap"`
+	Queue  Queue  `toml:"queue"`
+	DNS    DNS    `toml:"dns"`
+	Log    Log    `toml:"log"`
+	Run    Run    `toml:"run"`
+	Limits Limits `toml:"limits"`
+}
+
+// TLS is the section [tls].
+type TLS struct {
+	Cert string `toml:"cert" live:"yes" doc:"File with the certificate and its chain, PEM. Empty: a self-signed certificate is made at each start, which clients will warn about."`
+	Key  string `toml:"key" live:"yes" doc:"File with the private key, PEM. Read before privileges are dropped and again at a reload: the run user must be able to read it for that."`
+}
+
+// Listen is the section [listen]: the addresses of each face.
+type Listen struct {
+	MX          []string `toml:"mx" doc:"Where other servers bring mail." values:"list of host:port; an empty host is every address, port 0 a free one"`
+	Submission  []string `toml:"submission" doc:"Where people's programs send mail, with STARTTLS (RFC 6409)." values:"list of host:port"`
+	Submissions []string `toml:"submissions" doc:"The same with TLS from the first byte (RFC 8314)." values:"list of host:port"`
+	LMTP        []string `toml:"lmtp" doc:"Where a local MTA hands in mail for accounts here. Whoever can connect may deliver: use a socket." values:"list of paths of unix sockets, or host:port"`
+	IMAP        []string `toml:"imap" doc:"Where people's programs read mail, with STARTTLS." values:"list of host:port"`
+	IMAPS       []string `toml:"imaps" doc:"The same with TLS from the first byte (RFC 8314)." values:"list of host:port"`
+	HTTP        []string `toml:"http" doc:"Status page, /healthz and /metrics, without TLS." values:"list of host:port" why:"Figures about a server are not for strangers: loopback only."`
+}
+
+// SMTP is the section [smtp].
+type SMTP struct {
+	LMTPMode string `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
+}
+
+// IMAP is the section [imap].
+type IMAP struct {
+	ServerID bool `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
+}
+
+// Queue is the section [queue]: mail that waits for another server.
+type Queue struct {
+	Retry       []Duration        `toml:"retry" doc:"Waiting time after each failed attempt; the last one repeats. A random tenth is added or taken." values:"list of times"`
+	Expire      Duration          `toml:"expire" doc:"Mail that could not be delivered for this long goes back to its sender." why:"RFC 5321 §4.5.4.1 asks for at least 4 to 5 days: a server that is down over a long weekend loses nothing."`
+	DelayNotice Duration          `toml:"delay_notice" doc:"After this long the sender is told that mail still waits."`
+	Smarthost   string            `toml:"smarthost" doc:"Server that takes all outgoing mail, instead of the MX of each domain. Empty: none." values:"host:port, or [address]:port"`
+	Routes      map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX. As in: \"example.net\" = \"relay.internal:25\"" values:"domain = host:port"`
+}
+
+// DNS is the section [dns].
+type DNS struct {
+	Servers []string `toml:"servers" doc:"Resolvers to ask. Empty: those of /etc/resolv.conf. A validating resolver on this machine is best." values:"list of address or address:port"`
+}
+
+// Log is the section [log].
+type Log struct {
+	Level  string `toml:"level" live:"yes" doc:"The least important lines that are written." values:"debug, info, warn, error"`
+	Format string `toml:"format" doc:"auto writes for people on a terminal and JSON elsewhere." values:"auto, human, json"`
+}
+
+// Run is the section [run].
+type Run struct {
+	User  string `toml:"user" doc:"When started as root: become this user after the ports are bound. Empty: stay."`
+	Group string `toml:"group" doc:"And this group. Empty: the user's own."`
+}
+
+// Default returns the configuration that an empty file means.
+func Default() Config {
+	return Config{
+		Data: "/var/lib/posthouse",
+		Listen: Listen{
+			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
+			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
+		},
+		SMTP: SMTP{LMTPMode: "0660"},
+		IMAP: IMAP{ServerID: true},
+		Queue: Queue{
+			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
+			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour), Routes: map[string]string{},
+		},
+		DNS:    DNS{Servers: []string{}},
+		Log:    Log{Level: "info", Format: "auto"},
+		Run:    Run{User: "", Group: ""},
+		Limits: defaultLimits(),
+	}
+}
+
+func durations(ds ...time.Duration) []Duration {
+	list := make([]Duration, len(ds))
+	for i, d := range ds {
+		list[i] = Duration(d)
+	}
+	return list
+}

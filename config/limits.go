@@ -1,0 +1,77 @@
+package config
+
+import "time"
+
+// Limits is the section [limits]. Each bounds what one client, message or
+// account can take from the others.
+type Limits struct {
+	Message      Size  `toml:"message" doc:"Largest message, over every protocol; announced by SIZE and APPENDLIMIT." why:"Large enough for what people attach; most servers of the world refuse more than 25 to 50 MB."`
+	FreeDisk     Size  `toml:"free_disk" doc:"Free space below which new mail is refused for the time being; reading and deleting go on." why:"Two of the largest messages: what was begun can be finished."`
+	Memory       Size  `toml:"memory" doc:"Soft ceiling of the memory of the whole process: near it, memory is given back more eagerly. Off: three quarters of the machine's." why:"The machine's other programs need some, the page cache most of all."`
+	HashMemory   Size  `toml:"hash_memory" off:"no" doc:"Memory that checking passwords may take at once, 19 MB each; more logins wait." why:"A crowd that logs in at once must not push out everything else."`
+	Descriptors  Count `toml:"descriptors" doc:"Open files and connections of the process (RLIMIT_NOFILE is raised to this as far as the system allows)." why:"An idle connection costs one; the usual 1,024 is soon used up by phones."`
+	FailedPerMin Count `toml:"failed_logins_per_minute" doc:"Failed logins from one address (IPv6: /64) in a minute before more are refused. Loopback is exempt, and so is a password that was right within the last hour." why:"Ten guesses a minute lead nowhere; a person who mistypes tries three times."`
+	FailedPerDay Count `toml:"failed_logins_per_day" doc:"The same for a day."`
+
+	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
+	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`
+	IMAPLine               Size     `toml:"imap_line" doc:"Longest command line after login; longer ones are answered with BAD." why:"Sets of message numbers of large mailboxes take tens of kB."`
+	IMAPFlood              Size     `toml:"imap_flood" doc:"A line longer than this ends the connection."`
+	IMAPLiteral            Size     `toml:"imap_literal" doc:"Largest literal that is not a message."`
+	IMAPLiterals           Size     `toml:"imap_literals" doc:"All of them in one command."`
+	IMAPAppendMessages     Count    `toml:"imap_append_messages" doc:"Messages in one APPEND (RFC 3502)."`
+	IMAPNesting            Count    `toml:"imap_nesting" doc:"Depth of parentheses and NOT in a command; never over 1,000." why:"Nobody writes such queries by hand and no program goes past ten."`
+	IMAPFetchItems         Count    `toml:"imap_fetch_items" doc:"Items of one FETCH." why:"A short command must not ask for the same bytes a thousand times."`
+	IMAPHeaderNames        Count    `toml:"imap_header_names" doc:"Names in one HEADER.FIELDS."`
+	IMAPSearchKeys         Count    `toml:"imap_search_keys" doc:"Keys of one SEARCH."`
+	IMAPListPatterns       Count    `toml:"imap_list_patterns" doc:"Patterns of one LIST."`
+	IMAPPattern            Size     `toml:"imap_pattern" doc:"Length of each of them."`
+	IMAPBadCommands        Count    `toml:"imap_bad_commands" doc:"Bad commands in a row after login before the connection ends." why:"A program that does not speak IMAP never will."`
+	IMAPBadBeforeLogin     Count    `toml:"imap_bad_commands_before_login" doc:"The same before login."`
+	IMAPFailedLogins       Count    `toml:"imap_failed_logins" doc:"Failed logins on one connection."`
+	IMAPLoginPause         Duration `toml:"imap_login_pause" doc:"Pause after a failed login, doubled by each further one." why:"Makes guessing slow without locking anybody out."`
+	IMAPLoginTime          Duration `toml:"imap_login_time" doc:"Time to log in." why:"A connection without an owner should not stay."`
+	IMAPIdleTime           Duration `toml:"imap_idle_time" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
+	IMAPStallTime          Duration `toml:"imap_stall_time" doc:"Time for which a client may not read what it asked for."`
+	IMAPPerAddress         Count    `toml:"imap_connections_per_address" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
+	IMAPPerUser            Count    `toml:"imap_connections_per_user" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`
+
+	MailboxName    Size  `toml:"mailbox_name" doc:"Bytes of one level of a mailbox name."`
+	MailboxPath    Size  `toml:"mailbox_path" doc:"Bytes of a whole mailbox name."`
+	MailboxDepth   Count `toml:"mailbox_depth" doc:"Levels of a mailbox name."`
+	Mailboxes      Count `toml:"mailboxes" doc:"Mailboxes of an account."`
+	Keywords       Count `toml:"keywords" doc:"Different keywords of an account."`
+	KeywordBytes   Size  `toml:"keyword_bytes" doc:"Bytes of a keyword."`
+	MIMEDepth      Count `toml:"mime_depth" doc:"Nested parts of a message that are told apart; deeper ones are text. Never over 10,000." why:"2 MB of nested parts made other servers take gigabytes."`
+	MIMEParts      Count `toml:"mime_parts" doc:"Parts of a message that are told apart."`
+	HeaderBytes    Size  `toml:"header_bytes" doc:"Bytes of a header section that are interpreted; the rest is kept and not looked at."`
+	HeaderLines    Count `toml:"header_lines" doc:"Lines of a header section that are interpreted."`
+	HeaderField    Size  `toml:"header_field" doc:"Bytes of one header field that go into the index."`
+	HeaderAddress  Count `toml:"header_addresses" doc:"Addresses kept of one header field."`
+	MIMEParameters Count `toml:"mime_parameters" doc:"Parameters of one Content-Type or Content-Disposition (RFC 2231)."`
+
+	HTTPHeader     Size     `toml:"http_header" doc:"Bytes of the header of an HTTP request."`
+	HTTPHeaderTime Duration `toml:"http_header_time" doc:"Time in which it must arrive." why:"A client that sends one byte a second holds a connection for ever otherwise."`
+	HTTPIdleTime   Duration `toml:"http_idle_time" doc:"Time for which an idle HTTP connection is kept."`
+}
+
+func defaultLimits() Limits {
+	const kB, MB, GB = 1 << 10, 1 << 20, 1 << 30
+	return Limits{
+		Message: 50 * MB, FreeDisk: 100 * MB, Memory: Off, HashMemory: 64 * MB, Descriptors: 65536,
+		FailedPerMin: 10, FailedPerDay: 100,
+
+		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,
+		IMAPLiteral: 128 * kB, IMAPLiterals: MB, IMAPAppendMessages: 1000, IMAPNesting: 100,
+		IMAPFetchItems: 100, IMAPHeaderNames: 200, IMAPSearchKeys: 1000, IMAPListPatterns: 100, IMAPPattern: kB,
+		IMAPBadCommands: 20, IMAPBadBeforeLogin: 3, IMAPFailedLogins: 3, IMAPLoginPause: Duration(time.Second),
+		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
+		IMAPStallTime: Duration(5 * time.Minute), IMAPPerAddress: 50, IMAPPerUser: 50,
+
+		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Mailboxes: 5000, Keywords: 255, KeywordBytes: 100,
+		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
+		HeaderAddress: 1000, MIMEParameters: 128,
+
+		HTTPHeader: 64 * kB, HTTPHeaderTime: Duration(10 * time.Second), HTTPIdleTime: Duration(2 * time.Minute),
+	}
+}
