@@ -95,14 +95,23 @@ func errDuration(s string) error {
 // valueError is a value that its type refuses.
 type valueError struct{ got, want string }
 
-func errValue(got, want string) error      { return &valueError{got, want} }
-func (e *valueError) Error() string        { return fmt.Sprintf("%q is not %s", e.got, e.want) }
-func (c Count) String() string             { return offOr(int64(c), strconv.FormatInt(int64(c), 10)) }
-func (d Duration) String() string          { return offOr(int64(d), spellDuration(time.Duration(d))) }
-func (z Size) String() string              { return offOr(int64(z), spellSize(int64(z))) }
-func (c Count) Int() int                   { return int(c) }
-func (z Size) Int() int                    { return int(z) }
-func (z Size) Int64() int64                { return int64(z) }
+func errValue(got, want string) error { return &valueError{got, want} }
+func (e *valueError) Error() string   { return fmt.Sprintf("%q is not %s", e.got, e.want) }
+
+func (c Count) String() string    { return offOr(int64(c), strconv.FormatInt(int64(c), 10)) }
+func (z Size) String() string     { return offOr(int64(z), spellSize(int64(z))) }
+func (d Duration) String() string { return offOr(int64(d), spellDuration(time.Duration(d))) }
+
+// Int is the number, negative when switched off, as all Limits structs want it.
+func (c Count) Int() int { return int(c) }
+
+// Int is the number of bytes, negative when switched off.
+func (z Size) Int() int { return int(z) }
+
+// Int64 is the number of bytes, negative when switched off.
+func (z Size) Int64() int64 { return int64(z) }
+
+// Duration is the time, negative when switched off.
 func (d Duration) Duration() time.Duration { return time.Duration(d) }
 
 func offOr(v int64, s string) string {
