@@ -1,0 +1,41 @@
+# The two commands to know: "make demo" and "make test".
+export CGO_ENABLED ?= 0
+GO ?= go
+
+.PHONY: demo build test test-long check fmt bench peers clean
+
+# A server with two people and their mail, on loopback, in a temporary directory.
+demo: build
+	./bin/posthouse demo $(ARGS)
+
+build:
+	$(GO) build -trimpath -o bin/posthouse ./cmd/posthouse
+
+# Everything that must hold, real mail programs included.
+test: peers
+	$(GO) test -timeout 20m ./...
+
+# The same with the race detector and the long rounds (needs a C compiler).
+test-long: peers
+	CGO_ENABLED=1 POSTHOUSE_LONG=1 $(GO) test -race -timeout 120m ./...
+
+# What a change must pass before it is looked at; takes seconds.
+check:
+	@out="$$(gofmt -l $$(git ls-files '*.go'))"; [ -z "$$out" ] || { echo "gofmt -w needed: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./internal/lint
+	@if command -v staticcheck >/dev/null; then staticcheck ./...; else echo "staticcheck is not installed: skipped"; fi
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+# Posthouse beside Dovecot and Postfix on this machine; see docs/benchmarks.md.
+bench: peers
+	$(GO) run ./bench $(ARGS)
+
+# The mail programs that tests and benchmarks talk to (Debian packages).
+peers:
+	@./test/install.sh
+
+clean:
+	rm -rf bin

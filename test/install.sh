@@ -1,0 +1,61 @@
+#!/bin/sh
+# Installs the mail programs that tests and benchmarks talk to, if they are not
+# there: Debian packages, by apt-get, as root or through sudo. No service is
+# started; tests start their own, on loopback, in temporary directories.
+set -eu
+
+packages="swaks isync offlineimap3 neomutt curl postfix openssl dovecot-imapd dovecot-lmtpd strace procps"
+
+lacking=""
+if command -v dpkg-query >/dev/null; then
+	there=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $packages 2>/dev/null | sed -n 's/ installed$//p')
+	for p in $packages; do
+		echo "$there" | grep -qxF "$p" || lacking="$lacking $p"
+	done
+	[ -n "$lacking" ] || exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+	echo "test/install.sh: no apt-get here; please install: $packages" >&2
+	exit "${POSTHOUSE_NEED_PEERS:-0}"
+fi
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
+		echo "test/install.sh: neither root nor sudo without a password; please install:$lacking" >&2
+		exit "${POSTHOUSE_NEED_PEERS:-0}"
+	fi
+	as_root="sudo -n"
+fi
+
+# Packages must not start their daemons: policy-rc.d says no while we install.
+policy=/usr/sbin/policy-rc.d
+ours=""
+log=$(mktemp)
+clean() {
+	[ -z "$ours" ] || $as_root rm -f "$policy"
+	rm -f "$log"
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 755 "$policy"
+	ours=yes
+fi
+
+# Postfix asks what it should be: nothing, tests bring their own configuration.
+echo "postfix postfix/main_mailer_type select No configuration" | $as_root debconf-set-selections 2>/dev/null || true
+
+install() {
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 install $lacking >"$log" 2>&1
+}
+
+echo "installing for the tests:$lacking"
+if ! install; then
+	# Most likely the package lists are missing or old.
+	$as_root apt-get -q update >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+	install || { cat "$log" >&2; exit 1; }
+fi
