@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"net/mail"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMessage(t *testing.T) {
+	text, at := message(8192, "a@x.test", "b@x.test")
+	number(text[at:at+serialWidth], 1234567890)
+	if len(text) != 8192 || !bytes.HasSuffix(text, []byte("\r\n")) {
+		t.Errorf("%d bytes, ends in %q", len(text), text[len(text)-4:])
+	}
+	for line := range bytes.Lines(text) {
+		if len(line) > 998 || !bytes.HasSuffix(line, []byte("\r\n")) || line[0] == '.' {
+			t.Errorf("bad line %q", line)
+		}
+	}
+	m, err := mail.ReadMessage(bytes.NewReader(text))
+	if err != nil || m.Header.Get("Message-ID") != "<00000000001234567890@client.example>" {
+		t.Errorf("%v, Message-ID %q", err, m.Header.Get("Message-ID"))
+	}
+}
+
+func TestUsage(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done; read x")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.Read(make([]byte, 16))
+	if pids := tree([]int{os.Getpid()}); !slices.Contains(pids, cmd.Process.Pid) {
+		t.Errorf("tree %v lacks the child %d", pids, cmd.Process.Pid)
+	}
+	u, err := readUsage([]int{cmd.Process.Pid})
+	if err != nil || u.cpu <= 0 {
+		t.Errorf("usage %v, %v", u, err)
+	}
+	in.Close()
+	cmd.Wait()
+	if _, err := readUsage([]int{cmd.Process.Pid}); err == nil {
+		t.Error("no error for a process that has ended")
+	}
+}
+
+func TestSumCalls(t *testing.T) {
+	table := "strace: Process 7 attached\n    calls syscall\n--------- ----------------\n       12 fdatasync\n        3 fsync\n--------- ----------------\n       15 total\n"
+	if n, ok := sumCalls(table); n != 15 || !ok {
+		t.Errorf("%d, %v", n, ok)
+	}
+	if _, ok := sumCalls("strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted\n"); ok {
+		t.Error("a failed attach was taken for no calls")
+	}
+}
+
+func TestReport(t *testing.T) {
+	r := report{options: options{rounds: 1}}
+	w := workload{imapAppend, 10}
+	r.add(w, ours, measurement{rate: 3000, cpu: 100_000})
+	r.add(w, "Dovecot", measurement{rate: 1000, cpu: 500_000})
+	r.addSyncs(w, "Dovecot", 4)
+	md := r.markdown()
+	for _, want := range []string{"| APPEND 10 | Posthouse | 3000 |  | 100 |", "| APPEND 10 | Dovecot | 1000 | 3.0 | 500 | 5.0 |", "| 4.00 |"} {
+		if !strings.Contains(md, want) {
+			t.Errorf("no %q in\n%s", want, md)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+type protocol string
+
+const (
+	imapAppend  protocol = "APPEND"
+	lmtpDeliver protocol = "LMTP"
+	smtpDeliver protocol = "SMTP"
+)
+
+// A workload is one row: connections that each send one message after the other.
+type workload struct {
+	proto protocol
+	conns int
+}
+
+func (w workload) String() string { return fmt.Sprintf("%s %d", w.proto, w.conns) }
+
+var workloads = []workload{
+	{imapAppend, 1}, {imapAppend, 10}, {imapAppend, 100},
+	{lmtpDeliver, 1}, {lmtpDeliver, 10}, {lmtpDeliver, 50}, {lmtpDeliver, 100},
+	{smtpDeliver, 1}, {smtpDeliver, 10}, {smtpDeliver, 100},
+}
+
+// users is to how many the mail of a row goes.
+func (w workload) users() int { return max(w.conns, 20) }
+
+const maxUsers = 100
+
+// A client sends messages over one connection.
+type client interface {
+	// send gives one message to the server and returns when it is acknowledged.
+	send(n int64) error
+	close()
+}
+
+// connect opens connection i of a row, ready to send.
+func connect(p *peer, w workload, i, size int) (client, error) {
+	nc, err := net.DialTimeout("tcp", p.addrs[w.proto], 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	l := &line{Conn: nc, r: bufio.NewReader(nc)}
+	var c client
+	if w.proto == imapAppend {
+		c, err = newAppender(l, p.user(i%maxUsers), p.password, size)
+	} else {
+		c, err = newDeliverer(l, p, w, i, size)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("connection %d: %w", i, err)
+	}
+	return c, nil
+}
+
+// A measurement is what one peer did at one row.
+type measurement struct {
+	messages int64
+	rate     float64       // acknowledged, and in the mailbox, a second
+	cpu      time.Duration // of the server, a message
+	written  float64       // bytes by the server's processes per byte of mail
+	device   float64       // bytes on the device, by anyone, per byte of mail; 0 if not known
+	p50, p99 time.Duration
+}
+
+func (m measurement) String() string {
+	return fmt.Sprintf("%8.0f /s  %6d µs CPU  %5.2f bytes/byte (device %5.2f)  p50 %v p99 %v",
+		m.rate, m.cpu.Microseconds(), m.written, m.device, m.p50.Round(10*time.Microsecond), m.p99.Round(10*time.Microsecond))
+}
+
+// settle is how long a server's work after the last answer still counts.
+const settle = 300 * time.Millisecond
+
+// measure lets a row run for the time given.
+func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration) (measurement, error) {
+	clients, err := connectAll(p, w, size)
+	defer closeAll(clients)
+	if err != nil {
+		return measurement{}, err
+	}
+	if _, err := drive(ctx, p, clients, size, 2, 0); err != nil { // warm
+		return measurement{}, err
+	}
+	before, err := readUsage(p.roots())
+	if err != nil {
+		return measurement{}, err
+	}
+	disk0, onDisk := deviceWritten(p.dir)
+	start := time.Now()
+	times, err := drive(ctx, p, clients, size, 0, d)
+	elapsed := time.Since(start)
+	if err != nil {
+		return measurement{}, err
+	}
+	if p.drain != nil {
+		elapsed = time.Since(start)
+	}
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
+		return measurement{}, ctx.Err()
+	}
+	after, err := readUsage(p.roots())
+	if err != nil {
+		return measurement{}, err
+	}
+	disk1, _ := deviceWritten(p.dir)
+	n := int64(len(times))
+	used, mail := after.minus(before), float64(n)*float64(size)
+	m := measurement{messages: n, rate: float64(n) / elapsed.Seconds(), cpu: used.cpu / time.Duration(max(n, 1)), written: float64(used.written) / mail}
+	if onDisk {
+		m.device = float64(disk1-disk0) / mail
+	}
+	slices.Sort(times)
+	if n > 0 {
+		m.p50, m.p99 = times[n/2], times[n*99/100]
+	}
+	return m, nil
+}
+
+func connectAll(p *peer, w workload, size int) ([]client, error) {
+	var clients []client
+	for i := range w.conns {
+		c, err := connect(p, w, i, size)
+		if err != nil {
+			return clients, err
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
+}
+
+func closeAll(clients []client) {
+	for _, c := range clients {
+		c.close()
+	}
+}
+
+// drive lets all clients send, each count messages, or for a time if count is 0,
+// and waits until all are in their mailboxes. It returns how long each message
+// took to be acknowledged.
+func drive(ctx context.Context, p *peer, clients []client, size, count int, d time.Duration) ([]time.Duration, error) {
+	var wg sync.WaitGroup
+	var serial atomic.Int64
+	times, errs := make([][]time.Duration, len(clients)), make([]error, len(clients))
+	base, end := time.Now().UnixNano(), time.Now().Add(d)
+	for i, c := range clients {
+		wg.Go(func() {
+			for n := 0; (n < count || count == 0 && time.Now().Before(end)) && ctx.Err() == nil; n++ {
+				t := time.Now()
+				if errs[i] = c.send(base + serial.Add(1)); errs[i] != nil {
+					return
+				}
+				times[i] = append(times[i], time.Since(t))
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("connection %d: %w", i, err)
+		}
+	}
+	all := slices.Concat(times...)
+	p.sent.Add(int64(len(all)) * int64(size))
+	if p.drain == nil || ctx.Err() != nil {
+		return all, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	return all, p.drain(ctx)
+}
+
+// A line is a connection that is read by lines.
+type line struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// timeout bounds each wait for a server.
+const timeout = 60 * time.Second
+
+func (l *line) say(b []byte) error {
+	l.SetDeadline(time.Now().Add(timeout))
+	_, err := l.Write(b)
+	return err
+}
+
+// hear reads lines up to the first for which last is true, which must have the
+// prefix want.
+func (l *line) hear(want string, last func([]byte) bool) error {
+	for {
+		b, err := l.r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if !last(b) {
+			continue
+		}
+		if !strings.HasPrefix(string(b), want) {
+			return fmt.Errorf("the server said %q, want %q", b, want)
+		}
+		return nil
+	}
+}
+
+// serialWidth is the number of digits of the serial in a message.
+const serialWidth = 20
+
+// message makes a message of size bytes, with CRLF, and says where the digits of
+// its serial go. Its text is words, so that it compresses as mail does.
+func message(size int, from, to string) (text []byte, at int) {
+	rnd := rand.New(rand.NewPCG(uint64(size), uint64(len(to))))
+	head := "Received: from client.example ([192.0.2.7]) by mx.bench.test with ESMTP;\r\n\tMon, 02 Mar 2026 09:30:11 +0000\r\n" +
+		"From: Bench <" + from + ">\r\nTo: <" + to + ">\r\nSubject: minutes of the meeting on the harbour\r\n" +
+		"Date: Mon, 02 Mar 2026 09:30:11 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nMessage-ID: <"
+	text = append(text, head...)
+	at = len(text)
+	text = append(text, strings.Repeat("0", serialWidth)+"@client.example>\r\n\r\n"...)
+	const letters = "eeeeetttaaaooiinnshrdlucmfwypvbgkjqxz"
+	for col := 0; len(text) < size-2; col++ {
+		switch {
+		case col > 60 && rnd.IntN(6) == 0:
+			text, col = append(text, "\r\n"...), 0
+		case col > 0 && rnd.IntN(6) == 0:
+			text = append(text, ' ')
+		default:
+			text = append(text, letters[rnd.IntN(len(letters))])
+		}
+	}
+	return append(text[:size-2], "\r\n"...), at
+}
+
+// number writes n into a message.
+func number(b []byte, n int64) {
+	for i := serialWidth - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+}
