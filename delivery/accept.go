@@ -1,0 +1,251 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// Accept ends the message and delivers it to all recipients or to none, as SMTP
+// needs it: one reply for the lot (RFC 5321 §4.1.1.4).
+func (t *Transaction) Accept(ctx context.Context) mail.Reply {
+	verdicts, reply := t.finish(ctx)
+	if reply.Code != 0 {
+		return reply
+	}
+	all := make([]int, 0, len(verdicts))
+	for i, v := range verdicts {
+		switch v.Action {
+		case Reject, Defer:
+			return v.Reply
+		case Discard:
+		default:
+			all = append(all, i)
+		}
+	}
+	if err := t.commit(ctx, verdicts, all, map[mail.AccountID]bool{}); err != nil {
+		t.fault("accept", err)
+		return t.s.reply(err)
+	}
+	return t.stored()
+}
+
+// AcceptEach ends the message and delivers it to each recipient for which that is
+// possible, as LMTP needs it: one reply for each, in their order (RFC 2033 §4.2).
+func (t *Transaction) AcceptEach(ctx context.Context) []mail.Reply {
+	replies := make([]mail.Reply, len(t.Env.Recipients))
+	verdicts, reply := t.finish(ctx)
+	var wanted []int
+	for i := range replies {
+		switch {
+		case reply.Code != 0:
+			replies[i] = reply
+		case verdicts[i].Action == Reject || verdicts[i].Action == Defer:
+			replies[i] = verdicts[i].Reply
+		case verdicts[i].Action == Discard:
+			replies[i] = t.stored()
+		default:
+			wanted = append(wanted, i)
+		}
+	}
+	t.commitEach(ctx, verdicts, wanted, replies)
+	return replies
+}
+
+// commitEach tries all at once, and if one of them is to blame, one by one.
+func (t *Transaction) commitEach(ctx context.Context, verdicts []Verdict, wanted []int, replies []mail.Reply) {
+	done := map[mail.AccountID]bool{}
+	err := t.commit(ctx, verdicts, wanted, done)
+	if err != nil {
+		t.fault("accept", err)
+	}
+	for _, i := range wanted {
+		one := err
+		if err != nil && len(wanted) > 1 && blamesOne(err) {
+			one = t.commit(ctx, verdicts, []int{i}, done)
+		}
+		if one != nil {
+			replies[i] = t.s.reply(one)
+		} else {
+			replies[i] = t.stored()
+		}
+	}
+}
+
+// blamesOne reports whether err may be about one account and not about all.
+func blamesOne(err error) bool {
+	switch mail.KindOf(err) {
+	case mail.NotFound, mail.OverQuota, mail.TooLarge, mail.Denied, mail.Invalid, mail.Corrupt:
+		return true
+	}
+	return false
+}
+
+// finish ends the bytes and runs the stages. A reply with a code refuses the
+// message whole.
+func (t *Transaction) finish(ctx context.Context) ([]Verdict, mail.Reply) {
+	if t.err == nil && t.filter != nil {
+		if err := t.filter.Flush(); err != nil {
+			t.fault("finish", err)
+		}
+	}
+	if t.err == nil {
+		if err := t.staged.Finish(); err != nil {
+			t.fault("finish", err)
+		}
+	}
+	if t.err != nil {
+		return nil, t.s.reply(t.err)
+	}
+	t.came = t.s.opts.Now()
+	return t.judge(ctx), mail.Reply{}
+}
+
+// A drop is one copy of the message for one account.
+type drop struct {
+	account mail.AccountID
+	mailbox string
+	prefix  []byte
+}
+
+// commit stores the message for some recipients: all in one durable unit, or, with
+// an error, nothing. It leaves out the accounts in done and adds those it served.
+func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients []int, done map[mail.AccountID]bool) error {
+	trace := t.appendTrace(make([]byte, 0, 512))
+	drops := t.drops(verdicts, recipients, done, trace)
+	batches, err := t.batches(ctx, recipients, trace)
+	if err != nil || len(drops) == 0 && len(batches) == 0 {
+		return err
+	}
+	ids := make([]mail.AccountID, len(drops))
+	for i, d := range drops {
+		ids[i] = d.account
+	}
+	err = t.s.opts.Store.Update(ctx, ids, batches, func(txs []*store.Tx) error {
+		for i, tx := range txs {
+			if err := t.drop(tx, drops[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range drops {
+		done[d.account] = true
+	}
+	if len(batches) > 0 {
+		t.s.opts.Queue.Wake()
+	}
+	return nil
+}
+
+// drops are the copies for local accounts, by ascending account, each once.
+func (t *Transaction) drops(verdicts []Verdict, recipients []int, done map[mail.AccountID]bool, trace []byte) []drop {
+	var drops []drop
+	for _, i := range recipients {
+		var prefix []byte
+		for _, id := range t.ways[i].accounts {
+			if done[id] || slices.ContainsFunc(drops, func(d drop) bool { return d.account == id }) {
+				continue
+			}
+			if prefix == nil {
+				prefix = make([]byte, 0, len(trace)+256)
+				prefix = append(t.appendFinal(prefix, t.Env.Recipients[i]), trace...)
+			}
+			d := drop{account: id, mailbox: inbox, prefix: prefix}
+			if verdicts[i].Action == FileInto {
+				d.mailbox = verdicts[i].Mailbox
+			}
+			drops = append(drops, d)
+		}
+	}
+	slices.SortFunc(drops, func(a, b drop) int {
+		if a.account < b.account {
+			return -1
+		}
+		return 1
+	})
+	return drops
+}
+
+const inbox = "INBOX"
+
+// drop puts one copy into its mailbox, or into the inbox if that is gone.
+func (t *Transaction) drop(tx *store.Tx, d drop) error {
+	box, err := tx.Mailbox(d.mailbox)
+	if d.mailbox != inbox && (mail.KindOf(err) == mail.NotFound || err == nil && box.NoSelect) {
+		box, err = tx.Mailbox(inbox)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.Append(box.ID, t.staged, store.AppendOptions{InternalDate: t.came, Prefix: d.prefix})
+	return err
+}
+
+// batches are what the queue must store: one entry for the recipients elsewhere,
+// and one for each address of ours that points elsewhere, whose Delivered-To ends a
+// loop at once.
+func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byte) ([]*store.Batch, error) {
+	var batches []*store.Batch
+	direct := t.forward()
+	for _, i := range recipients {
+		w, r := &t.ways[i], t.Env.Recipients[i]
+		if len(w.remote) == 0 {
+			continue
+		}
+		if !w.alias {
+			addRemote(direct, r, w.remote)
+			continue
+		}
+		env := t.forward()
+		addRemote(env, r, w.remote)
+		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(appendDeliveredTo(nil, r), trace...), t.staged)
+		if err != nil {
+			return nil, err
+		}
+		batches = append(batches, b)
+	}
+	if len(direct.Recipients) == 0 {
+		return batches, nil
+	}
+	b, err := t.s.opts.Queue.AddBatch(ctx, direct, trace, t.staged)
+	return append(batches, b), err
+}
+
+// forward is the envelope without its recipients.
+func (t *Transaction) forward() *mail.Envelope {
+	env := t.Env
+	env.Recipients = nil
+	return &env
+}
+
+// addRemote adds the addresses to which r leads, each once. They keep its DSN
+// parameters and the address that the sender knows (RFC 3461 §4.2).
+func addRemote(env *mail.Envelope, r mail.Recipient, to []mail.Address) {
+	for _, a := range to {
+		if slices.ContainsFunc(env.Recipients, func(x mail.Recipient) bool { return x.Address == a }) {
+			continue
+		}
+		original := r.Original
+		if original == "" && a != r.Address {
+			original = originalOf(r.Address)
+		}
+		env.Recipients = append(env.Recipients, mail.Recipient{Address: a, Notify: r.Notify, Original: original})
+	}
+}
+
+func originalOf(a mail.Address) string {
+	if a.IsASCII() {
+		return "rfc822;" + a.String()
+	}
+	return "utf-8;" + a.String()
+}
+
+func (t *Transaction) stored() mail.Reply {
+	return mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok: stored as " + t.Env.TraceID}
+}

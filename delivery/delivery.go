@@ -1,0 +1,97 @@
+// Package delivery decides what becomes of mail that somebody hands in: who may
+// send it, who receives it, and whether it is taken. Front ends (SMTP, submission,
+// LMTP, later the web) drive a [Transaction]; the queue and the server itself put
+// messages in through [Service.InjectLocal] and [Service.Submit].
+//
+// Guarantees:
+//
+//   - A positive reply of Accept means: on stable storage, in the mailbox of every
+//     local recipient and in the queue for every remote one, by one commit.
+//   - A negative reply of Accept means that nothing at all was stored.
+//   - An account receives a message once, however many recipients lead to it.
+//   - Nobody relays: mail for others is taken from an account of ours, or because
+//     an alias of ours points there.
+//   - N recipients share one blob; what differs is a prefix of header lines.
+//
+// The checks between envelope and mailbox are a table of stages, one file each
+// (check_loop.go, check_from.go). A verdict is a mail.Reply: SMTP writes it, the
+// queue makes bounces of it. Delivery owns no state and no lock.
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// A Directory answers who exists; [directory.Directory] does.
+type Directory interface {
+	Resolve(ctx context.Context, a mail.Address) (directory.Resolution, error)
+	MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error)
+}
+
+// A Queue takes mail for other servers; the queue package does.
+type Queue interface {
+	// AddBatch returns what must be committed for msg, with the header lines of
+	// prefix before it, to be sent to all recipients of env. A batch that is not
+	// committed leaves no trace.
+	AddBatch(ctx context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*store.Batch, error)
+	// Wake says that batches were committed.
+	Wake()
+}
+
+// Limits of what is taken. Zero values take the defaults, negative ones mean no
+// limit.
+type Limits struct {
+	Hops        int   // Received fields; 50, as Postfix and Stalwart (RFC 5321 §6.3)
+	HeaderBytes int64 // of the header section; 1 MB
+}
+
+// Options of New. Store, Directory and Hostname are required.
+type Options struct {
+	Store     *store.Store
+	Directory Directory
+	// Queue sends to other servers. Without one, mail for others is refused.
+	Queue    Queue
+	Hostname string // in Received and Message-ID
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Limits   Limits
+	// RefuseOverQuota makes a full mailbox a permanent failure (552) instead of one
+	// to be tried again (452).
+	RefuseOverQuota bool
+}
+
+// A Service delivers. Its methods may be called at once.
+type Service struct {
+	opts   Options
+	stages []stage
+	kinds  replies
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Limits.Hops = orDefault(o.Limits.Hops, 50)
+	o.Limits.HeaderBytes = orDefault(o.Limits.HeaderBytes, 1<<20)
+	return &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota)}
+}
+
+func orDefault[T int | int64](v, def T) T {
+	switch {
+	case v == 0:
+		return def
+	case v < 0:
+		return 1 << 30
+	}
+	return v
+}

@@ -1,0 +1,168 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// A Transaction is one message on its way in: first its envelope (Sender,
+// Recipient), then its bytes (Open, Write), then Accept. One goroutine drives it.
+type Transaction struct {
+	// Env is the envelope; Recipient adds to its Recipients. The front end sets the
+	// rest of it before it calls Sender.
+	Env mail.Envelope
+
+	s           *Service
+	sess        *Session
+	ways        []way // of Env.Recipients
+	staged      *store.Staged
+	filter      *fieldFilter
+	came        time.Time // when Accept was called
+	authResults []string
+	err         error
+}
+
+// A way is where mail for one recipient goes.
+type way struct {
+	accounts []mail.AccountID
+	remote   []mail.Address
+	alias    bool // remote is where an address of ours points to
+}
+
+// Begin starts a transaction. End it with Close in every case.
+func (s *Service) Begin(sess *Session, env mail.Envelope) *Transaction {
+	return &Transaction{Env: env, s: s, sess: sess}
+}
+
+// Sender judges the reverse-path: an account must own the address that it sends
+// from. The null reverse-path is for everyone.
+func (t *Transaction) Sender(ctx context.Context) mail.Reply {
+	if t.sess.Origin != FromSubmission {
+		return replySenderOK
+	}
+	if t.sess.Account == nil {
+		return replyNoAccount
+	}
+	if t.Env.ReversePath.IsNull() {
+		return replySenderOK
+	}
+	ok, err := t.s.opts.Directory.MaySend(ctx, t.sess.Account.ID, t.Env.ReversePath)
+	switch {
+	case err != nil:
+		return t.deferFor("sender", err).Reply
+	case !ok:
+		return replyNotOwner
+	}
+	return replySenderOK
+}
+
+// Recipient judges one recipient and adds it to the envelope if the reply is
+// positive.
+func (t *Transaction) Recipient(ctx context.Context, r mail.Recipient) mail.Reply {
+	w, reply := t.route(ctx, r.Address)
+	if reply.Positive() {
+		t.Env.Recipients = append(t.Env.Recipients, r)
+		t.ways = append(t.ways, w)
+	}
+	return reply
+}
+
+// route finds where mail for a goes.
+func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Reply) {
+	res, err := t.s.opts.Directory.Resolve(ctx, a)
+	switch {
+	case err != nil:
+		return way{}, t.deferFor("recipient", err).Reply
+	case res.Local && res.Found:
+		return t.localWay(res)
+	case res.Local:
+		return way{}, replyNoUser
+	case !t.mayRelay():
+		return way{}, replyNoRelay
+	}
+	return way{remote: []mail.Address{a}}, replyOK
+}
+
+func (t *Transaction) localWay(res directory.Resolution) (way, mail.Reply) {
+	if len(res.Remote) > 0 && t.s.opts.Queue == nil {
+		return way{}, replyNotNow
+	}
+	return way{accounts: res.Accounts, remote: res.Remote, alias: true}, replyOK
+}
+
+// mayRelay: RFC 5321 §7.9 leaves it to us; only those who belong here may.
+func (t *Transaction) mayRelay() bool {
+	return t.s.opts.Queue != nil && (t.sess.Origin == FromServer || t.sess.Origin == FromSubmission && t.sess.Account != nil)
+}
+
+// Open prepares for the bytes of the message.
+func (t *Transaction) Open(ctx context.Context) mail.Reply {
+	var err error
+	if t.staged, err = t.s.opts.Store.Stage(ctx); err != nil {
+		t.fault("stage", err)
+		return t.s.reply(err)
+	}
+	if t.sess.Origin == FromSubmission {
+		t.filter = &fieldFilter{w: t.staged, drop: blindFields}
+	}
+	return mail.Reply{}
+}
+
+// Write takes the next bytes of the message. After an error, which Accept turns
+// into its reply, further bytes are ignored.
+func (t *Transaction) Write(p []byte) (int, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	var n int
+	var err error
+	if t.filter != nil {
+		n, err = t.filter.Write(p)
+	} else {
+		n, err = t.staged.Write(p)
+	}
+	if err != nil {
+		t.fault("write", err)
+	}
+	return n, err
+}
+
+// Size is the number of bytes taken so far.
+func (t *Transaction) Size() int64 {
+	if t.staged == nil {
+		return 0
+	}
+	return t.staged.Size()
+}
+
+// Err is the first error from below, for the log: replies do not show it.
+func (t *Transaction) Err() error { return t.err }
+
+// Close ends the transaction. What Accept has not taken is dropped.
+func (t *Transaction) Close() {
+	if t.staged != nil {
+		if err := t.staged.Close(); err != nil {
+			t.fault("close", err)
+		}
+	}
+}
+
+// deferFor is the verdict when something could not be checked.
+func (t *Transaction) deferFor(op string, err error) Verdict {
+	t.fault(op, err)
+	r := t.s.reply(err)
+	if !r.Transient() {
+		r = replyNotNow
+	}
+	return Verdict{Action: Defer, Reply: r}
+}
+
+func (t *Transaction) fault(op string, err error) {
+	if t.err == nil {
+		t.err = &mail.Error{Kind: mail.KindOf(err), Op: "delivery." + op, Err: err}
+	}
+}

@@ -1,0 +1,281 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"posthouse/delivery"
+	"posthouse/mail"
+	"posthouse/smtp/wire"
+)
+
+// A conn is one connection. Only its own goroutine touches it, but for phase and
+// raw, by which Shutdown ends its waiting.
+type conn struct {
+	srv   *Server
+	face  *face
+	ctx   context.Context
+	raw   net.Conn      // the connection itself
+	net   net.Conn      // raw, or the TLS layer on it
+	r     *bufio.Reader // reads through feed
+	out   []byte        // replies not yet written
+	phase atomic.Uint32
+
+	started  time.Time
+	session  delivery.Session
+	state    state
+	tx       *delivery.Transaction // nil between transactions
+	record   record                // of tx, for the log
+	size     int64                 // SIZE of tx
+	data     dataClock             // while the peer sends a message
+	badChunk bool                  // a chunk of tx was refused: so is the rest
+
+	messages      int   // accepted
+	bytes         int64 // of all messages
+	badCommands   int
+	badRecipients int
+	failedLogins  int
+	done          bool // write what is in out and close
+}
+
+// The phases of a conn.
+const (
+	phaseBusy    uint32 = iota // at work: Shutdown waits for it
+	phaseIdle                  // waits for a command: Shutdown may wake it
+	phaseClosing               // ends at its next command
+)
+
+const (
+	readBuffer = 32 << 10 // a message of usual size in one read
+	maxPending = 16 << 10 // octets of replies that are gathered before they are written
+)
+
+// readers and outs are kept for the next connection.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+	outs    = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+)
+
+var (
+	errShutdown = errors.New("smtp: shutting down")
+	errTooSlow  = errors.New("smtp: data comes too slowly")
+)
+
+// feed is what a conn's bufio.Reader reads from: whenever it would wait for the
+// peer, the peer gets what it waits for.
+type feed struct{ c *conn }
+
+func (f feed) Read(p []byte) (int, error) {
+	c := f.c
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	if err := c.arm(); err != nil {
+		return 0, err
+	}
+	n, err := c.net.Read(p)
+	c.phase.CompareAndSwap(phaseIdle, phaseBusy)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.phase.Load() == phaseClosing && !c.data.running() {
+		err = errShutdown
+	}
+	return n, err
+}
+
+// arm sets the deadline of the next read.
+func (c *conn) arm() error {
+	now := time.Now()
+	if c.data.running() {
+		return c.raw.SetReadDeadline(c.data.deadline(now, &c.srv.opts.Limits))
+	}
+	if err := c.raw.SetReadDeadline(c.commandDeadline(now)); err != nil {
+		return err
+	}
+	if !c.phase.CompareAndSwap(phaseBusy, phaseIdle) {
+		return errShutdown
+	}
+	return nil
+}
+
+// commandDeadline is when waiting for a command ends.
+func (c *conn) commandDeadline(now time.Time) time.Time {
+	l := &c.srv.opts.Limits
+	d := now.Add(l.CommandTimeout)
+	end := c.started.Add(c.face.session(l))
+	if c.face.login && c.session.Account == nil {
+		end = c.started.Add(l.LoginTimeout)
+	}
+	if end.Before(d) {
+		return end
+	}
+	return d
+}
+
+// flush writes the gathered replies.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if err := c.raw.SetWriteDeadline(time.Now().Add(c.srv.opts.Limits.WriteTimeout)); err != nil {
+		return err
+	}
+	_, err := c.net.Write(c.out)
+	c.out = c.out[:0]
+	if err != nil {
+		c.done = true
+	}
+	return err
+}
+
+// write gathers a reply; one without a code is none.
+func (c *conn) write(r mail.Reply) {
+	if r.Code == 0 {
+		return
+	}
+	c.out = wire.AppendReply(c.out, r)
+	if len(c.out) >= maxPending {
+		_ = c.flush() // an error ends the connection: done is set
+	}
+}
+
+// serve speaks with the peer until one of the two has enough.
+func (c *conn) serve() {
+	defer c.close()
+	if !c.begin() {
+		return
+	}
+	for !c.done {
+		line, err := wire.ReadLine(c.r, c.lineLimit())
+		switch {
+		case err == nil:
+			c.run(line)
+		case errors.Is(err, wire.ErrLineTooLong):
+			c.answer(replyLongLine)
+		case errors.Is(err, wire.ErrBareLF):
+			c.answer(replyBareLine)
+		case errors.Is(err, wire.ErrLineEndless):
+			c.write(replyLongLine)
+			c.done = true
+		default:
+			c.hangUp(err)
+		}
+	}
+	_ = c.flush() // the peer may be gone
+}
+
+// begin makes the connection ready for the first command.
+func (c *conn) begin() bool {
+	c.r, c.out = readers.Get().(*bufio.Reader), *outs.Get().(*[]byte)
+	c.r.Reset(feed{c})
+	c.state = stateStart
+	if c.face.implicit && !c.handshake() {
+		return false
+	}
+	c.write(mail.Reply{Code: 220, Text: c.srv.opts.Hostname + " " + c.face.greeting + " Posthouse"})
+	return true
+}
+
+// close ends the connection, also after a panic, which is a bug that must not take
+// the other connections with it.
+func (c *conn) close() {
+	if p := recover(); p != nil {
+		c.srv.stats.panics.Add(1)
+		c.srv.opts.Logger.Error("panic in a connection", "face", c.face.name, "panic", p, "stack", string(debug.Stack()))
+		c.write(replyBug)
+		_ = c.flush() // the bug is logged: nothing else can be done
+	}
+	c.endTransaction()
+	_ = c.net.Close() // with TLS it says close_notify; the peer may be gone
+	_ = c.raw.Close()
+	if c.r != nil {
+		c.r.Reset(nil)
+		readers.Put(c.r)
+	}
+	if cap(c.out) <= 2*maxPending {
+		out := c.out[:0]
+		outs.Put(&out)
+	}
+}
+
+func (c *conn) lineLimit() int {
+	l := &c.srv.opts.Limits
+	if c.face.login && c.session.Account == nil {
+		return max(l.AuthLine, l.CommandLine)
+	}
+	return l.CommandLine
+}
+
+// run executes one command line.
+func (c *conn) run(line []byte) {
+	if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
+		c.answer(replyBareLine)
+		return
+	}
+	cmd, err := wire.ParseCommand(line)
+	if err != nil {
+		c.answer(replyUnknownCommand)
+		return
+	}
+	if len(line) > c.srv.opts.Limits.CommandLine && cmd.Verb != verbAuth {
+		c.answer(replyLongLine)
+		return
+	}
+	if isForeign(cmd.Verb) {
+		c.write(replyTooManyBad)
+		c.done = true
+		return
+	}
+	row := c.srv.commands[cmd.Verb]
+	reply := c.allow(&row)
+	if reply.Code == 0 {
+		reply = row.run(c, cmd.Arg)
+	}
+	c.answer(reply)
+}
+
+// isForeign knows the first line of an HTTP request: what follows it was written
+// by somebody who makes a browser talk to us.
+func isForeign(verb string) bool {
+	switch verb {
+	case "GET", "POST", "PUT", "CONNECT", "OPTIONS":
+		return true
+	}
+	return false
+}
+
+// answer writes a reply and ends the connection of a peer that has made too many
+// mistakes.
+func (c *conn) answer(r mail.Reply) {
+	c.write(r)
+	if !isBadCommand(r) {
+		return
+	}
+	c.badCommands++
+	budget := c.srv.opts.Limits.BadCommands
+	if c.face.login && c.session.Account == nil {
+		budget = c.srv.opts.Limits.BadCommandsBeforeLogin
+	}
+	if c.badCommands >= budget && !c.done {
+		c.write(replyTooManyBad)
+		c.done = true
+	}
+}
+
+// hangUp ends the connection after a failed read, with a word where the peer may
+// still be listening.
+func (c *conn) hangUp(err error) {
+	c.done = true
+	switch {
+	case errors.Is(err, errShutdown):
+		c.write(replyShutdown)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.write(replyTimeout)
+	}
+}
