@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"slices"
 	"strings"
 
 	"posthouse/mail"
@@ -120,10 +121,7 @@ func (c *conn) vrfy(arg string) mail.Reply {
 
 // HELP, RFC 5321 §4.1.1.8.
 func (c *conn) help(string) mail.Reply {
-	var verbs []string
-	for _, x := range baseCommands {
-		verbs = append(verbs, x.verb)
-	}
+	verbs := slices.Clone(c.srv.baseVerbs)
 	for _, x := range c.srv.extensions {
 		if x.offered != nil && !x.offered(c) {
 			continue

@@ -37,6 +37,7 @@ type conn struct {
 	size     int64                 // SIZE of tx
 	data     dataClock             // while the peer sends a message
 	badChunk bool                  // a chunk of tx was refused: so is the rest
+	chunks   wire.LineCheck        // of tx, if it comes by BDAT
 
 	messages      int   // accepted
 	bytes         int64 // of all messages

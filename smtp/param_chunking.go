@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -96,7 +95,7 @@ func (c *conn) readChunk(size int64, refused mail.Reply) mail.Reply {
 		if refused.Code == 0 {
 			c.chunks.Check(chunk)
 		}
-		refused = c.takeChunk(chunk, refused)
+		refused = c.take(chunk, refused)
 		_, _ = c.r.Discard(int(n)) // within the buffer: cannot fail
 		if c.done {
 			return refused
@@ -115,5 +114,3 @@ func parseBdat(arg string) (size int64, last, ok bool) {
 	size, err := strconv.ParseInt(number, 10, 64)
 	return size, more, err == nil && size < math.MaxInt64
 }
-
-var _ io.Reader

@@ -96,6 +96,7 @@ func (s *Server) turnAway(c *conn) {
 
 func (s *Server) serve(c *conn) {
 	defer s.running.Done()
+	defer context.AfterFunc(c.ctx, c.wake)()
 	defer func() {
 		s.mu.Lock()
 		delete(s.conns, c)

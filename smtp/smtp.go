@@ -55,6 +55,7 @@ type Server struct {
 	opts       Options
 	extensions []*extension
 	commands   map[string]command
+	baseVerbs  []string
 	mailParams map[string]param
 	rcptParams map[string]param
 	ids        traceIDs
@@ -89,6 +90,7 @@ func New(o Options) *Server {
 	s.ids.start(o.Now())
 	for _, c := range baseCommands {
 		put(s.commands, c.verb, c)
+		s.baseVerbs = append(s.baseVerbs, c.verb)
 	}
 	for _, x := range s.extensions {
 		for _, c := range x.commands {
