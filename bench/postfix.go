@@ -77,7 +77,7 @@ func newPostfix(dir string) (*postfix, error) {
 		return nil, err
 	}
 	if os.Getuid() != 0 {
-		return nil, fmt.Errorf("Postfix can only be started by root: %w", errAbsent)
+		return nil, fmt.Errorf("only root can start it: %w", errAbsent)
 	}
 	version, err := exec.Command("/usr/sbin/postconf", "-d", "-h", "mail_version").Output()
 	if err != nil {

@@ -31,6 +31,7 @@ func state(tr *tree) []string {
 				if fd.Name.Name == "init" && fd.Recv == nil {
 					w.out = append(w.out, tr.at(f, d.Pos())+": no init functions: make values where they are declared, pass the rest in")
 				}
+				w.local = locals(fd)
 				ast.Inspect(fd.Body, w.visit)
 			}
 			out = append(out, w.out...)
@@ -92,10 +93,11 @@ func typeName(vs *ast.ValueSpec) string {
 
 // writes finds assignments to package variables.
 type writes struct {
-	tr   *tree
-	f    *source
-	vars map[string]bool
-	out  []string
+	tr    *tree
+	f     *source
+	vars  map[string]bool // the package's
+	local map[string]bool // the function's
+	out   []string
 }
 
 func (w *writes) visit(n ast.Node) bool {
@@ -114,7 +116,7 @@ func (w *writes) visit(n ast.Node) bool {
 			w.target(n.Value)
 		}
 	case *ast.CallExpr:
-		if id, ok := n.Fun.(*ast.Ident); ok && (id.Name == "delete" || id.Name == "clear") && id.Obj == nil && len(n.Args) > 0 {
+		if id, ok := n.Fun.(*ast.Ident); ok && (id.Name == "delete" || id.Name == "clear") && len(n.Args) > 0 {
 			w.target(n.Args[0])
 		}
 	}
@@ -134,7 +136,7 @@ func (w *writes) target(x ast.Expr) {
 		case *ast.SelectorExpr:
 			x = y.X
 		case *ast.Ident:
-			if w.vars[y.Name] && (y.Obj == nil || isPackageVar(w.f, y.Obj)) {
+			if w.vars[y.Name] && !w.local[y.Name] {
 				w.out = append(w.out, fmt.Sprintf("%s: %s is a package variable and is written after start: make it a field or a parameter", w.tr.at(w.f, y.Pos()), y.Name))
 			}
 			return
@@ -144,10 +146,44 @@ func (w *writes) target(x ast.Expr) {
 	}
 }
 
-// isPackageVar reports whether the parser resolved the name to the file's scope,
-// not to a parameter or local variable.
-func isPackageVar(f *source, o *ast.Object) bool {
-	return f.ast.Scope != nil && f.ast.Scope.Objects[o.Name] == o
+// locals lists the names that a function declares anywhere within; a package
+// variable of such a name is not looked at there.
+func locals(fd *ast.FuncDecl) map[string]bool {
+	names := map[string]bool{}
+	fields := func(l *ast.FieldList) {
+		if l != nil {
+			for _, f := range l.List {
+				for _, id := range f.Names {
+					names[id.Name] = true
+				}
+			}
+		}
+	}
+	define := func(tok token.Token, xs ...ast.Expr) {
+		for _, x := range xs {
+			if id, ok := x.(*ast.Ident); ok && tok == token.DEFINE {
+				names[id.Name] = true
+			}
+		}
+	}
+	fields(fd.Recv)
+	ast.Inspect(fd, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncType:
+			fields(n.Params)
+			fields(n.Results)
+		case *ast.AssignStmt:
+			define(n.Tok, n.Lhs...)
+		case *ast.RangeStmt:
+			define(n.Tok, n.Key, n.Value)
+		case *ast.ValueSpec:
+			for _, id := range n.Names {
+				names[id.Name] = true
+			}
+		}
+		return true
+	})
+	return names
 }
 
 func TestStateRules(t *testing.T) {
