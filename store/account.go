@@ -1,85 +1,205 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"posthouse/mail"
-	"posthouse/message"
+	"posthouse/store/engine"
 )
 
 // An Account is the unit of isolation: its updates are totally ordered, updates
 // of different accounts never wait for each other but share their syncs.
-type Account struct{}
+//
+// While anybody holds an Account it is the only one of its id; what it has in
+// memory may come and go.
+type Account struct {
+	id    mail.AccountID
+	store *Store
+
+	// mu orders updates; it is held while their functions run, not while they
+	// wait for the disk.
+	mu      sync.Mutex
+	pending *state // newest state, perhaps still on its way to the disk; nil: not loaded
+	index   flagIndex
+	threads threadCache
+
+	durable atomic.Pointer[state] // what readers see; nil: not loaded
+
+	pub      sync.Mutex // a leaf: never take another lock while holding it
+	settled  sync.Cond  // inflight fell
+	inflight int        // commits whose outcome is not known
+	broken   bool       // a commit failed: pending is not going to be
+	suspect  bool       // a conflict: durable may not be what the engine holds
+	last     engine.Pending
+	watchers map[*Watcher]struct{}
+
+	recentMu sync.Mutex
+	recent   map[MailboxID]UID // first UID not told as \Recent, where it is ahead of the record
+
+	active atomic.Int64 // Views and updates under way: not to be evicted
+	used   atomic.Int64 // Store.clock at the last use
+	size   atomic.Int64 // estimated bytes in memory
+}
+
+func newAccount(s *Store, id mail.AccountID) *Account {
+	a := &Account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[MailboxID]UID{}}
+	a.settled.L = &a.pub
+	return a
+}
+
+func byID(a, b *Account) int { return cmp.Compare(a.id, b.id) }
+
+// addForget drops the entry of an account that nobody holds any more.
+func addForget(s *Store, a *Account) {
+	runtime.AddCleanup(a, func(id mail.AccountID) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if w, ok := s.accounts[id]; ok && w.Value() == nil {
+			delete(s.accounts, id)
+		}
+	}, a.id)
+}
 
 // ID is the account's id.
-func (a *Account) ID() mail.AccountID { return 0 }
+func (a *Account) ID() mail.AccountID { return a.id }
 
 // View runs fn on the account's last durable state. The View, and what it
 // returns by reference, may be kept for reading after fn returns only where its
-// method says so. Never write to a client inside fn.
-func (a *Account) View(ctx context.Context, fn func(v *View) error) error { return errNotBuilt }
+// method says so. Never write to a client inside fn. NotFound once the account
+// is deleted.
+func (a *Account) View(ctx context.Context, fn func(v *View) error) error {
+	if err := ctx.Err(); err != nil {
+		return wrap("View", err)
+	}
+	a.use()
+	defer a.store.trim()
+	defer a.release()
+	st, err := a.current()
+	if err != nil {
+		return err
+	}
+	if !st.exists {
+		return fail(mail.NotFound, "View", "no such account")
+	}
+	v := &View{acct: a, st: st}
+	defer v.close()
+	return fn(v)
+}
 
 // Update runs fn as one transaction and returns when it is durable and visible.
 // If fn returns an error, or changes nothing, nothing is written. fn sees its own
 // changes and those of earlier updates that are still on their way to the disk;
 // it may be run again after a conflict and must have no other effect.
-func (a *Account) Update(ctx context.Context, fn func(tx *Tx) error) error { return errNotBuilt }
-
-// Watch returns a watcher that is woken after each update from now on.
-func (a *Account) Watch() *Watcher { return nil }
-
-// ClaimRecent returns the first UID of mailbox m that no session was told of as
-// \Recent (RFC 3501 §2.3.2) and marks all up to the present as told. It is kept
-// in memory and saved with the mailbox's next change: after a crash a message
-// may be recent once more.
-func (a *Account) ClaimRecent(m MailboxID) UID { return 0 }
-
-// Recent is ClaimRecent without the claim, for EXAMINE and STATUS.
-func (a *Account) Recent(m MailboxID) UID { return 0 }
-
-// Open opens the bytes of a message for reading: header prefix and body as one.
-func (a *Account) Open(ctx context.Context, e *Email) (Body, error) { return nil, errNotBuilt }
-
-// Read appends the whole message to dst.
-func (a *Account) Read(ctx context.Context, dst []byte, e *Email) ([]byte, error) {
-	return nil, errNotBuilt
+func (a *Account) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	return a.store.update(ctx, []*Account{a}, nil, func(txs []*Tx) error {
+		if !txs[0].st.exists {
+			return fail(mail.NotFound, "Update", "no such account")
+		}
+		return fn(txs[0])
+	})
 }
 
-// A Watcher tells that an account changed.
-type Watcher struct{}
-
-// C receives after one or more updates became visible; wake-ups coalesce.
-func (w *Watcher) C() <-chan struct{} { return nil }
-
-// Close ends the watch.
-func (w *Watcher) Close() {}
-
-// A Body reads the bytes of one message; every read is verified.
-type Body interface {
-	ReadAt(p []byte, off int64) (int, error)
-	Size() int64
-	Close() error
+func (a *Account) use() {
+	a.active.Add(1)
+	a.used.Store(a.store.clock.Add(1))
 }
 
-// Staged takes the bytes of one message as they arrive and parses them in the
-// same pass. Small messages stay in memory, large ones go to the engine.
-type Staged struct{}
+func (a *Account) release() { a.active.Add(-1) }
 
-// Write takes the next bytes; TooLarge past Limits.MessageBytes.
-func (s *Staged) Write(p []byte) (int, error) { return 0, errNotBuilt }
+// current returns the durable state, loading it if it is not in memory. The
+// account is in use.
+func (a *Account) current() (*state, error) {
+	if st := a.durable.Load(); st != nil {
+		return st, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.prepareLocked(); err != nil {
+		return nil, err
+	}
+	return a.durable.Load(), nil
+}
 
-// Finish ends the message and makes large bytes durable. After it, the Staged can
-// be appended, to any number of accounts and mailboxes.
-func (s *Staged) Finish() error { return errNotBuilt }
+// prepareLocked makes pending the newest state that still can come true.
+func (a *Account) prepareLocked() error {
+	a.pub.Lock()
+	if a.broken {
+		for a.inflight > 0 {
+			a.settled.Wait()
+		}
+		a.broken = false
+		a.pending = a.durable.Load()
+		a.threads.reset()
+		if a.suspect {
+			a.suspect = false
+			a.pending = nil
+		}
+	}
+	a.pub.Unlock()
+	if a.pending != nil {
+		return nil
+	}
+	r := a.store.eng.Snapshot(a.id)
+	defer r.Close()
+	if st := a.durable.Load(); st != nil && uint64(st.hdr.modseq) == r.Version() {
+		a.pending = st
+		return nil
+	}
+	st, err := loadState(a, r)
+	if err != nil {
+		return wrap("load", err)
+	}
+	a.pending = st
+	a.index = newFlagIndex(&st.flags)
+	a.store.size.Add(-a.size.Swap(0))
+	a.grow(st.memory())
+	a.durable.Store(st)
+	a.store.keep(a)
+	return nil
+}
 
-// Size is the number of bytes written.
-func (s *Staged) Size() int64 { return 0 }
+// grow counts memory that the account takes.
+func (a *Account) grow(n int64) {
+	a.size.Add(n)
+	a.store.size.Add(n)
+}
 
-// Message is what the parser found; valid after Finish.
-func (s *Staged) Message() *message.Message { return nil }
+// submittedLocked notes that st was handed to the engine.
+func (a *Account) submittedLocked(st *state, p engine.Pending) {
+	a.pending = st
+	a.pub.Lock()
+	a.inflight++
+	a.last = p
+	a.pub.Unlock()
+}
 
-// ReadAt reads back what was written.
-func (s *Staged) ReadAt(p []byte, off int64) (int, error) { return 0, errNotBuilt }
+// settle publishes st when its commit is durable, or notes that it failed.
+func (a *Account) settle(st *state, err error, conflict bool) {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	a.inflight--
+	if a.inflight == 0 {
+		a.last = nil
+	}
+	if err != nil {
+		a.broken = true
+		a.suspect = a.suspect || conflict
+	} else if now := a.durable.Load(); now == nil || now.hdr.modseq < st.hdr.modseq {
+		a.durable.Store(st)
+		for w := range a.watchers {
+			w.wake()
+		}
+	}
+	a.settled.Broadcast()
+}
 
-// Close drops what was not appended. It may be called at any time and twice.
-func (s *Staged) Close() error { return nil }
+// pendingCommit returns the newest commit under way, or nil.
+func (a *Account) pendingCommit() engine.Pending {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	return a.last
+}

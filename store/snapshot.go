@@ -2,6 +2,8 @@ package store
 
 import (
 	"iter"
+	"slices"
+	"strings"
 
 	"posthouse/mail"
 )
@@ -31,47 +33,105 @@ type Row struct {
 }
 
 // A Snapshot is the messages of one mailbox at one moment, by ascending UID:
-// immutable, columnar (32 bytes a message), shared by all sessions.
-type Snapshot struct{}
+// immutable, columnar (40 bytes a message), shared by all sessions.
+type Snapshot struct {
+	mb      *Mailbox
+	content *content
+	flags   flagTable
+}
 
 // Mailbox is the record of the mailbox at the same moment.
-func (s *Snapshot) Mailbox() *Mailbox { return nil }
+func (s *Snapshot) Mailbox() *Mailbox { return s.mb }
 
 // Len is the number of messages.
-func (s *Snapshot) Len() int { return 0 }
+func (s *Snapshot) Len() int { return s.content.n }
 
 // Row returns message i, 0 <= i < Len.
-func (s *Snapshot) Row(i int) Row { return Row{} }
+func (s *Snapshot) Row(i int) Row {
+	c, j := s.content.locate(i)
+	return c.row(j)
+}
 
 // UID returns the UID of message i.
-func (s *Snapshot) UID(i int) UID { return 0 }
+func (s *Snapshot) UID(i int) UID {
+	c, j := s.content.locate(i)
+	return c.cols.uid[j]
+}
 
 // Search returns the position of the first message with a UID >= uid (Len if
 // there is none) and whether it is exactly that one.
-func (s *Snapshot) Search(uid UID) (i int, found bool) { return 0, false }
+func (s *Snapshot) Search(uid UID) (i int, found bool) { return s.content.search(uid) }
 
 // Rows yields the messages lo <= i < hi in order.
-func (s *Snapshot) Rows(lo, hi int) iter.Seq2[int, Row] { return nil }
+func (s *Snapshot) Rows(lo, hi int) iter.Seq2[int, Row] {
+	return func(yield func(int, Row) bool) {
+		for i := lo; i < hi; {
+			k, j := s.content.locate(i)
+			for end := min(len(k.cols.uid), j+hi-i); j < end; j++ {
+				if !yield(i, k.row(j)) {
+					return
+				}
+				i++
+			}
+		}
+	}
+}
+
+// RowsOf returns the messages whose UIDs are in set, in order.
+func (s *Snapshot) RowsOf(set UIDSet) []Row { return s.content.rows(set) }
+
+// UIDs returns the UIDs of the messages lo <= i < hi as a set.
+func (s *Snapshot) UIDs(lo, hi int) UIDSet {
+	var set UIDSet
+	for i := lo; i < hi; {
+		k, j := s.content.locate(i)
+		end := min(len(k.cols.uid), j+hi-i)
+		for _, u := range k.cols.uid[j:end] {
+			set.push(u)
+		}
+		i += end - j
+	}
+	return set
+}
 
 // FlagText is the flags of fs separated by single spaces, system flags first.
 // The string is shared by all calls.
-func (s *Snapshot) FlagText(fs FlagSet) string { return "" }
+func (s *Snapshot) FlagText(fs FlagSet) string { return s.flags.text(fs) }
 
 // System returns the system flags of fs as bits.
-func (s *Snapshot) System(fs FlagSet) uint8 { return 0 }
+func (s *Snapshot) System(fs FlagSet) uint8 { return s.flags.system(fs) }
 
-// Has reports whether fs holds f, compared without case.
-func (s *Snapshot) Has(fs FlagSet, f mail.Flag) bool { return false }
-
-// Keywords returns every keyword of the account, for FLAGS and PERMANENTFLAGS.
-func (s *Snapshot) Keywords() []mail.Flag { return nil }
-
-// A Difference is what changed between two snapshots of one mailbox.
-type Difference struct {
-	Expunged UIDSet // in old, not in new
-	Changed  UIDSet // in both, flags or ModSeq differ
-	Added    UIDSet // in new, not in old
+// Has reports whether fs holds f, compared without case. To look for one flag in
+// many messages ask once per FlagSet.
+func (s *Snapshot) Has(fs FlagSet, f mail.Flag) bool {
+	if int(fs) >= len(s.flags.sets) {
+		return false
+	}
+	set := &s.flags.sets[fs]
+	if bit := systemBit(f); bit != 0 {
+		return set.system&bit != 0
+	}
+	return slices.ContainsFunc(set.keywords, func(k uint16) bool {
+		return strings.EqualFold(string(s.flags.keywords[k]), string(f))
+	})
 }
 
-// Diff returns what leads from old to new. Its cost is that of what changed.
-func Diff(old, new *Snapshot) Difference { return Difference{} }
+// Flags returns the flags of fs, system flags first.
+func (s *Snapshot) Flags(fs FlagSet) []mail.Flag {
+	var all []mail.Flag
+	if int(fs) < len(s.flags.sets) {
+		set := &s.flags.sets[fs]
+		for i, f := range systemFlags {
+			if set.system&(1<<i) != 0 {
+				all = append(all, f)
+			}
+		}
+		for _, k := range set.keywords {
+			all = append(all, s.flags.keywords[k])
+		}
+	}
+	return all
+}
+
+// Keywords returns every keyword of the account, for FLAGS and PERMANENTFLAGS.
+func (s *Snapshot) Keywords() []mail.Flag { return slices.Clip(s.flags.keywords) }

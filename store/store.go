@@ -8,15 +8,35 @@
 // storage; readers never see what is not.
 //
 // The store knows no sequence numbers, no response texts and no protocol.
+//
+// What holds at every instant, and what [Store.Check] proves: UIDs ascend below
+// UIDNext and none is given twice; UIDVALIDITY of a name never goes back; no
+// ModSeq is above that of its mailbox, nor that above the account's; counts and
+// sizes equal the messages; every message has its email record, every record its
+// bytes; memberships and threads agree with both; replaying the journal gives
+// what the chunks hold; names are unique, parents exist.
+//
+// An update locks its accounts in ascending order of id, computes on the state
+// that earlier updates will leave (pending), hands its batch to the engine, and
+// unlocks; then it waits for the disk. So updates of one account share a sync.
+// If a commit fails, all that were computed behind it fail too and start again
+// from the durable state. Lock order: Account.mu (by id), then lazy.mu, root.mu,
+// then the leaves Account.pub, Account.recentMu and Store.mu.
 package store
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+	"weak"
 
 	"posthouse/mail"
+	"posthouse/message"
 	"posthouse/store/engine"
 )
 
@@ -44,8 +64,34 @@ type Limits struct {
 	MailboxPathBytes int   // all levels, 1000
 	MailboxDepth     int   // levels, 20
 	Mailboxes        int   // per account, 5000
-	Keywords         int   // different ones per account, 255
+	Keywords         int   // different ones per account, 255; at most 65535
 	KeywordBytes     int   // one keyword, 100
+}
+
+// withDefaults fills in what is zero; negative values are no limit.
+func (l Limits) withDefaults() Limits {
+	def := func(n *int, d int) {
+		if *n == 0 {
+			*n = d
+		} else if *n < 0 {
+			*n = 1<<31 - 1
+		}
+	}
+	def(&l.MailboxNameBytes, 255)
+	def(&l.MailboxPathBytes, 1000)
+	def(&l.MailboxDepth, 20)
+	def(&l.Mailboxes, 5000)
+	def(&l.Keywords, 255)
+	def(&l.KeywordBytes, 100)
+	l.Keywords = min(l.Keywords, 1<<16-1)
+	l.MailboxDepth = min(l.MailboxDepth, 500)
+	if l.MessageBytes == 0 {
+		l.MessageBytes = 50e6
+	} else if l.MessageBytes < 0 {
+		l.MessageBytes = 1<<32 - 1
+	}
+	l.MessageBytes = min(l.MessageBytes, 1<<32-1) // a message's size is 32 bits
+	return l
 }
 
 // Options of Open. Zero values take the defaults.
@@ -54,52 +100,121 @@ type Options struct {
 	Rand         io.Reader
 	Logger       *slog.Logger
 	Limits       Limits
-	MemoryBudget int64 // bytes of loaded accounts kept in memory
+	Message      message.Limits // of the parser
+	MemoryBudget int64          // bytes of loaded accounts kept in memory, 256 MiB
 }
 
 // A Store holds all accounts over one engine. Its methods may be called at once.
 type Store struct {
-	eng  engine.Engine
-	opts Options
+	eng    engine.Engine
+	opts   Options
+	limits Limits
+
+	// closing is held for reading by each update: Close waits for all.
+	closing sync.RWMutex
+	closed  bool
+
+	clock atomic.Int64 // ticks with each use of an account
+	size  atomic.Int64 // bytes of all loaded accounts
+
+	mu       sync.Mutex
+	accounts map[mail.AccountID]weak.Pointer[Account]
+	loaded   map[*Account]struct{} // keeps them in memory
 }
 
 // Open returns the store over eng, which the caller closes after the store.
-func Open(ctx context.Context, eng engine.Engine, opts Options) (*Store, error) {
-	return &Store{eng: eng, opts: opts}, nil
+func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Rand == nil {
+		opts.Rand = rand.Reader
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.MemoryBudget <= 0 {
+		opts.MemoryBudget = 256 << 20
+	}
+	return &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(),
+		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}, nil
 }
 
-// Close waits for updates under way and ends all watches.
-func (s *Store) Close() error { return errNotBuilt }
+// Close waits for updates under way, writes checkpoints so that the next start
+// is quick, and ends all watches.
+func (s *Store) Close() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	for _, a := range s.all() {
+		a.mu.Lock()
+		a.checkpointLocked(context.Background(), closeTail)
+		a.mu.Unlock()
+		a.endWatches()
+	}
+	return nil
+}
+
+// all returns the accounts that are in memory, by id.
+func (s *Store) all() []*Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*Account
+	for _, w := range s.accounts {
+		if a := w.Value(); a != nil {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, byID)
+	return all
+}
 
 // Account returns an existing account, or NotFound. Accounts are made by
 // [Store.Update] with [Tx.CreateAccount].
 func (s *Store) Account(ctx context.Context, id mail.AccountID) (*Account, error) {
-	return nil, errNotBuilt
+	a := s.handle(id)
+	return a, a.View(ctx, func(*View) error { return nil })
 }
 
-// Update runs fn as one transaction over several accounts, in the order of ids,
-// and commits it as one atomic unit together with extra: batches of the queue or
-// the directory that must take effect exactly with it. An account that does not
-// exist gets a Tx on which only CreateAccount may be called first. If fn returns
-// an error nothing happens. fn may be run again after a conflict.
-func (s *Store) Update(ctx context.Context, ids []mail.AccountID, extra []*engine.Batch, fn func(txs []*Tx) error) error {
-	return errNotBuilt
+// Accounts calls f with the id of each account, ascending, until it returns
+// false.
+func (s *Store) Accounts(ctx context.Context, f func(id mail.AccountID) bool) error {
+	var failed error
+	err := s.eng.Accounts(func(id engine.Account) bool {
+		if id == 0 {
+			return true
+		}
+		if failed = ctx.Err(); failed != nil {
+			return false
+		}
+		r := s.eng.Snapshot(id)
+		_, err := r.Get([]byte{keyAccount})
+		r.Close()
+		return err != nil || f(id)
+	})
+	if failed != nil {
+		err = failed
+	}
+	return wrap("Accounts", err)
 }
 
 // DeleteAccount removes an account and all its mail, atomically with extra.
 func (s *Store) DeleteAccount(ctx context.Context, id mail.AccountID, extra []*engine.Batch) error {
-	return errNotBuilt
+	return s.Update(ctx, []mail.AccountID{id}, extra, func(txs []*Tx) error { return txs[0].deleteAccount() })
 }
 
-// Stage starts the reception of one message: write its bytes to the result as
-// they arrive. Close it in every case.
-func (s *Store) Stage(ctx context.Context) (*Staged, error) { return nil, errNotBuilt }
-
-// Check verifies every line of docs/guarantees.md that the store answers for and
-// reports each fault. deep also reads every message's bytes. It runs on a live
-// store.
-func (s *Store) Check(ctx context.Context, deep bool, report func(id mail.AccountID, problem string)) error {
-	return errNotBuilt
+// handle returns the one Account of an id, whether the account exists or not.
+func (s *Store) handle(id mail.AccountID) *Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.accounts[id].Value(); a != nil {
+		return a
+	}
+	a := newAccount(s, id)
+	s.accounts[id] = weak.Make(a)
+	addForget(s, a)
+	return a
 }
-
-var errNotBuilt = &mail.Error{Kind: mail.Internal, Op: "store", Text: "not built yet"}

@@ -1,106 +1,241 @@
 package store
 
 import (
+	"context"
+	"encoding/binary"
+	"slices"
 	"time"
 
 	"posthouse/mail"
+	"posthouse/store/engine"
 )
 
 // A Tx changes an account. It is a View that sees its own changes; it is valid
-// only inside the function that got it, in one goroutine.
-type Tx struct{ View }
+// only inside the function that got it, in one goroutine. A method that fails
+// has changed nothing.
+type Tx struct {
+	View
+	group   *group
+	modseq  ModSeq // of this transaction
+	now     int64  // Unix seconds
+	changed bool
 
-// A NewMailbox is a mailbox to be made.
-type NewMailbox struct {
-	Path      string
-	Role      mail.Role
-	Subscribe bool
+	ops     []engine.Op
+	journal []byte // record under way
+	actions int
+	sets    int // flag sets and keywords that the base state has
+	words   int
+	boxed   bool                  // boxes is our own slice
+	dirty   []MailboxID           // mailboxes to write
+	emails  map[EmailID]*Email    // appended by us
+	refs    map[uint64]ThreadID   // references written by us
+	dead    map[MailboxID][]deads // expunged by us
 }
 
-// CreateAccount makes the account with INBOX and the given mailboxes; Exists if
-// it is there.
-func (tx *Tx) CreateAccount(boxes []NewMailbox) error { return errNotBuilt }
-
-// CreateMailbox makes a mailbox and the levels above it that are missing. Exists
-// if it is there (a NoSelect one becomes selectable instead), Invalid for a bad
-// name, TooLarge over a limit. A trailing "/" is ignored (RFC 9051 §6.3.4).
-func (tx *Tx) CreateMailbox(m NewMailbox) (MailboxID, error) { return 0, errNotBuilt }
-
-// RenameMailbox gives a mailbox and all below it a new path, making the missing
-// levels above. Renaming the inbox moves its messages to a new mailbox and leaves
-// it empty (RFC 9051 §6.3.6).
-func (tx *Tx) RenameMailbox(id MailboxID, path string) error { return errNotBuilt }
-
-// DeleteMailbox removes a mailbox and its messages. With children it stays as a
-// NoSelect name until the last of them goes. Denied for the inbox.
-func (tx *Tx) DeleteMailbox(id MailboxID) error { return errNotBuilt }
-
-// SetRole gives a mailbox its role, taking it from the one that had it.
-func (tx *Tx) SetRole(id MailboxID, r mail.Role) error { return errNotBuilt }
-
-// Subscribe adds or removes a path, which need not exist, to the subscriptions.
-func (tx *Tx) Subscribe(path string, on bool) error { return errNotBuilt }
-
-// AppendOptions of one appended message.
-type AppendOptions struct {
-	Flags        []mail.Flag
-	InternalDate time.Time // zero: now
-	Prefix       []byte    // whole header lines put before the message, as Return-Path
+// A group is one Store.Update: the bytes of a message that goes to several of
+// its accounts are stored once.
+type group struct {
+	ctx   context.Context
+	blobs map[*Staged]*engine.Blob
 }
 
-// Appended is where an appended message went.
-type Appended struct {
-	UID         UID
-	UIDValidity uint32
-	Email       EmailID
-	Thread      ThreadID
+func (g *group) blob(s *Staged) *engine.Blob {
+	b := g.blobs[s]
+	if b == nil {
+		b = s.blob()
+		if g.blobs == nil {
+			g.blobs = make(map[*Staged]*engine.Blob, 1)
+		}
+		g.blobs[s] = b
+	}
+	return b
 }
 
-// Append adds a finished message to a mailbox. OverQuota, TooLarge, NotFound.
-func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error) {
-	return Appended{}, errNotBuilt
+// stored notes what the engine called large messages.
+func (g *group) stored() {
+	for s, b := range g.blobs {
+		if s.large != nil {
+			s.stored = b.ID
+		}
+	}
 }
 
-// A FlagChange is what SetFlags does to each message.
-type FlagChange struct {
-	Op    FlagOp
-	Flags []mail.Flag
-	// UnchangedSince, if Conditional, leaves alone and reports every message whose
-	// ModSeq is higher (RFC 7162 §3.1.3).
-	Conditional    bool
-	UnchangedSince ModSeq
+// beginLocked starts a transaction on the account's newest state.
+func (a *Account) beginLocked(g *group) *Tx {
+	st := *a.pending
+	st.list = new(mailboxList)
+	tx := &Tx{View: View{acct: a, st: &st}, group: g, modseq: st.hdr.modseq + 1, now: a.store.opts.Now().Unix(),
+		sets: len(st.flags.sets), words: len(st.flags.keywords)}
+	tx.tx = tx
+	return tx
 }
 
-// A FlagOp says how flags are changed.
-type FlagOp uint8
+// Now is the time of the transaction.
+func (tx *Tx) Now() time.Time { return time.Unix(tx.now, 0) }
 
-// The flag operations, RFC 9051 §6.4.6.
-const (
-	FlagsReplace FlagOp = iota
-	FlagsAdd
-	FlagsRemove
-)
-
-// SetFlags changes flags of the messages of uids that exist. It returns those
-// whose flags really changed and those that failed the condition. TooLarge when
-// there would be too many keywords.
-func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modified UIDSet, err error) {
-	return nil, nil, errNotBuilt
+// existing returns NotFound unless the account is there.
+func (tx *Tx) existing(op string) error {
+	if !tx.st.exists {
+		return fail(mail.NotFound, op, "no such account")
+	}
+	return nil
 }
 
-// Copied pairs the messages of a copy or move in ascending order: the n-th UID
-// of Source became the n-th of Dest.
-type Copied struct {
-	UIDValidity  uint32 // of the destination
-	Source, Dest UIDSet
+func (tx *Tx) set(key, val []byte) {
+	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: key, Val: val})
 }
 
-// Copy puts the messages of uids that exist into another mailbox, or the same
-// one again, with their flags and internal dates. No bytes are copied.
-func (tx *Tx) Copy(from, to MailboxID, uids UIDSet) (Copied, error) { return Copied{}, errNotBuilt }
+func (tx *Tx) remove(key []byte) {
+	tx.ops = append(tx.ops, engine.Op{Kind: engine.Delete, Key: key})
+}
 
-// Move is Copy and Expunge as one.
-func (tx *Tx) Move(from, to MailboxID, uids UIDSet) (Copied, error) { return Copied{}, errNotBuilt }
+func (tx *Tx) removeRange(prefix []byte) {
+	tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: prefix, End: after(prefix)})
+}
 
-// Expunge removes the messages of uids that exist and returns them.
-func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) { return nil, errNotBuilt }
+// log notes that f appends one event to the journal record.
+func (tx *Tx) log(f func(dst []byte) []byte) {
+	if tx.journal == nil {
+		tx.journal = append(make([]byte, 0, 64), formatVersion)
+	}
+	tx.journal = f(tx.journal)
+	tx.actions++
+	tx.changed = true
+}
+
+func (tx *Tx) logBox(a action, id MailboxID) {
+	tx.log(func(dst []byte) []byte { return appendBoxEvent(dst, a, id) })
+}
+
+// own returns the mailbox i of boxes in a form that this transaction may change.
+func (tx *Tx) own(i int) *box {
+	b := tx.st.boxes[i]
+	if b.born == tx.modseq {
+		return b
+	}
+	if !tx.boxed {
+		tx.st.boxes, tx.boxed = slices.Clone(tx.st.boxes), true
+	}
+	c := *b
+	c.born, c.write = tx.modseq, false
+	tx.st.boxes[i] = &c
+	return &c
+}
+
+// edit is own of a mailbox whose record will be written.
+func (tx *Tx) edit(id MailboxID) *box {
+	i, ok := tx.st.index(id)
+	if !ok {
+		return nil
+	}
+	b := tx.own(i)
+	if !b.write {
+		b.write = true
+		tx.dirty = append(tx.dirty, id)
+	}
+	tx.changed = true
+	return b
+}
+
+// messages is edit of a mailbox whose messages change.
+func (tx *Tx) messages(id MailboxID, t *tally) *box {
+	b := tx.edit(id)
+	b.dirty = true
+	b.mb.HighestModSeq = tx.modseq
+	t.apply(&b.mb)
+	tx.st.hdr.messages += t.messages
+	tx.st.hdr.bytes += t.bytes
+	return b
+}
+
+// selectable returns a mailbox that can hold messages.
+func (tx *Tx) selectable(op string, id MailboxID) (*box, error) {
+	if err := tx.existing(op); err != nil {
+		return nil, err
+	}
+	b := tx.st.box(id)
+	if b == nil || b.mb.NoSelect {
+		return nil, noMailbox(op)
+	}
+	return b, nil
+}
+
+// batch returns what the transaction writes, or nil if it changed nothing.
+func (tx *Tx) batch() (*engine.Batch, error) {
+	if !tx.changed {
+		return nil, nil
+	}
+	st := tx.st
+	base := uint64(st.hdr.modseq)
+	st.hdr.modseq = tx.modseq
+	b := &engine.Batch{Account: tx.acct.id, Expect: base}
+	if !st.exists {
+		b.Ops = []engine.Op{{Kind: engine.DeleteRange, Key: []byte{0}, End: []byte{keyEnd}}}
+		return b, nil
+	}
+	tx.writeFlags()
+	for _, id := range tx.dirty {
+		if mb := st.box(id); mb != nil {
+			mb.recent = tx.acct.claimed(mb)
+			tx.set(mailboxKey(id), appendMailbox(nil, mb))
+		}
+	}
+	tx.writeDead()
+	if tx.journal != nil {
+		tx.set(journalKey(tx.modseq), tx.journal)
+		st.tail.actions += tx.actions
+		st.tail.bytes += len(tx.journal)
+	}
+	if st.tail.full() {
+		ops, err := st.checkpoint()
+		if err != nil {
+			return nil, err
+		}
+		tx.ops = append(tx.ops, ops...)
+	}
+	tx.set([]byte{keyAccount}, appendHeader(make([]byte, 0, 48), &st.hdr))
+	b.Ops = tx.ops
+	return b, nil
+}
+
+// writeFlags writes the keywords and flag sets that are new.
+func (tx *Tx) writeFlags() {
+	t := &tx.st.flags
+	for i := tx.words; i < len(t.keywords); i++ {
+		tx.set(keywordKey(i), append([]byte{formatVersion}, t.keywords[i]...))
+	}
+	for i := max(tx.sets, 1); i < len(t.sets); i++ {
+		tx.set(flagSetKey(FlagSet(i)), appendFlagSet(nil, &t.sets[i]))
+	}
+}
+
+// deads are messages that left a mailbox.
+type deads struct {
+	uids   UIDSet
+	emails []EmailID
+}
+
+// writeDead tells the reaper what was expunged.
+func (tx *Tx) writeDead() {
+	if len(tx.dead) == 0 {
+		return
+	}
+	v := []byte{formatVersion}
+	for _, m := range sortedKeys(tx.dead) {
+		for _, d := range tx.dead[m] {
+			v = binary.AppendUvarint(v, uint64(m))
+			v = appendUIDSet(v, d.uids)
+			v = appendEmails(v, d.emails)
+		}
+	}
+	tx.set(deadKey(tx.now, tx.modseq), v)
+}
+
+func sortedKeys(m map[MailboxID][]deads) []MailboxID {
+	keys := make([]MailboxID, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,10 +1,10 @@
 package store
 
 import (
-	"time"
+	"slices"
 
 	"posthouse/mail"
-	"posthouse/message"
+	"posthouse/store/engine"
 )
 
 // A Mailbox is the record of one mailbox at one moment; immutable.
@@ -26,90 +26,135 @@ type Mailbox struct {
 	DeletedBytes  int64  // of those with \Deleted
 }
 
-// Email is the immutable record of one message, made when it was stored. Nothing
-// of it needs the message to be parsed again.
-type Email struct {
-	ID            EmailID
-	Thread        ThreadID
-	Size          int64     // RFC822.SIZE: prefix and body
-	Sent          time.Time // Date header; zero if there is none that parses
-	Envelope      []byte    // IMAP form, parentheses included
-	BodyStructure []byte    // IMAP form, parentheses included
-	Preview       string
-	HasAttachment bool
-	Prefix        []byte // header lines put before the stored bytes at delivery
-	// unexported: blob id, encoded part table, thread keys
+// Usage is what an account holds, each message counted once per mailbox that it
+// is in.
+type Usage struct {
+	Messages int64
+	Bytes    int64
+	Quota    int64 // most Bytes; 0: no limit
 }
-
-// Message returns the part table, offsets counted over prefix and body.
-func (e *Email) Message() (*message.Message, error) { return nil, errNotBuilt }
 
 // A View is one consistent, durable state of an account. Inside a Tx it is the
 // state with the transaction's own changes.
-type View struct{}
+type View struct {
+	acct *Account
+	st   *state
+	r    engine.Reader // opened when first needed
+	tx   *Tx           // the transaction that this is part of, or nil
+}
+
+// close releases the engine's reader.
+func (v *View) close() {
+	if v.r != nil {
+		v.r.Close()
+		v.r = nil
+	}
+}
+
+// reader returns the engine's view: at least as new as the state.
+func (v *View) reader() engine.Reader {
+	if v.r == nil {
+		v.r = v.acct.store.eng.Snapshot(v.acct.id)
+	}
+	return v.r
+}
+
+// settle makes the reader of a Tx see what earlier updates wrote, which may still
+// be on its way to the disk.
+func (v *View) settle() {
+	if v.tx == nil {
+		return
+	}
+	if p := v.acct.pendingCommit(); p != nil {
+		p.Wait()
+		v.close()
+	}
+}
+
+// record returns a mailbox in a form that stays as it is.
+func (v *View) record(b *box) *Mailbox {
+	if v.tx == nil {
+		return &b.mb
+	}
+	m := b.mb
+	return &m
+}
+
+func noMailbox(op string) error { return fail(mail.NotFound, op, "no such mailbox") }
+
+// Account is the id of the account.
+func (v *View) Account() mail.AccountID { return v.acct.id }
 
 // Mailbox finds a mailbox by path; the first level "inbox" in any case is the
 // inbox. NotFound if there is none.
-func (v *View) Mailbox(path string) (*Mailbox, error) { return nil, errNotBuilt }
+func (v *View) Mailbox(path string) (*Mailbox, error) {
+	b := v.st.boxByPath(cleanPath(path))
+	if b == nil {
+		return nil, noMailbox("Mailbox")
+	}
+	return v.record(b), nil
+}
 
 // MailboxByID finds a mailbox by id; NotFound once it is deleted.
-func (v *View) MailboxByID(id MailboxID) (*Mailbox, error) { return nil, errNotBuilt }
+func (v *View) MailboxByID(id MailboxID) (*Mailbox, error) {
+	b := v.st.box(id)
+	if b == nil {
+		return nil, noMailbox("MailboxByID")
+	}
+	return v.record(b), nil
+}
+
+// MailboxByRole finds the mailbox with a role; NotFound if there is none.
+func (v *View) MailboxByRole(r mail.Role) (*Mailbox, error) {
+	for _, b := range v.st.boxes {
+		if b.mb.Role == r && r != mail.RoleNone {
+			return v.record(b), nil
+		}
+	}
+	return nil, noMailbox("MailboxByRole")
+}
 
 // Mailboxes returns all mailboxes in path order, INBOX first, children after
 // their parent. The slice is shared: do not change it; it may be kept.
-func (v *View) Mailboxes() []*Mailbox { return nil }
+func (v *View) Mailboxes() []*Mailbox {
+	if v.tx == nil {
+		return v.st.mailboxes()
+	}
+	all := make([]*Mailbox, len(v.st.order))
+	for i, n := range v.st.order {
+		all[i] = v.record(v.st.boxes[n])
+	}
+	return all
+}
 
 // Subscriptions returns the subscribed paths in order, also those whose mailbox
-// no longer exists (RFC 3501 §6.3.6).
-func (v *View) Subscriptions() []string { return nil }
+// no longer exists (RFC 3501 §6.3.6). The slice may be kept, but not changed.
+func (v *View) Subscriptions() []string { return v.st.subs }
 
 // Snapshot returns the messages of a mailbox. It may be kept for any time: a
 // session's sequence numbers are the snapshot that it last announced.
-func (v *View) Snapshot(id MailboxID) (*Snapshot, error) { return nil, errNotBuilt }
+func (v *View) Snapshot(id MailboxID) (*Snapshot, error) {
+	b := v.st.box(id)
+	if b == nil || b.mb.NoSelect {
+		return nil, noMailbox("Snapshot")
+	}
+	c, err := b.lazy.load()
+	if err != nil {
+		return nil, wrap("Snapshot", err)
+	}
+	return &Snapshot{mb: v.record(b), content: c, flags: v.st.flags}, nil
+}
 
-// Email returns the record of a message. It may be kept.
-func (v *View) Email(id EmailID) (*Email, error) { return nil, errNotBuilt }
+// Usage returns what the account holds.
+func (v *View) Usage() Usage {
+	return Usage{Messages: v.st.hdr.messages, Bytes: v.st.hdr.bytes, Quota: v.st.hdr.quota}
+}
 
-// Emails calls f with the record of each message of rows, in order, until f
-// returns false; much cheaper than as many calls of Email. The record is valid
-// during the call only.
-func (v *View) Emails(rows []Row, f func(i int, e *Email) bool) error { return errNotBuilt }
+// Keywords returns every keyword of the account. The slice may be kept.
+func (v *View) Keywords() []mail.Flag { return slices.Clip(v.st.flags.keywords) }
 
 // ModSeq is the highest ModSeq of the account.
-func (v *View) ModSeq() ModSeq { return 0 }
+func (v *View) ModSeq() ModSeq { return v.st.hdr.modseq }
 
 // LogEnd is the position after the last transaction of this View.
-func (v *View) LogEnd() LogPos { return 0 }
-
-// Changes calls f with each change after pos, oldest first, until f returns
-// false. It fails with NotFound if the log no longer reaches back to pos: the
-// reader must start from the state itself.
-func (v *View) Changes(pos LogPos, f func(Change) bool) error { return errNotBuilt }
-
-// Vanished returns the UIDs of mailbox id that were expunged after since, for
-// QRESYNC (RFC 7162 §3.2.10). If the log does not reach back that far the result
-// holds every UID below UIDNext that does not exist, which the RFC allows.
-func (v *View) Vanished(id MailboxID, since ModSeq) (UIDSet, error) { return nil, errNotBuilt }
-
-// A ChangeKind says what a Change did.
-type ChangeKind uint8
-
-// The kinds of Change.
-const (
-	Added          ChangeKind = iota + 1 // messages entered Mailbox (append, copy, move)
-	Flagged                              // flags of messages changed
-	Expunged                             // messages left Mailbox (expunge, move)
-	MailboxCreated                       // Mailbox exists
-	MailboxChanged                       // renamed, role or subscription
-	MailboxDeleted
-)
-
-// A Change is one entry of the log.
-type Change struct {
-	Pos     LogPos // after the transaction that made it
-	ModSeq  ModSeq
-	Kind    ChangeKind
-	Mailbox MailboxID
-	UIDs    UIDSet    // Added, Flagged, Expunged
-	Emails  []EmailID // Added, Expunged: one for each UID, in order
-}
+func (v *View) LogEnd() LogPos { return LogPos(v.st.hdr.modseq) }

@@ -201,7 +201,7 @@ func (t *tx) own(b *engine.Blob) engine.BlobID {
 	switch s, _ := b.Staged.(*staged); {
 	case b.Bytes != nil:
 		if id = t.ids[b]; id == 0 {
-			id = t.e.addLocked(b.Bytes)
+			id = t.e.addLocked(bytes.Clone(b.Bytes)) // the caller may reuse them after the commit
 		}
 	case s != nil:
 		s.mu.Lock()

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// AppendOptions of one appended message.
+type AppendOptions struct {
+	Flags        []mail.Flag
+	InternalDate time.Time // zero: now
+	Prefix       []byte    // whole header lines put before the message, as Return-Path
+}
+
+// Appended is where an appended message went.
+type Appended struct {
+	UID         UID
+	UIDValidity uint32
+	Email       EmailID
+	Thread      ThreadID
+}
+
+// Append adds a finished message to a mailbox. OverQuota, TooLarge, NotFound.
+func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error) {
+	b, err := tx.selectable("Append", id)
+	if err != nil {
+		return Appended{}, err
+	}
+	if m.parsed == nil || m.closed {
+		return Appended{}, fail(mail.Internal, "Append", "message is not finished")
+	}
+	size := m.size + int64(len(o.Prefix))
+	if size > 1<<32-1 {
+		return Appended{}, fail(mail.TooLarge, "Append", "message too large")
+	}
+	if err := tx.room("Append", b, 1, size); err != nil {
+		return Appended{}, err
+	}
+	flags, err := tx.flagSet(o.Flags)
+	if err != nil {
+		return Appended{}, err
+	}
+	e, err := tx.newEmail(m, o.Prefix, size)
+	if err != nil {
+		return Appended{}, err
+	}
+	date := tx.now
+	if !o.InternalDate.IsZero() {
+		date = o.InternalDate.Unix()
+	}
+	row := [1]Row{{UID: b.mb.UIDNext, Flags: flags, Size: uint32(size), InternalDate: date, SaveDate: tx.now,
+		ModSeq: tx.modseq, Email: e.ID}}
+	tx.enter(id, row[:])
+	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, nil
+}
+
+// room checks that n messages of size bytes in all may enter b.
+func (tx *Tx) room(op string, b *box, n int, size int64) error {
+	if q := tx.st.hdr.quota; q > 0 && tx.st.hdr.bytes+size > q {
+		return fail(mail.OverQuota, op, "mailbox is full")
+	}
+	if uint64(b.mb.UIDNext)+uint64(n) > 1<<32-1 {
+		return fail(mail.OverQuota, op, "mailbox has no UIDs left")
+	}
+	return nil
+}
+
+// flagSet returns the number of a set of flags.
+func (tx *Tx) flagSet(flags []mail.Flag) (FlagSet, error) {
+	if len(flags) == 0 {
+		return 0, nil
+	}
+	// On a failure the table must be as before: a half-made set is no change.
+	t := tx.st.flags
+	s, err := tx.acct.index.set(&t, flags, &tx.acct.store.limits)
+	if err != nil {
+		return 0, err
+	}
+	n, err := tx.acct.index.number(&t, s)
+	if err != nil {
+		return 0, err
+	}
+	tx.st.flags = t
+	return n, nil
+}
+
+// newEmail writes the record of a message.
+func (tx *Tx) newEmail(m *Staged, prefix []byte, size int64) (*Email, error) {
+	p := m.parsed
+	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
+		Preview: p.preview, HasAttachment: p.attachment, Prefix: prefix,
+		table: p.table, references: p.references, fresh: tx.group.blob(m)}
+	if err := tx.joinThread(e); err != nil {
+		return nil, err
+	}
+	tx.st.hdr.nextEmail++
+	if tx.emails == nil {
+		tx.emails = make(map[EmailID]*Email, 1)
+	}
+	tx.emails[e.ID] = e
+	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(prefix) + 8*len(e.references)
+	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: emailKey(e.ID),
+		Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
+	return e, nil
+}
+
+// enter puts rows into a mailbox: their UIDs are consecutive from its UIDNext.
+func (tx *Tx) enter(id MailboxID, rows []Row) {
+	var t tally
+	for i := range rows {
+		t.count(tx.st.flags.system(rows[i].Flags), rows[i].Size, 1)
+	}
+	b := tx.messages(id, &t)
+	b.mb.UIDNext += UID(len(rows))
+	b.lazy = b.lazy.with(rows...)
+	if b.lazy.done.Load() != nil {
+		tx.acct.grow(int64(len(rows)) * rowBytes)
+	}
+	tx.log(func(dst []byte) []byte { return appendAdd(dst, id, rows) })
+	keys := make([]byte, 0, len(rows)*memberKeyLen)
+	for i := range rows {
+		at := len(keys)
+		keys = appendMemberKey(keys, rows[i].Email, id, rows[i].UID)
+		tx.set(keys[at:len(keys):len(keys)], nil)
+	}
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"posthouse/mail"
+)
+
+// A header is the record of the account itself.
+type header struct {
+	modseq       ModSeq    // of the last transaction: also the number of transactions
+	nextEmail    EmailID   // not given yet
+	nextMailbox  MailboxID // not given yet
+	lastValidity uint32    // highest UIDVALIDITY ever given
+	bytes        int64     // sum over mailboxes
+	messages     int64     // sum over mailboxes
+	quota        int64     // most bytes; 0 is no limit
+	floor        ModSeq    // journal records at or below it are gone
+	checkpoint   ModSeq    // chunks hold everything up to it
+	created      int64     // Unix seconds
+}
+
+func appendHeader(dst []byte, h *header) []byte {
+	dst = append(dst, formatVersion)
+	for _, n := range [...]uint64{uint64(h.modseq), uint64(h.nextEmail), uint64(h.nextMailbox),
+		uint64(h.lastValidity), uint64(h.bytes), uint64(h.messages), uint64(h.quota),
+		uint64(h.floor), uint64(h.checkpoint), uint64(h.created)} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
+func decodeHeader(b []byte) (header, error) {
+	d := openRecord(b)
+	h := header{
+		modseq:       ModSeq(d.uvarint()),
+		nextEmail:    EmailID(d.uvarint()),
+		nextMailbox:  MailboxID(d.uvarint()),
+		lastValidity: d.uint32(),
+		bytes:        int64(d.uvarint()),
+		messages:     int64(d.uvarint()),
+		quota:        int64(d.uvarint()),
+		floor:        ModSeq(d.uvarint()),
+		checkpoint:   ModSeq(d.uvarint()),
+		created:      int64(d.uvarint()),
+	}
+	return h, d.err("account")
+}
+
+const boxNoSelect = 1
+
+// appendMailbox encodes a mailbox with the last level of its path: the levels
+// above are known by Parent.
+func appendMailbox(dst []byte, b *box) []byte {
+	m := &b.mb
+	flags := byte(0)
+	if m.NoSelect {
+		flags |= boxNoSelect
+	}
+	dst = append(dst, formatVersion, flags)
+	for _, n := range [...]uint64{uint64(m.Parent), uint64(m.UIDValidity), uint64(m.UIDNext),
+		uint64(m.HighestModSeq), uint64(m.Messages), uint64(m.Unseen), uint64(m.Deleted),
+		uint64(m.Bytes), uint64(m.DeletedBytes), uint64(b.recent)} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	dst = appendText(dst, string(m.Role))
+	return appendText(dst, lastLevel(m.Path))
+}
+
+// decodeMailbox returns a mailbox with its own level as its path.
+func decodeMailbox(id MailboxID, v []byte) (*box, error) {
+	d := openRecord(v)
+	flags := d.byte()
+	b := &box{mb: Mailbox{
+		ID:            id,
+		NoSelect:      flags&boxNoSelect != 0,
+		Parent:        MailboxID(d.uvarint()),
+		UIDValidity:   d.uint32(),
+		UIDNext:       UID(d.uint32()),
+		HighestModSeq: ModSeq(d.uvarint()),
+		Messages:      d.uint32(),
+		Unseen:        d.uint32(),
+		Deleted:       d.uint32(),
+		Bytes:         int64(d.uvarint()),
+		DeletedBytes:  int64(d.uvarint()),
+	}}
+	b.recent = UID(d.uint32())
+	b.mb.Role = mail.Role(d.bytes())
+	b.mb.Path = string(d.bytes())
+	return b, d.err("mailbox")
+}
+
+func appendFlagSet(dst []byte, s *flagSet) []byte {
+	dst = append(dst, formatVersion, s.system)
+	dst = binary.AppendUvarint(dst, uint64(len(s.keywords)))
+	for _, k := range s.keywords {
+		dst = binary.AppendUvarint(dst, uint64(k))
+	}
+	return dst
+}
+
+// decodeFlagSet decodes a flag set of an account with the given number of keywords.
+func decodeFlagSet(v []byte, keywords int) (flagSet, error) {
+	d := openRecord(v)
+	s := flagSet{system: d.byte()}
+	n := d.count(1)
+	for range n {
+		k := d.uvarint()
+		if k >= uint64(keywords) || len(s.keywords) > 0 && uint16(k) <= s.keywords[len(s.keywords)-1] {
+			d.fail()
+			break
+		}
+		s.keywords = append(s.keywords, uint16(k))
+	}
+	return s, d.err("flag set")
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"encoding/binary"
+	"time"
+
+	"posthouse/store/engine"
+)
+
+const (
+	emailAttachment = 1 << iota
+	emailSent       // has a date
+)
+
+// appendEmail encodes an email record; the engine appends the blob's id.
+func appendEmail(dst []byte, e *Email) []byte {
+	flags := byte(0)
+	if e.HasAttachment {
+		flags |= emailAttachment
+	}
+	if !e.Sent.IsZero() {
+		flags |= emailSent
+	}
+	dst = append(dst, formatVersion, flags)
+	dst = binary.AppendUvarint(dst, uint64(e.Thread))
+	dst = binary.AppendUvarint(dst, uint64(e.Size))
+	if flags&emailSent != 0 {
+		_, zone := e.Sent.Zone()
+		dst = binary.AppendVarint(dst, e.Sent.Unix())
+		dst = binary.AppendVarint(dst, int64(zone/60))
+	}
+	dst = appendBytes(dst, e.Envelope)
+	dst = appendBytes(dst, e.BodyStructure)
+	dst = appendBytes(dst, e.table)
+	dst = appendText(dst, e.Preview)
+	dst = appendBytes(dst, e.Prefix)
+	dst = binary.AppendUvarint(dst, uint64(len(e.references)))
+	for _, h := range e.references {
+		dst = binary.BigEndian.AppendUint64(dst, h)
+	}
+	return dst
+}
+
+// decodeEmail decodes into e, whose slices then point into v.
+func decodeEmail(e *Email, id EmailID, v []byte) error {
+	d := openRecord(v)
+	flags := d.byte()
+	*e = Email{ID: id, Thread: ThreadID(d.uvarint()), Size: int64(d.uvarint()), HasAttachment: flags&emailAttachment != 0,
+		references: e.references[:0]}
+	if flags&emailSent != 0 {
+		at, zone := d.varint(), d.varint()
+		if zone < -24*60 || zone > 24*60 {
+			d.fail()
+		}
+		e.Sent = sentTime(at, int(zone))
+	}
+	e.Envelope = d.bytes()
+	e.BodyStructure = d.bytes()
+	e.table = d.bytes()
+	e.Preview = string(d.bytes())
+	e.Prefix = d.bytes()
+	for range d.count(8) {
+		e.references = append(e.references, d.fixed64())
+	}
+	e.blob = engine.BlobID(d.fixed64())
+	return d.err("email")
+}
+
+func sentTime(at int64, zone int) time.Time {
+	if zone == 0 {
+		return time.Unix(at, 0).UTC()
+	}
+	if i := zone/15 + quarters; zone%15 == 0 && i >= 0 && i < len(zones) {
+		return time.Unix(at, 0).In(zones[i])
+	}
+	return time.Unix(at, 0).In(time.FixedZone("", zone*60))
+}
+
+// quarters is the number of quarter hours of the farthest common zone.
+const quarters = 14 * 4
+
+// zones are the common zones, made once: a scan needs one for each message.
+var zones = makeZones()
+
+func makeZones() (z [2*quarters + 1]*time.Location) {
+	for i := range z {
+		z[i] = time.FixedZone("", (i-quarters)*15*60)
+	}
+	return z
+}

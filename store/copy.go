@@ -1,0 +1,111 @@
+package store
+
+import "posthouse/mail"
+
+// Copied pairs the messages of a copy or move in ascending order: the n-th UID
+// of Source became the n-th of Dest.
+type Copied struct {
+	UIDValidity  uint32 // of the destination
+	Source, Dest UIDSet
+}
+
+// Copy puts the messages of uids that exist into another mailbox, or the same
+// one again, with their flags and internal dates. No bytes are copied.
+func (tx *Tx) Copy(from, to MailboxID, uids UIDSet) (Copied, error) {
+	rows, dest, err := tx.transfer("Copy", from, to, uids)
+	if err != nil {
+		return Copied{}, err
+	}
+	if err := tx.room("Copy", dest, len(rows), sizeOf(rows)); err != nil {
+		return Copied{}, err
+	}
+	return tx.land(dest, rows), nil
+}
+
+// Move is Copy and Expunge as one.
+func (tx *Tx) Move(from, to MailboxID, uids UIDSet) (Copied, error) {
+	rows, dest, err := tx.transfer("Move", from, to, uids)
+	if err != nil {
+		return Copied{}, err
+	}
+	if uint64(dest.mb.UIDNext)+uint64(len(rows)) > 1<<32-1 {
+		return Copied{}, fail(mail.OverQuota, "Move", "mailbox has no UIDs left")
+	}
+	done := tx.land(dest, rows)
+	if _, err := tx.Expunge(from, done.Source); err != nil {
+		return Copied{}, err
+	}
+	return done, nil
+}
+
+// transfer finds what is to be copied and where to.
+func (tx *Tx) transfer(op string, from, to MailboxID, uids UIDSet) ([]Row, *box, error) {
+	src, err := tx.selectable(op, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	dest, err := tx.selectable(op, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := src.lazy.load()
+	if err != nil {
+		return nil, nil, wrap(op, err)
+	}
+	return c.rows(uids), dest, nil
+}
+
+func sizeOf(rows []Row) (n int64) {
+	for i := range rows {
+		n += int64(rows[i].Size)
+	}
+	return n
+}
+
+// land gives copies of rows their place in dest.
+func (tx *Tx) land(dest *box, rows []Row) Copied {
+	done := Copied{UIDValidity: dest.mb.UIDValidity}
+	if len(rows) == 0 {
+		return done
+	}
+	next := dest.mb.UIDNext
+	for i := range rows {
+		r := &rows[i]
+		done.Source.push(r.UID)
+		r.UID, r.SaveDate, r.ModSeq = next+UID(i), tx.now, tx.modseq
+	}
+	done.Dest = UIDSet{{next, next + UID(len(rows)-1)}}
+	tx.enter(dest.mb.ID, rows)
+	return done
+}
+
+// Expunge removes the messages of uids that exist and returns them.
+func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
+	b, err := tx.selectable("Expunge", id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.lazy.load()
+	if err != nil {
+		return nil, wrap("Expunge", err)
+	}
+	var t tally
+	var d deads
+	now := c.remove(uids, func(k *chunk, lo, hi int) {
+		for j := lo; j < hi; j++ {
+			t.count(tx.st.flags.system(k.mark.flags[j]), k.cols.size[j], -1)
+			d.uids.push(k.cols.uid[j])
+		}
+		d.emails = append(d.emails, k.cols.email[lo:hi]...)
+	})
+	if len(d.uids) == 0 {
+		return nil, nil
+	}
+	tx.messages(id, &t).lazy = loaded(now)
+	tx.log(func(dst []byte) []byte { return appendExpunged(dst, id, d.uids, d.emails) })
+	if tx.dead == nil {
+		tx.dead = make(map[MailboxID][]deads, 1)
+	}
+	tx.dead[id] = append(tx.dead[id], d)
+	return d.uids, nil
+}

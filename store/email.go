@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store/engine"
+)
+
+// Email is the immutable record of one message, made when it was stored. Nothing
+// of it needs the message to be parsed again.
+type Email struct {
+	ID            EmailID
+	Thread        ThreadID
+	Size          int64     // RFC822.SIZE: prefix and body
+	Sent          time.Time // Date header; zero if there is none that parses
+	Envelope      []byte    // IMAP form, parentheses included
+	BodyStructure []byte    // IMAP form, parentheses included
+	Preview       string
+	HasAttachment bool
+	Prefix        []byte // header lines put before the stored bytes at delivery
+
+	table      []byte // part table of the stored bytes, without prefix
+	references []uint64
+	blob       engine.BlobID
+	fresh      *engine.Blob // of an Email whose commit is under way: has the id after it
+}
+
+// Message returns the part table, offsets counted over prefix and body.
+func (e *Email) Message() (*message.Message, error) {
+	m, err := message.ParseTable(e.table)
+	if err != nil {
+		return nil, err
+	}
+	m.Shift(int64(len(e.Prefix)))
+	return m, nil
+}
+
+func (e *Email) blobID() engine.BlobID {
+	if e.blob == 0 && e.fresh != nil {
+		return e.fresh.ID
+	}
+	return e.blob
+}
+
+// clone returns a copy that does not point into an engine's memory.
+func (e *Email) clone() *Email {
+	c := *e
+	c.Envelope, c.BodyStructure = slices.Clone(e.Envelope), slices.Clone(e.BodyStructure)
+	c.Prefix, c.table, c.references = slices.Clone(e.Prefix), slices.Clone(e.table), slices.Clone(e.references)
+	return &c
+}
+
+// Email returns the record of a message. It may be kept. Expunged messages are
+// found until they are reaped.
+func (v *View) Email(id EmailID) (*Email, error) {
+	if v.tx != nil {
+		if e := v.tx.emails[id]; e != nil {
+			return e, nil
+		}
+	}
+	val, err := v.reader().Get(emailKey(id))
+	if errors.Is(err, engine.ErrNotFound) && v.tx != nil && id < v.st.hdr.nextEmail {
+		v.settle()
+		val, err = v.reader().Get(emailKey(id))
+	}
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, fail(mail.NotFound, "Email", "no such message")
+	}
+	if err != nil {
+		return nil, wrap("Email", err)
+	}
+	e := new(Email)
+	return e, decodeEmail(e, id, val)
+}
+
+// scanGap is how many unwanted records a scan may pass to reach the next wanted
+// one: a scan step costs a tenth of a point lookup.
+const scanGap = 8
+
+// Emails calls f with the record of each message of rows, in order, until f
+// returns false; much cheaper than as many calls of Email. The record is valid
+// during the call only. Rows whose record was reaped meanwhile are passed over.
+func (v *View) Emails(rows []Row, f func(i int, e *Email) bool) error {
+	var e Email
+	for i := 0; i < len(rows); {
+		end := i + 1
+		for end < len(rows) && rows[end].Email > rows[end-1].Email && rows[end].Email-rows[end-1].Email <= scanGap {
+			end++
+		}
+		if v.tx != nil || end == i+1 {
+			one, err := v.Email(rows[i].Email)
+			if err != nil && mail.KindOf(err) != mail.NotFound {
+				return err
+			}
+			if err == nil && !f(i, one) {
+				return nil
+			}
+			i++
+			continue
+		}
+		more, err := v.scanEmails(rows[i:end], i, &e, f)
+		if err != nil || !more {
+			return err
+		}
+		i = end
+	}
+	return nil
+}
+
+// scanEmails does Emails for rows of ascending ids that lie close together.
+func (v *View) scanEmails(rows []Row, first int, e *Email, f func(i int, e *Email) bool) (more bool, err error) {
+	n := 0
+	more = true
+	var failed error
+	err = v.reader().Scan(emailKey(rows[0].Email), emailKey(rows[len(rows)-1].Email+1), func(k, val []byte) bool {
+		if len(k) != 9 {
+			failed = corrupt("email")
+			return false
+		}
+		id := EmailID(binary.BigEndian.Uint64(k[1:]))
+		for n < len(rows) && rows[n].Email < id {
+			n++
+		}
+		if n == len(rows) {
+			return false
+		}
+		if rows[n].Email != id {
+			return true
+		}
+		if failed = decodeEmail(e, id, val); failed != nil {
+			return false
+		}
+		more = f(first+n, e)
+		n++
+		return more
+	})
+	if failed == nil {
+		failed = err
+	}
+	return more, wrap("Emails", failed)
+}
+
+// Mailboxes of an email, see [View.Memberships].
+type Membership struct {
+	Mailbox MailboxID
+	UID     UID
+}
+
+// Memberships returns the mailboxes that a message is in, JMAP's mailboxIds.
+func (v *View) Memberships(id EmailID) ([]Membership, error) {
+	var all []Membership
+	err := scan(v.reader(), key64(keyMember, uint64(id)), func(k, _ []byte) error {
+		if len(k) != 12 {
+			return corrupt("membership")
+		}
+		m := Membership{MailboxID(binary.BigEndian.Uint64(k)), UID(binary.BigEndian.Uint32(k[8:]))}
+		// An expunged membership stays until it is reaped: the mailbox knows.
+		b := v.st.box(m.Mailbox)
+		if b == nil || m.UID >= b.mb.UIDNext {
+			return nil
+		}
+		c, err := b.lazy.load()
+		if err != nil {
+			return err
+		}
+		if _, found := c.search(m.UID); found {
+			all = append(all, m)
+		}
+		return nil
+	})
+	return all, wrap("Memberships", err)
+}
+
+// Thread returns the messages of a thread, oldest first. Some may be expunged.
+func (v *View) Thread(id ThreadID) ([]EmailID, error) {
+	var all []EmailID
+	err := scan(v.reader(), key64(keyThread, uint64(id)), func(k, _ []byte) error {
+		if len(k) != 8 {
+			return corrupt("thread")
+		}
+		all = append(all, EmailID(binary.BigEndian.Uint64(k)))
+		return nil
+	})
+	return all, wrap("Thread", err)
+}
+
+// Open opens the bytes of a message for reading: header prefix and body as one.
+func (a *Account) Open(ctx context.Context, e *Email) (Body, error) {
+	r, err := a.store.eng.OpenBlob(ctx, e.blobID())
+	if err != nil {
+		return nil, wrap("Open", err)
+	}
+	return &body{prefix: e.Prefix, r: r}, nil
+}
+
+// Read appends the whole message to dst.
+func (a *Account) Read(ctx context.Context, dst []byte, e *Email) ([]byte, error) {
+	dst = slices.Grow(dst, int(e.Size))
+	dst = append(dst, e.Prefix...)
+	dst, err := a.store.eng.ReadBlob(ctx, dst, e.blobID())
+	return dst, wrap("Read", err)
+}

@@ -1,0 +1,59 @@
+package store
+
+import "posthouse/mail"
+
+// A FlagChange is what SetFlags does to each message.
+type FlagChange struct {
+	Op    FlagOp
+	Flags []mail.Flag
+	// UnchangedSince, if Conditional, leaves alone and reports every message whose
+	// ModSeq is higher (RFC 7162 §3.1.3).
+	Conditional    bool
+	UnchangedSince ModSeq
+}
+
+// A FlagOp says how flags are changed.
+type FlagOp uint8
+
+// The flag operations, RFC 9051 §6.4.6.
+const (
+	FlagsReplace FlagOp = iota
+	FlagsAdd
+	FlagsRemove
+)
+
+// SetFlags changes flags of the messages of uids that exist. It returns those
+// whose flags really changed, which have the transaction's ModSeq now, and those
+// that failed the condition, which have it not, whether or not the change would
+// have made a difference. TooLarge when there would be too many keywords.
+func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modified UIDSet, err error) {
+	b, err := tx.selectable("SetFlags", id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Op > FlagsRemove {
+		return nil, nil, fail(mail.Internal, "SetFlags", "unknown operation")
+	}
+	have, err := b.lazy.load()
+	if err != nil {
+		return nil, nil, wrap("SetFlags", err)
+	}
+	before := tx.st.flags
+	mask, err := tx.flagSet(c.Flags)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &tx.st.flags
+	m := marking{table: t, modseq: tx.modseq, conditional: c.Conditional, unchangedSince: c.UnchangedSince,
+		change: func(old FlagSet) (FlagSet, error) {
+			return tx.acct.index.number(t, combine(c.Op, &t.sets[old], &t.sets[mask]))
+		}}
+	now, err := have.mark(uids, &m)
+	if err != nil || len(m.changed) == 0 {
+		tx.st.flags = before
+		return nil, m.modified, err
+	}
+	tx.messages(id, &m.tally).lazy = loaded(now)
+	tx.log(func(dst []byte) []byte { return appendFlagged(dst, id, c.Op, mask, m.changed) })
+	return m.changed, m.modified, nil
+}

@@ -1,0 +1,41 @@
+package store
+
+// ClaimRecent returns the first UID of mailbox m that no session was told of as
+// \Recent (RFC 3501 §2.3.2) and marks all up to the present as told. It is kept
+// in memory and saved with the mailbox's next change: after a crash a message
+// may be recent once more.
+func (a *Account) ClaimRecent(m MailboxID) UID { return a.recentUID(m, true) }
+
+// Recent is ClaimRecent without the claim, for EXAMINE and STATUS.
+func (a *Account) Recent(m MailboxID) UID { return a.recentUID(m, false) }
+
+func (a *Account) recentUID(m MailboxID, claim bool) UID {
+	a.use()
+	defer a.release()
+	st, err := a.current()
+	if err != nil {
+		return 0
+	}
+	b := st.box(m)
+	if b == nil {
+		return 0
+	}
+	a.recentMu.Lock()
+	defer a.recentMu.Unlock()
+	first := max(b.recent, a.recent[m], 1)
+	if claim && b.mb.UIDNext > first {
+		a.recent[m] = b.mb.UIDNext
+	}
+	return first
+}
+
+// claimed returns how far \Recent was claimed, for the mailbox's record.
+func (a *Account) claimed(b *box) UID {
+	a.recentMu.Lock()
+	defer a.recentMu.Unlock()
+	n := a.recent[b.mb.ID]
+	if n <= b.recent {
+		delete(a.recent, b.mb.ID)
+	}
+	return max(b.recent, n)
+}

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store/engine"
+)
+
+// stagedMemory is the size up to which a message is kept in memory until its
+// commit. Larger ones go to the engine as they arrive.
+const stagedMemory = 1 << 20
+
+// Staged takes the bytes of one message as they arrive and parses them in the
+// same pass. Small messages stay in memory, large ones go to the engine. It is
+// for one goroutine.
+type Staged struct {
+	ctx    context.Context
+	store  *Store
+	parser *message.Parser
+	buf    []byte
+	large  engine.Staged
+	stored engine.BlobID // once a commit adopted large
+	size   int64
+	parsed *parsed
+	err    error
+	closed bool
+}
+
+// parsed is what the records of a message are made of.
+type parsed struct {
+	message    *message.Message
+	envelope   []byte
+	structure  []byte
+	table      []byte
+	preview    string
+	sent       time.Time
+	attachment bool
+	references []uint64
+}
+
+var stagedBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+
+// Stage starts the reception of one message: write its bytes to the result as
+// they arrive. Close it in every case.
+func (s *Store) Stage(ctx context.Context) (*Staged, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, wrap("Stage", err)
+	}
+	return &Staged{ctx: ctx, store: s, parser: message.NewParser(s.opts.Message), buf: (*stagedBuffers.Get().(*[]byte))[:0]}, nil
+}
+
+// Write takes the next bytes; TooLarge past Limits.MessageBytes.
+func (s *Staged) Write(p []byte) (int, error) {
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case s.closed || s.parsed != nil:
+		return 0, fail(mail.Internal, "Staged.Write", "written after its end")
+	case s.size+int64(len(p)) > s.store.limits.MessageBytes:
+		s.err = fail(mail.TooLarge, "Staged.Write", "message too large")
+		return 0, s.err
+	}
+	if s.large == nil && s.size+int64(len(p)) > stagedMemory {
+		if s.err = s.spill(); s.err != nil {
+			return 0, s.err
+		}
+	}
+	s.parser.Write(p)
+	s.size += int64(len(p))
+	if s.large == nil {
+		s.buf = append(s.buf, p...)
+		return len(p), nil
+	}
+	n, err := s.large.Write(p)
+	s.err = wrap("Staged.Write", err)
+	return n, s.err
+}
+
+// spill moves what is in memory to the engine.
+func (s *Staged) spill() error {
+	l, err := s.store.eng.Stage(s.ctx)
+	if err != nil {
+		return wrap("Staged.Write", err)
+	}
+	s.large = l
+	_, err = l.Write(s.buf)
+	s.release()
+	return wrap("Staged.Write", err)
+}
+
+func (s *Staged) release() {
+	if b := s.buf; b != nil && cap(b) <= stagedMemory {
+		b = b[:0]
+		stagedBuffers.Put(&b)
+	}
+	s.buf = nil
+}
+
+// Finish ends the message and makes large bytes durable. After it, the Staged can
+// be appended, to any number of accounts and mailboxes.
+func (s *Staged) Finish() error {
+	if s.err != nil || s.parsed != nil {
+		return s.err
+	}
+	if s.closed {
+		return fail(mail.Internal, "Staged.Finish", "finished after Close")
+	}
+	if s.large != nil {
+		if err := s.large.Sync(); err != nil {
+			s.err = wrap("Staged.Finish", err)
+			return s.err
+		}
+	}
+	m := s.parser.Close()
+	s.parser = nil
+	p := &parsed{message: m, envelope: m.AppendEnvelope(nil), structure: m.AppendBodyStructure(nil),
+		table: m.AppendTable(nil), preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
+	if t, ok := m.Date(); ok {
+		p.sent = t
+	}
+	s.parsed = p
+	return nil
+}
+
+// Size is the number of bytes written.
+func (s *Staged) Size() int64 { return s.size }
+
+// Message is what the parser found; valid after Finish.
+func (s *Staged) Message() *message.Message {
+	if s.parsed == nil {
+		return nil
+	}
+	return s.parsed.message
+}
+
+// ReadAt reads back what was written.
+func (s *Staged) ReadAt(p []byte, off int64) (int, error) {
+	if s.large != nil {
+		return s.large.ReadAt(p, off)
+	}
+	if off < 0 || off >= int64(len(s.buf)) {
+		return 0, io.EOF
+	}
+	n := copy(p, s.buf[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// blob returns a new source of the bytes for a commit.
+func (s *Staged) blob() *engine.Blob {
+	switch {
+	case s.stored != 0:
+		return &engine.Blob{ID: s.stored}
+	case s.large != nil:
+		return &engine.Blob{Staged: s.large}
+	}
+	return &engine.Blob{Bytes: s.buf}
+}
+
+// Close drops what was not appended. It may be called at any time and twice.
+func (s *Staged) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.release()
+	if s.large != nil {
+		return wrap("Staged.Close", s.large.Close())
+	}
+	return nil
+}

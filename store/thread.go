@@ -1,0 +1,148 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"posthouse/message"
+	"posthouse/store/engine"
+)
+
+// A message joins the thread of the first of its parents that is known: the
+// nearest first, In-Reply-To before References, and only while the base subject
+// is the same, as RFC 8621 §3 advises. Threads never merge: what a client was
+// told stays true.
+
+// maxReferences bounds the parents that one message looks up and records.
+const maxReferences = 16
+
+// references returns the hashes by which m finds its thread, nearest parent
+// first, itself last.
+func references(m *message.Message) []uint64 {
+	refs := m.References()
+	ids := m.InReplyTo()
+	ids = slices.Clip(ids[:min(len(ids), maxReferences/2)])
+	for i := len(refs) - 1; i >= 0 && len(ids) < maxReferences-1; i-- {
+		ids = append(ids, refs[i])
+	}
+	if len(refs) > 0 {
+		ids = append(ids, refs[0]) // the root of the thread
+	}
+	if id := m.MessageID(); id != "" {
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	subject := message.BaseSubject(m.Subject())
+	hashes := make([]uint64, 0, len(ids))
+	for _, id := range ids {
+		if h := referenceHash(id, subject); !slices.Contains(hashes, h) {
+			hashes = append(hashes, h)
+		}
+	}
+	return hashes
+}
+
+// referenceHash is FNV-1a over the id, a zero byte and the base subject. It is
+// part of the format.
+func referenceHash(id, subject string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 1099511628211
+	}
+	h *= 1099511628211
+	for i := range len(subject) {
+		h = (h ^ uint64(subject[i])) * 1099511628211
+	}
+	return h
+}
+
+// joinThread gives e its thread and records its references.
+func (tx *Tx) joinThread(e *Email) error {
+	var missing []uint64
+	for _, h := range e.references {
+		t, err := tx.threadOf(h)
+		if err != nil {
+			return err
+		}
+		switch {
+		case t == 0:
+			missing = append(missing, h)
+		case e.Thread == 0:
+			e.Thread = t
+		}
+	}
+	if e.Thread == 0 {
+		e.Thread = ThreadID(e.ID)
+	}
+	if len(missing) > 0 && tx.refs == nil {
+		tx.refs = make(map[uint64]ThreadID, len(missing))
+	}
+	for _, h := range missing {
+		tx.refs[h] = e.Thread
+		tx.set(referenceKey(h), binary.BigEndian.AppendUint64(nil, uint64(e.Thread)))
+	}
+	tx.set(threadKey(e.Thread, e.ID), nil)
+	return nil
+}
+
+// threadOf returns the thread of a reference, 0 if it is not known.
+func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
+	if t := tx.refs[h]; t != 0 {
+		return t, nil
+	}
+	if t, ok := tx.acct.threads.pending[h]; ok {
+		return t.thread, nil
+	}
+	v, err := tx.reader().Get(referenceKey(h))
+	if errors.Is(err, engine.ErrNotFound) {
+		return 0, nil
+	}
+	if err == nil && len(v) != 8 {
+		err = corrupt("reference")
+	}
+	if err != nil {
+		return 0, wrap("Append", err)
+	}
+	return ThreadID(binary.BigEndian.Uint64(v)), nil
+}
+
+// A threadCache holds the references whose commit is under way. It belongs to
+// the writer of the account.
+type threadCache struct {
+	pending map[uint64]pendingThread
+	queue   []pendingRef // by modseq
+}
+
+type pendingThread struct {
+	thread ThreadID
+	modseq ModSeq
+}
+
+type pendingRef struct {
+	hash   uint64
+	modseq ModSeq
+}
+
+func (c *threadCache) reset() { c.pending, c.queue = nil, nil }
+
+// add takes in what tx wrote, and drops what readers can see by now.
+func (c *threadCache) add(tx *Tx) {
+	if now := tx.acct.durable.Load(); now != nil {
+		for len(c.queue) > 0 && c.queue[0].modseq <= now.hdr.modseq {
+			if c.pending[c.queue[0].hash].modseq == c.queue[0].modseq {
+				delete(c.pending, c.queue[0].hash)
+			}
+			c.queue = c.queue[1:]
+		}
+	}
+	if len(tx.refs) > 0 && c.pending == nil {
+		c.pending = make(map[uint64]pendingThread)
+	}
+	for h, t := range tx.refs {
+		c.pending[h] = pendingThread{t, tx.modseq}
+		c.queue = append(c.queue, pendingRef{h, tx.modseq})
+	}
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// maxAttempts bounds how often an update is computed anew because commits before
+// it failed.
+const maxAttempts = 5
+
+// Update runs fn as one transaction over several accounts, in the order of ids,
+// and commits it as one atomic unit together with extra: batches of the queue or
+// the directory that must take effect exactly with it. An account that does not
+// exist gets a Tx on which only CreateAccount may be called first. If fn returns
+// an error nothing happens. fn may be run again after a conflict.
+func (s *Store) Update(ctx context.Context, ids []mail.AccountID, extra []*engine.Batch, fn func(txs []*Tx) error) error {
+	accts := make([]*Account, len(ids))
+	for i, id := range ids {
+		if id == 0 || slices.Contains(ids[:i], id) {
+			return fail(mail.Internal, "Update", "account named twice, or account 0")
+		}
+		accts[i] = s.handle(id)
+	}
+	return s.update(ctx, accts, extra, fn)
+}
+
+func (s *Store) update(ctx context.Context, accts []*Account, extra []*engine.Batch, fn func(txs []*Tx) error) error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return wrap("Update", engine.ErrUnavailable)
+	}
+	for _, a := range accts {
+		a.use()
+	}
+	defer func() {
+		for _, a := range accts {
+			a.release()
+		}
+		s.trim()
+	}()
+	for attempt := 1; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return wrap("Update", err)
+		}
+		u := &update{store: s, accts: accts, extra: extra, group: group{ctx: ctx}}
+		if err := u.compute(fn); err != nil {
+			return err
+		}
+		err := u.finish()
+		if attempt == maxAttempts || !errors.Is(err, engine.ErrConflict) {
+			return wrap("Update", err)
+		}
+	}
+}
+
+// An update is one attempt to compute and commit.
+type update struct {
+	store  *Store
+	accts  []*Account
+	extra  []*engine.Batch
+	group  group
+	wrote  []*Tx // those that changed something
+	commit engine.Pending
+}
+
+// compute runs fn and hands its changes to the engine, with all accounts locked.
+func (u *update) compute(fn func(txs []*Tx) error) error {
+	locked := slices.SortedFunc(slices.Values(u.accts), byID)
+	for _, a := range locked {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+	}
+	txs := make([]*Tx, len(u.accts))
+	for i, a := range u.accts {
+		if err := a.prepareLocked(); err != nil {
+			return err
+		}
+		txs[i] = a.beginLocked(&u.group)
+		defer txs[i].close()
+	}
+	if err := fn(txs); err != nil {
+		return err
+	}
+	return u.submitLocked(txs)
+}
+
+func (u *update) submitLocked(txs []*Tx) error {
+	var batches []*engine.Batch
+	for _, tx := range txs {
+		b, err := tx.batch()
+		if err != nil {
+			return wrap("Update", err)
+		}
+		if b != nil {
+			batches = append(batches, b)
+			u.wrote = append(u.wrote, tx)
+		}
+	}
+	batches = append(batches, u.extra...)
+	if len(batches) == 0 {
+		return nil
+	}
+	u.commit = u.store.eng.Commit(u.group.ctx, batches...)
+	for _, tx := range u.wrote {
+		tx.acct.threads.add(tx)
+		tx.acct.submittedLocked(tx.st, u.commit)
+	}
+	return nil
+}
+
+// finish waits for the disk and publishes. No lock is held.
+func (u *update) finish() error {
+	if u.commit == nil {
+		return nil
+	}
+	_, err := u.commit.Wait()
+	for _, tx := range u.wrote {
+		tx.acct.settle(tx.st, err, errors.Is(err, engine.ErrConflict))
+	}
+	if err == nil {
+		u.group.stored()
+	}
+	return err
+}

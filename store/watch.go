@@ -1,0 +1,53 @@
+package store
+
+import "sync"
+
+// A Watcher tells that an account changed.
+type Watcher struct {
+	acct *Account
+	c    chan struct{}
+	once sync.Once
+}
+
+// Watch returns a watcher that is woken after each update from now on.
+func (a *Account) Watch() *Watcher {
+	w := &Watcher{acct: a, c: make(chan struct{}, 1)}
+	a.pub.Lock()
+	a.watchers[w] = struct{}{}
+	a.pub.Unlock()
+	return w
+}
+
+// C receives after one or more updates became visible; wake-ups coalesce. It is
+// closed by Close and when the store closes.
+func (w *Watcher) C() <-chan struct{} { return w.c }
+
+// Close ends the watch.
+func (w *Watcher) Close() {
+	w.acct.pub.Lock()
+	defer w.acct.pub.Unlock()
+	w.endLocked()
+}
+
+// endLocked needs Account.pub, which keeps it apart from wake.
+func (w *Watcher) endLocked() {
+	w.once.Do(func() {
+		delete(w.acct.watchers, w)
+		close(w.c)
+	})
+}
+
+func (w *Watcher) wake() {
+	select {
+	case w.c <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Account) endWatches() {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	for w := range a.watchers {
+		w.endLocked()
+	}
+}
