@@ -1,0 +1,350 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/imap/wire"
+	"posthouse/store"
+)
+
+// conn is one client connection. Only its own goroutine touches it, except for
+// what is said to be atomic.
+type conn struct {
+	srv   *Server
+	nc    net.Conn // the TLS connection once there is one
+	face  Face
+	ctx   context.Context
+	trace string
+	log   *slog.Logger
+	peer  netip.Addr
+
+	rd  *wire.Reader
+	dec *wire.Decoder
+
+	out    []byte
+	outBuf *[]byte // from the pool; nil while out is empty
+	werr   error   // the first failed write: nothing more will be said
+
+	state   state
+	dia     dialect
+	acct    *store.Account
+	user    directory.Account
+	sel     selection
+	cmd     *command      // that runs now
+	tag     string        // of it
+	okCode  string        // response code of its OK
+	okText  string        // text of its OK
+	echo    store.UIDSet  // messages whose flags it told itself
+	started time.Time
+	tls     bool
+	bad     int // bad commands in a row
+	failed  int // failed logins
+	// stranger: counted among the connections of its address that have not logged
+	// in; guarded by Server.mu
+	stranger bool
+
+	deadline time.Time   // of reading
+	woken    atomic.Bool // by a watcher or Shutdown: stop reading and look
+	idling   bool        // woken ends a read
+
+	commands, bytesOut int64
+}
+
+// errWoken says that a read ended because something else is to be done.
+var errWoken = errors.New("imap: woken")
+
+// errIdleTimeout says that the client was silent for too long.
+var errIdleTimeout = errors.New("imap: idle timeout")
+
+// errShutdown says that the server is going down.
+var errShutdown = errors.New("imap: shutting down")
+
+// Read reads from the network with the deadline of the moment. The reader of the
+// grammar calls it.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		if err := c.nc.SetReadDeadline(c.deadline); err != nil {
+			return 0, err
+		}
+		// Who wakes us sets the flag first and the deadline then: one of the two is
+		// seen here or ends the read.
+		if err := c.interrupted(); err != nil {
+			return 0, err
+		}
+		n, err := c.nc.Read(p)
+		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if err := c.interrupted(); err != nil {
+			return 0, err
+		}
+		if !time.Now().Before(c.deadline) {
+			return 0, errIdleTimeout
+		}
+	}
+}
+
+func (c *conn) interrupted() error {
+	if c.srv.closing.Load() {
+		return errShutdown
+	}
+	if c.idling && c.woken.Swap(false) {
+		return errWoken
+	}
+	return nil
+}
+
+// wake makes the connection's goroutine look up from a read. Any goroutine may
+// call it.
+func (c *conn) wake(nc net.Conn) {
+	c.woken.Store(true)
+	nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // a closed connection is awake
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	var err error
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.stats.panics.Add(1)
+			c.log.Error("imap: panic", "trace", c.trace, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+		c.end(err)
+	}()
+	err = c.session()
+}
+
+// session greets and runs commands until the connection ends.
+func (c *conn) session() error {
+	c.deadline = c.started.Add(c.srv.opts.Limits.LoginTime)
+	if err := c.handshake(); err != nil {
+		return err
+	}
+	if !c.srv.admit(c) {
+		c.untagged("BYE [LIMIT] too many connections from your address")
+		return c.flush()
+	}
+	c.ready()
+	c.out = append(c.out, "* OK [CAPABILITY"...)
+	c.out = c.appendCaps(c.out)
+	c.say("] ", c.srv.opts.Greeting, "\r\n")
+	for c.state != stateLogout {
+		if err := c.next(); err != nil {
+			return c.bye(err)
+		}
+	}
+	return c.flush()
+}
+
+// handshake does implicit TLS, so that a failure is seen here.
+func (c *conn) handshake() error {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if err := t.SetDeadline(c.deadline); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(c.ctx); err != nil {
+		return err
+	}
+	c.tls = true
+	return t.SetDeadline(time.Time{})
+}
+
+// bye says why the server ends the connection, where there is something to say.
+func (c *conn) bye(err error) error {
+	switch {
+	case errors.Is(err, errShutdown):
+		c.untagged("BYE [UNAVAILABLE] the server is going down")
+	case errors.Is(err, errIdleTimeout):
+		c.untagged("BYE idle for too long")
+	case errors.Is(err, wire.ErrFlood):
+		c.untagged("BYE [TOOBIG] the line is far too long")
+	case errors.Is(err, errTooManyBad):
+		c.untagged("BYE [LIMIT] too many bad commands")
+	case errors.Is(err, errMailboxGone):
+		c.untagged("BYE [NONEXISTENT] the selected mailbox was deleted")
+	case errors.Is(err, errTooLargeToSkip):
+		c.untagged("BYE [TOOBIG] the literal is too large")
+	case errors.Is(err, errBye):
+	default:
+		return err
+	}
+	if werr := c.flush(); werr != nil {
+		return werr
+	}
+	return err
+}
+
+// next waits for a command, reads it, runs it and answers it.
+func (c *conn) next() error {
+	lim := &c.srv.opts.Limits
+	if c.state != stateNotAuthenticated {
+		c.deadline = time.Now().Add(lim.IdleTime)
+	}
+	if c.rd.Buffered() == 0 {
+		if err := c.rd.Wait(); err != nil {
+			return err
+		}
+	}
+	begin := c.dec.Begin(lim.wire(c.state != stateNotAuthenticated))
+	if begin != nil && !errors.Is(begin, wire.ErrLineTooLong) {
+		return begin
+	}
+	c.ready()
+	c.commands++
+	c.srv.stats.commands.Add(1)
+	c.cmd, c.okCode, c.okText, c.echo = nil, "", "", nil
+	c.tag = c.dec.Tag()
+	if c.dec.Err() != nil {
+		c.tag = "*"
+	}
+	c.dec.SP()
+	c.dec.Fail(begin)
+	err := c.run()
+	return c.answer(err)
+}
+
+// run finds the command and runs it.
+func (c *conn) run() error {
+	cmd, err := c.srv.tables.lookup(c.dec)
+	if err == nil {
+		err = c.allow(cmd)
+	}
+	if err != nil {
+		return err
+	}
+	c.cmd = cmd
+	if err := cmd.run(c, c.dec); err != nil {
+		return err
+	}
+	return c.sync(cmd.tell)
+}
+
+// answer writes the tagged response.
+func (c *conn) answer(err error) error {
+	if errors.Is(err, errAnswered) {
+		c.bad = 0
+		return c.werr
+	}
+	if err == nil {
+		c.bad = 0
+		text := c.okText
+		if text == "" {
+			text = c.cmd.name + " completed"
+		}
+		c.tagged(c.tag, "OK", c.okCode, text)
+		return c.werr
+	}
+	if c.werr != nil {
+		return c.werr
+	}
+	r, told := outcome(err)
+	if !told {
+		if errors.Is(err, io.EOF) || isConnError(err) {
+			return err
+		}
+		c.log.Error("imap: command failed", "trace", c.trace, "command", c.cmdName(), "err", err)
+		r = &respError{"NO", kindCodes[0], "internal error"}
+	} else if r.code == kindCodes[0] || r.code == "CORRUPTION" || r.code == "UNAVAILABLE" {
+		c.log.Error("imap: command failed", "trace", c.trace, "command", c.cmdName(), "err", err)
+	}
+	if r.cond == "BAD" {
+		c.bad++
+		c.srv.stats.bad.Add(1)
+	}
+	cond := r.cond
+	if c.tag == "*" {
+		cond = "BAD"
+	}
+	c.tagged(c.tag, cond, r.code, r.text)
+	if err := c.skipRest(); err != nil {
+		return err
+	}
+	lim := c.srv.opts.Limits
+	if c.state == stateNotAuthenticated && c.bad >= lim.BadBeforeLogin || c.bad >= lim.BadCommands {
+		return errTooManyBad
+	}
+	return c.werr
+}
+
+var (
+	errTooManyBad     = errors.New("imap: too many bad commands")
+	errTooLargeToSkip = errors.New("imap: refused literal too large")
+	errMailboxGone    = errors.New("imap: selected mailbox deleted")
+)
+
+// skipRest drops what is left of a command that failed. A refused literal that
+// is on its way is read too, if it is not absurdly large.
+func (c *conn) skipRest() error {
+	limit := c.srv.opts.Limits.OutsizeSkippedBytes
+	if c.state == stateNotAuthenticated {
+		limit = int64(c.srv.opts.Limits.LineBeforeLogin)
+	}
+	err := c.dec.Rest(limit)
+	if errors.Is(err, wire.ErrTooLargeToSkip) {
+		return errTooLargeToSkip
+	}
+	return err
+}
+
+func (c *conn) cmdName() string {
+	if c.cmd == nil {
+		return ""
+	}
+	return c.cmd.name
+}
+
+// isConnError reports an error of the connection, not of a command.
+func isConnError(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrNoProgress) || errors.Is(err, errShutdown) ||
+		errors.Is(err, errIdleTimeout) || errors.Is(err, errBye) || errors.Is(err, wire.ErrFlood) ||
+		errors.Is(err, errMailboxGone) || errors.Is(err, context.Canceled)
+}
+
+// acceptLiteral lets the client send a literal.
+func (c *conn) acceptLiteral(l wire.Literal) error {
+	if l.Sync {
+		c.say("+ go on\r\n")
+	}
+	return c.werr
+}
+
+// end closes the connection and writes its one line of log.
+func (c *conn) end(err error) {
+	c.unselect()
+	_ = c.flush()
+	c.rd.Release()
+	_ = c.nc.Close()
+	c.srv.leave(c)
+	reason := "logout"
+	switch {
+	case c.state == stateLogout && err == nil:
+	case err == nil || errors.Is(err, io.EOF):
+		reason = "closed"
+	case errors.Is(err, errBye):
+		reason = "ended"
+	default:
+		reason = err.Error()
+	}
+	c.log.Info("imap: connection", "trace", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(c.user.ID),
+		"commands", c.commands, "in", c.rd.Bytes(), "out", c.bytesOut, "seconds", int64(time.Since(c.started).Seconds()), "end", reason)
+}
+
+// errAnswered says that a command wrote its tagged response itself.
+var errAnswered = errors.New("imap: answered")

@@ -1,0 +1,103 @@
+package imap
+
+import "posthouse/store"
+
+// extensions lists what this server speaks, in the order in which CAPABILITY
+// names it. To add one, write its ext_*.go and its transcript, and add it here.
+func extensions() []*extension {
+	return []*extension{
+		extRev1, extRev2,
+		extLiteralPlus, extSASLIR, extID, extEnable,
+		extStartTLS, extAuth,
+		extIdle, extNamespace, extChildren, extUnselect, extUIDPlus, extMove,
+		extListExtended, extListStatus, extSpecialUse, extCreateSpecialUse,
+		extESearch, extSearchRes, extStatusSize, extAppendLimit, extMultiAppend,
+		extCondstore, extQResync, extBinary,
+	}
+}
+
+// An extension is everything that one capability adds. A nil field adds nothing.
+// If an extension needs to reach what no field offers, add the field.
+type extension struct {
+	name  string // as in CAPABILITY and ENABLE
+	rfc   string
+	early bool // announced before login too
+	// caps, if set, writes what CAPABILITY says of it, each word with a space
+	// before it, instead of the name.
+	caps func(c *conn, dst []byte) []byte
+
+	commands      []command
+	fetch         []fetchItem
+	fetchMods     []fetchMod
+	storeMods     []storeMod
+	search        []searchKey
+	searchReturns []searchReturn
+	status        []statusItem
+	selectParams  []selectParam
+	listSelect    []listOption
+	listReturn    []listOption
+	createParams  []createParam
+
+	enable   func(c *conn)                   // run by ENABLE; nil if it is not enabled that way
+	onSelect func(c *conn, m *store.Mailbox) // untagged responses of SELECT and EXAMINE
+}
+
+// tables is the protocol of every connection: base and extensions, resolved
+// once. It is immutable.
+type tables struct {
+	extensions    []*extension
+	commands      map[string]*command
+	fetch         map[string]*fetchItem
+	fetchMods     map[string]*fetchMod
+	storeMods     map[string]*storeMod
+	search        map[string]*searchKey
+	searchReturns map[string]*searchReturn
+	status        map[string]*statusItem
+	selectParams  map[string]*selectParam
+	listSelect    map[string]*listOption
+	listReturn    map[string]*listOption
+	createParams  map[string]*createParam
+}
+
+// newTables resolves the extensions. It panics if two claim one name, so that
+// the mistake is found at start and not by a client.
+func newTables(list []*extension) *tables {
+	t := &tables{
+		extensions:    list,
+		commands:      map[string]*command{},
+		fetch:         map[string]*fetchItem{},
+		fetchMods:     map[string]*fetchMod{},
+		storeMods:     map[string]*storeMod{},
+		search:        map[string]*searchKey{},
+		searchReturns: map[string]*searchReturn{},
+		status:        map[string]*statusItem{},
+		selectParams:  map[string]*selectParam{},
+		listSelect:    map[string]*listOption{},
+		listReturn:    map[string]*listOption{},
+		createParams:  map[string]*createParam{},
+	}
+	for _, x := range list {
+		put(t.commands, x.commands, func(r *command) string { return r.name })
+		put(t.fetch, x.fetch, func(r *fetchItem) string { return r.name })
+		put(t.fetchMods, x.fetchMods, func(r *fetchMod) string { return r.name })
+		put(t.storeMods, x.storeMods, func(r *storeMod) string { return r.name })
+		put(t.search, x.search, func(r *searchKey) string { return r.name })
+		put(t.searchReturns, x.searchReturns, func(r *searchReturn) string { return r.name })
+		put(t.status, x.status, func(r *statusItem) string { return r.name })
+		put(t.selectParams, x.selectParams, func(r *selectParam) string { return r.name })
+		put(t.listSelect, x.listSelect, func(r *listOption) string { return r.name })
+		put(t.listReturn, x.listReturn, func(r *listOption) string { return r.name })
+		put(t.createParams, x.createParams, func(r *createParam) string { return r.name })
+	}
+	return t
+}
+
+func put[T any](m map[string]*T, rows []T, name func(*T) string) {
+	for i := range rows {
+		n := name(&rows[i])
+		if _, twice := m[n]; twice {
+			panic("imap: " + n + " registered twice")
+		}
+		m[n] = &rows[i]
+	}
+}

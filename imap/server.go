@@ -1,0 +1,270 @@
+package imap
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/imap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// An Authenticator checks passwords; [directory.Directory] is one.
+type Authenticator interface {
+	Authenticate(ctx context.Context, login, password string, from netip.Addr) (directory.Account, error)
+}
+
+// Options of New. Store and Directory must be set; other zero values take their
+// defaults.
+type Options struct {
+	Store     *store.Store
+	Directory Authenticator
+	Logger    *slog.Logger
+	Limits    Limits
+	// TLSConfig is for STARTTLS and implicit TLS. Without it neither is offered.
+	TLSConfig *tls.Config
+	// AllowPlaintextLogin lets clients log in without TLS: for test rigs only.
+	AllowPlaintextLogin bool
+	Greeting            string // text of the greeting
+	Version             string // told by ID
+	Now                 func() time.Time
+	Rand                io.Reader // of trace ids
+}
+
+// A Face is how a listener's clients begin.
+type Face struct {
+	Name        string // in logs, as "imaps"
+	ImplicitTLS bool   // TLS from the first byte (RFC 8314 §3.2)
+}
+
+// A Server serves IMAP on any number of listeners. Its methods may be called at
+// once.
+type Server struct {
+	opts   Options
+	tables *tables
+
+	closing atomic.Bool
+	stats   counters
+	wg      sync.WaitGroup
+
+	// mu guards what follows; no I/O happens under it.
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]net.Conn
+	strangers map[netip.Addr]int
+	users     map[userAddr]int
+}
+
+type userAddr struct {
+	id   mail.AccountID
+	addr netip.Addr
+}
+
+// New returns a server.
+func New(o Options) *Server {
+	o.Limits = o.Limits.withDefaults()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Greeting == "" {
+		o.Greeting = "Posthouse ready"
+	}
+	return &Server{opts: o, tables: newTables(extensions()),
+		listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{},
+		strangers: map[netip.Addr]int{}, users: map[userAddr]int{}}
+}
+
+// ErrClosed is returned by Serve after Shutdown.
+var ErrClosed = errors.New("imap: server closed")
+
+// Serve accepts connections from l until Shutdown, which closes l, or until
+// accepting fails for good.
+func (s *Server) Serve(ctx context.Context, l net.Listener, face Face) error {
+	if face.ImplicitTLS && s.opts.TLSConfig == nil {
+		return errors.New("imap: implicit TLS without a certificate")
+	}
+	s.mu.Lock()
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.listeners, l)
+		s.mu.Unlock()
+		_ = l.Close()
+	}()
+	for {
+		nc, err := l.Accept()
+		if s.closing.Load() {
+			if err == nil {
+				_ = nc.Close()
+			}
+			return ErrClosed
+		}
+		if err != nil {
+			if !temporary(err) {
+				return err
+			}
+			s.opts.Logger.Error("imap: accept", "err", err)
+			time.Sleep(50 * time.Millisecond) // out of descriptors: some will come back
+			continue
+		}
+		s.start(ctx, nc, face)
+	}
+}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// start begins a connection in its own goroutine.
+func (s *Server) start(ctx context.Context, nc net.Conn, face Face) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(true) // each batch of replies is one write and leaves at once
+	}
+	c := s.newConn(ctx, nc, face)
+	s.mu.Lock()
+	if s.closing.Load() {
+		s.mu.Unlock()
+		_ = nc.Close()
+		return
+	}
+	s.conns[c] = c.nc
+	s.wg.Add(1)
+	s.mu.Unlock()
+	s.stats.connections.Add(1)
+	go func() {
+		defer s.wg.Done()
+		c.serve()
+	}()
+}
+
+func (s *Server) newConn(ctx context.Context, nc net.Conn, face Face) *conn {
+	if face.ImplicitTLS {
+		nc = tls.Server(nc, s.opts.TLSConfig)
+	}
+	var id [8]byte
+	_, _ = io.ReadFull(s.opts.Rand, id[:])
+	c := &conn{srv: s, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
+		peer: addrOf(nc.RemoteAddr()), state: stateNotAuthenticated, started: time.Now()}
+	c.rd = wire.NewReader(c, c.flush)
+	c.dec = wire.NewDecoder(c.rd, c.acceptLiteral)
+	return c
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// admit counts a connection that has not logged in against its address.
+func (s *Server) admit(c *conn) bool {
+	if !c.peer.IsValid() {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.strangers[c.peer] >= s.opts.Limits.PerAddress {
+		s.stats.refused.Add(1)
+		return false
+	}
+	s.strangers[c.peer]++
+	c.stranger = true
+	return true
+}
+
+// welcome counts a connection that has logged in against its user and address.
+func (s *Server) welcome(c *conn, id mail.AccountID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := userAddr{id, c.peer}
+	if s.users[u] >= s.opts.Limits.PerUserAddress {
+		s.stats.refused.Add(1)
+		return false
+	}
+	s.users[u]++
+	s.forgetLocked(c)
+	return true
+}
+
+func (s *Server) forgetLocked(c *conn) {
+	if !c.stranger {
+		return
+	}
+	c.stranger = false
+	if s.strangers[c.peer]--; s.strangers[c.peer] <= 0 {
+		delete(s.strangers, c.peer)
+	}
+}
+
+// leave takes a connection out of the books.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.forgetLocked(c)
+	if c.user.ID != 0 {
+		u := userAddr{c.user.ID, c.peer}
+		if s.users[u]--; s.users[u] <= 0 {
+			delete(s.users, u)
+		}
+	}
+}
+
+// upgraded records the connection under which c now reads.
+func (s *Server) upgraded(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = c.nc
+}
+
+// Shutdown stops accepting, lets each connection finish the command that it
+// runs, says BYE to all and waits for them until ctx is done; then it closes
+// those that are left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	s.mu.Lock()
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c, nc := range s.conns {
+		c.wake(nc)
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for _, nc := range s.conns {
+		_ = nc.Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
+}
