@@ -41,11 +41,11 @@ type conn struct {
 	acct    *store.Account
 	user    directory.Account
 	sel     selection
-	cmd     *command      // that runs now
-	tag     string        // of it
-	okCode  string        // response code of its OK
-	okText  string        // text of its OK
-	echo    store.UIDSet  // messages whose flags it told itself
+	cmd     *command     // that runs now
+	tag     string       // of it
+	okCode  string       // response code of its OK
+	okText  string       // text of its OK
+	echo    store.UIDSet // messages whose flags it told itself
 	started time.Time
 	tls     bool
 	bad     int // bad commands in a row

@@ -36,7 +36,7 @@ type span struct{ lo, hi int }
 
 // numbers resolves a sequence-set (RFC 9051 §9) to the messages that the client
 // knows, in ascending order, each once.
-func (c *conn) numbers(s wire.NumSet) ([]span, error) {
+func (c *conn) numbers(s wire.NumSet, byUID bool) ([]span, error) {
 	snap, n := c.sel.snap, c.sel.snap.Len()
 	var out []span
 	if s.Saved {
@@ -49,7 +49,7 @@ func (c *conn) numbers(s wire.NumSet) ([]span, error) {
 	for _, r := range s.Ranges {
 		a, b := r.First, r.Last
 		star := a == wire.Star || b == wire.Star
-		if c.cmd.byUID {
+		if byUID {
 			out = append(out, c.uidSpan(a, b))
 			continue
 		}

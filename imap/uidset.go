@@ -147,3 +147,20 @@ func count(set store.UIDSet) (n uint64) {
 	}
 	return n
 }
+
+// intersect returns what is in both.
+func intersect(a, b store.UIDSet) store.UIDSet {
+	var out store.UIDSet
+	for len(a) > 0 && len(b) > 0 {
+		first, last := max(a[0].First, b[0].First), min(a[0].Last, b[0].Last)
+		if first <= last {
+			out = append(out, store.UIDRange{First: first, Last: last})
+		}
+		if a[0].Last < b[0].Last {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}

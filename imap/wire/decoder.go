@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"strings"
 )
 
 // A Literal is the announcement of a literal, RFC 9051 §4.3 and RFC 7888 §3.
@@ -168,6 +169,12 @@ func (d *Decoder) Open() {
 	d.enter()
 }
 
+// Close reads ")".
+func (d *Decoder) Close() {
+	d.Expect(')')
+	d.depth--
+}
+
 func (d *Decoder) enter() {
 	if d.depth++; d.depth > d.lim.Depth {
 		d.Bad("nested too deeply")
@@ -226,6 +233,23 @@ func (d *Decoder) Atom() string { return string(d.span(isAtomChar, "an atom")) }
 // valid until the next literal or command.
 func (d *Decoder) Token() []byte {
 	return d.span(func(c byte) bool { return c > ' ' && c < 0x7f }, "a token")
+}
+
+// SectionWord reads a word of BODY[section], in upper case.
+func (d *Decoder) SectionWord() string {
+	return strings.ToUpper(string(d.span(func(c byte) bool { return c == '.' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }, "a section")))
+}
+
+// Mark remembers a place in the line and Since returns what was read from there,
+// unless a literal came between.
+func (d *Decoder) Mark() int { return d.pos }
+
+// Since returns the bytes from a Mark. They are valid until the next command.
+func (d *Decoder) Since(mark int) []byte {
+	if d.err != nil || mark > d.pos || d.pos > len(d.line) {
+		return nil
+	}
+	return d.line[mark:d.pos]
 }
 
 // Word reads a name of the grammar (a command, an item, a key) and returns it in

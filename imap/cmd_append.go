@@ -1,0 +1,189 @@
+package imap
+
+import (
+	"time"
+
+	"posthouse/imap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// appendCommands is APPEND alone.
+var appendCommands = []command{
+	{"APPEND", loggedIn, tellAll, false, (*conn).appendCmd},
+}
+
+// extAppendLimit announces the largest message, RFC 7889 §3.
+var extAppendLimit = &extension{name: "APPENDLIMIT", rfc: "RFC 7889",
+	caps: func(c *conn, dst []byte) []byte {
+		return appendUint(append(dst, " APPENDLIMIT="...), uint64(min(c.srv.opts.Limits.MessageBytes, 1<<32-1)))
+	},
+	status: []statusItem{{"APPENDLIMIT", func(dst []byte, c *conn, _ *mailboxState) []byte {
+		return appendUint(dst, uint64(min(c.srv.opts.Limits.MessageBytes, 1<<32-1)))
+	}}},
+}
+
+// extMultiAppend: several messages in one APPEND, all or none, RFC 3502 §6.3.11.
+var extMultiAppend = &extension{name: "MULTIAPPEND", rfc: "RFC 3502"}
+
+// An upload is one message of an APPEND.
+type upload struct {
+	staged *store.Staged
+	opts   store.AppendOptions
+}
+
+// APPEND, RFC 9051 §6.3.12. The message streams into the store; the mailbox is
+// looked for before the client is asked to send it.
+func (c *conn) appendCmd(d *wire.Decoder) error {
+	d.SP()
+	path := c.mailbox(d)
+	d.SP()
+	if d.Err() != nil {
+		return d.Err()
+	}
+	if err := c.appendable(path); err != nil {
+		return err
+	}
+	var ups []upload
+	defer func() {
+		for _, u := range ups {
+			_ = u.staged.Close()
+		}
+	}()
+	for {
+		u, err := c.receive(d)
+		if u.staged != nil {
+			ups = append(ups, u)
+		}
+		if err != nil {
+			return err
+		}
+		if !d.Try(' ') {
+			break
+		}
+		if len(ups) >= c.srv.opts.Limits.AppendMessages {
+			return no("LIMIT", "too many messages in one APPEND")
+		}
+	}
+	if d.End(); d.Err() != nil {
+		return d.Err()
+	}
+	return c.appendAll(path, ups)
+}
+
+// appendable reports early that a mailbox takes no messages.
+func (c *conn) appendable(path string) error {
+	return c.acct.View(c.ctx, func(v *store.View) error {
+		_, err := destination(v, path)
+		return err
+	})
+}
+
+// destination finds the mailbox that takes messages.
+func destination(v *store.View, path string) (*store.Mailbox, error) {
+	m, err := v.Mailbox(path)
+	if err != nil {
+		return nil, orTryCreate(err)
+	}
+	if m.NoSelect {
+		return nil, no("TRYCREATE", "the mailbox takes no messages")
+	}
+	return m, nil
+}
+
+// receive reads flags, date and literal of one message.
+func (c *conn) receive(d *wire.Decoder) (u upload, err error) {
+	if d.Peek() == '(' {
+		u.opts.Flags = storable(d.Flags())
+		d.SP()
+	}
+	if d.Peek() == '"' {
+		u.opts.InternalDate = d.DateTime()
+		d.SP()
+	}
+	lit := d.Announced()
+	if d.Err() != nil {
+		return u, d.Err()
+	}
+	if lit.Size > c.srv.opts.Limits.MessageBytes {
+		return u, no("TOOBIG", "the message is too large")
+	}
+	if u.staged, err = c.srv.opts.Store.Stage(c.ctx); err != nil {
+		return u, err
+	}
+	if d.Accept(); d.Err() != nil {
+		return u, d.Err()
+	}
+	if err := c.stream(u.staged, lit.Size); err != nil {
+		return u, err
+	}
+	d.Resume()
+	return u, d.Err()
+}
+
+// stream copies the bytes of a literal into the store. After a failure there the
+// rest is still read, so that the client hears of it.
+func (c *conn) stream(to *store.Staged, n int64) error {
+	deadline := c.deadline
+	defer func() { c.deadline = deadline }()
+	var failed error
+	for n > 0 {
+		c.deadline = time.Now().Add(c.srv.opts.Limits.StallTime)
+		p, err := c.rd.Next(int(min(n, 1<<20)))
+		if err != nil {
+			return err
+		}
+		n -= int64(len(p))
+		if failed == nil {
+			_, failed = to.Write(p)
+		}
+	}
+	if failed == nil {
+		failed = to.Finish()
+	}
+	if failed != nil {
+		c.dec.Resume()
+		return failed
+	}
+	return nil
+}
+
+// appendAll stores all messages of one APPEND in one transaction.
+func (c *conn) appendAll(path string, ups []upload) error {
+	var validity uint32
+	var uids store.UIDSet
+	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
+		uids = uids[:0]
+		m, err := destination(&tx.View, path)
+		if err != nil {
+			return err
+		}
+		for _, u := range ups {
+			a, err := tx.Append(m.ID, u.staged, u.opts)
+			if err != nil {
+				return err
+			}
+			validity, uids = a.UIDValidity, addUID(uids, a.UID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.srv.stats.appended.Add(uint64(len(ups)))
+	code := appendUint([]byte("APPENDUID "), uint64(validity)) // RFC 4315 §3
+	c.okCode = string(appendUIDs(append(code, ' '), uids))
+	return nil
+}
+
+// storable drops \Recent, which belongs to the server, and what the store keeps
+// no flag for (RFC 9051 §2.3.2).
+func storable(fs []mail.Flag) []mail.Flag {
+	out := fs[:0]
+	for _, f := range fs {
+		if lower(string(f)) != `\recent` {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,225 @@
+package imap
+
+import (
+	"posthouse/imap/wire"
+	"posthouse/search"
+	"posthouse/store"
+)
+
+// A searchKey is one key of SEARCH, RFC 9051 §6.4.4. It reads what stands behind
+// its name.
+type searchKey struct {
+	name string
+	read func(c *conn, d *wire.Decoder, s *searchCommand) search.Key
+}
+
+// A searchReturn is one result option, RFC 4731 §3.1.
+type searchReturn struct {
+	name string
+	bit  returns
+}
+
+// returns are the result options of a SEARCH.
+type returns uint8
+
+const (
+	returnMin returns = 1 << iota
+	returnMax
+	returnAll
+	returnCount
+	returnSave
+)
+
+// A searchCommand is one SEARCH or UID SEARCH under way.
+type searchCommand struct {
+	extended bool // RETURN was given
+	want     returns
+	modseq   bool // a MODSEQ key was given
+	keys     int
+
+	spans   []span // matches, as places in the selection
+	n       uint64
+	highest store.ModSeq // of all matches
+	first   store.ModSeq // of the first and the last match
+	last    store.ModSeq
+}
+
+// searchCmd is SEARCH and UID SEARCH, RFC 9051 §6.4.4.
+func (c *conn) searchCmd(d *wire.Decoder) error {
+	s := &searchCommand{}
+	d.SP()
+	if d.TryWord("RETURN") {
+		s.extended = true
+		d.SP()
+		d.List(func() {
+			if r := c.srv.tables.searchReturns[string(d.Word())]; r != nil {
+				s.want |= r.bit
+			} else {
+				d.Bad("unknown SEARCH result option")
+			}
+		})
+		d.SP()
+	}
+	if d.TryWord("CHARSET") {
+		readCharset(d)
+	}
+	key := search.And{c.readKey(d, s)}
+	for !d.AtEnd() {
+		d.SP()
+		key = append(key, c.readKey(d, s))
+	}
+	if d.End(); d.Err() != nil {
+		return d.Err()
+	}
+	err := c.find(s, key)
+	if err != nil {
+		if s.want&returnSave != 0 { // RFC 5182 §2.1
+			c.sel.saved = nil
+		}
+		return c.gone(err)
+	}
+	s.save(c)
+	return s.report(c)
+}
+
+// readCharset reads the charset of the strings: US-ASCII and UTF-8 are known.
+func readCharset(d *wire.Decoder) {
+	d.SP()
+	switch upper(d.Astring()) {
+	case "UTF-8", "US-ASCII", "UTF8", "ASCII":
+	default:
+		d.Fail(no("BADCHARSET (US-ASCII UTF-8)", "unknown charset"))
+	}
+	d.SP()
+}
+
+// readKey reads one search-key: a list of keys, a sequence-set or one of the
+// table.
+func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
+	if s.keys++; s.keys > c.srv.opts.Limits.SearchKeys {
+		d.Bad("too many search keys")
+		return search.All{}
+	}
+	if d.Peek() == '(' {
+		var all search.And
+		d.List(func() { all = append(all, c.readKey(d, s)) })
+		if len(all) == 0 {
+			d.Bad("an empty list of search keys")
+		}
+		return all
+	}
+	if d.IsNumSet() {
+		return c.messages(d, false)
+	}
+	row := c.srv.tables.search[string(d.Word())]
+	if row == nil {
+		d.Bad("unknown search key")
+		return search.All{}
+	}
+	return row.read(c, d, s)
+}
+
+// messages reads a set of messages, which are numbers of this session, and names
+// them for the search. What is beyond the mailbox matches nothing.
+func (c *conn) messages(d *wire.Decoder, byUID bool) search.Key {
+	set := d.NumSet()
+	if d.Err() != nil {
+		return search.All{}
+	}
+	if !byUID {
+		n := uint32(c.sel.snap.Len())
+		kept := set.Ranges[:0]
+		for _, r := range set.Ranges {
+			if min(r.First, r.Last) > n {
+				continue
+			}
+			kept = append(kept, wire.Range{First: min(r.First, n), Last: min(r.Last, n)})
+		}
+		if set.Ranges = kept; n == 0 {
+			return search.UIDs(nil)
+		}
+	}
+	spans, err := c.numbers(set, byUID)
+	d.Fail(err)
+	return search.UIDs(c.uids(spans))
+}
+
+// find runs the search on the present state and keeps what the client knows.
+func (c *conn) find(s *searchCommand, key search.Key) error {
+	cur, err := c.current()
+	if err != nil {
+		return err
+	}
+	return search.Run(c.ctx, c.acct, cur, key, func(i int, row store.Row) bool {
+		if cur != c.sel.snap {
+			seq, known := c.seqOf(row.UID, i)
+			if !known {
+				return true
+			}
+			i = int(seq) - 1
+		}
+		s.match(i, row.ModSeq)
+		return true
+	})
+}
+
+func (s *searchCommand) match(i int, m store.ModSeq) {
+	if n := len(s.spans); n > 0 && s.spans[n-1].hi == i {
+		s.spans[n-1].hi++
+	} else {
+		s.spans = append(s.spans, span{i, i + 1})
+	}
+	if s.n++; s.n == 1 {
+		s.first = m
+	}
+	s.last = m
+	s.highest = max(s.highest, m)
+}
+
+// save keeps the result as "$" if it was asked for, RFC 5182 §2.1 and §2.4: with
+// MIN or MAX alone only those.
+func (s *searchCommand) save(c *conn) {
+	if s.want&returnSave == 0 {
+		return
+	}
+	kept := s.spans
+	if s.want&(returnAll|returnCount) == 0 && s.want&(returnMin|returnMax) != 0 && s.n > 0 {
+		lo, hi := s.spans[0].lo, s.spans[len(s.spans)-1].hi
+		kept = nil
+		if s.want&returnMin != 0 {
+			kept = append(kept, span{lo, lo + 1})
+		}
+		if s.want&returnMax != 0 {
+			kept = append(kept, span{hi - 1, hi})
+		}
+		kept = joinSpans(kept)
+	}
+	c.sel.saved = c.uids(kept)
+}
+
+// report writes the result. IMAP4rev2 knows only the extended form (RFC 9051
+// §6.4.4).
+func (s *searchCommand) report(c *conn) error {
+	if s.extended || c.dia.rev2 {
+		s.reportExtended(c)
+		return nil
+	}
+	c.say("* SEARCH")
+	for _, sp := range s.spans {
+		for i := sp.lo; i < sp.hi; i++ {
+			n := uint64(i + 1)
+			if c.cmd.byUID {
+				n = uint64(c.sel.snap.UID(i))
+			}
+			c.out = appendUint(append(c.out, ' '), n)
+			if err := c.drain(); err != nil {
+				return err
+			}
+		}
+	}
+	if s.modseq && s.n > 0 {
+		c.out = append(appendUint(append(c.out, " (MODSEQ "...), uint64(s.highest)), ')')
+	}
+	c.say("\r\n")
+	return nil
+}

@@ -1,0 +1,159 @@
+package imap
+
+import (
+	"posthouse/imap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// A storeMod is a modifier of STORE, RFC 4466 §2.5.
+type storeMod struct {
+	name string
+	read func(c *conn, d *wire.Decoder, s *storeOptions)
+}
+
+// storeOptions are what a STORE asks for.
+type storeOptions struct {
+	change store.FlagChange
+	silent bool
+}
+
+// storeCmd is STORE and UID STORE, RFC 9051 §6.4.6.
+func (c *conn) storeCmd(d *wire.Decoder) error {
+	var o storeOptions
+	d.SP()
+	set := d.NumSet()
+	d.SP()
+	if d.Peek() == '(' {
+		d.List(func() {
+			if m := c.srv.tables.storeMods[string(d.Word())]; m != nil {
+				m.read(c, d, &o)
+			} else {
+				d.Bad("unknown STORE modifier")
+			}
+		})
+		d.SP()
+	}
+	o.readOperation(d)
+	if d.End(); d.Err() != nil {
+		return d.Err()
+	}
+	if c.sel.readOnly {
+		return errReadOnly
+	}
+	spans, err := c.numbers(set, c.cmd.byUID)
+	if err != nil || len(spans) == 0 {
+		return err
+	}
+	return c.store(spans, &o)
+}
+
+// readOperation reads what to do with which flags.
+func (o *storeOptions) readOperation(d *wire.Decoder) {
+	switch {
+	case d.Try('+'):
+		o.change.Op = store.FlagsAdd
+	case d.Try('-'):
+		o.change.Op = store.FlagsRemove
+	}
+	switch string(d.Word()) {
+	case "FLAGS":
+	case "FLAGS.SILENT":
+		o.silent = true
+	default:
+		d.Bad("unknown STORE item")
+	}
+	d.SP()
+	if d.Peek() == '(' {
+		o.change.Flags = storable(d.Flags())
+		return
+	}
+	fs := []mail.Flag{d.Flag()}
+	for d.Try(' ') {
+		fs = append(fs, d.Flag())
+	}
+	o.change.Flags = storable(fs)
+}
+
+// store changes flags and says what became of them. Changes by others that came
+// between are told by sync, also to a client that asked for silence: it could
+// not know the outcome.
+func (c *conn) store(spans []span, o *storeOptions) error {
+	uids := c.uids(spans)
+	var before *store.Snapshot
+	var changed, modified store.UIDSet
+	keywords := 0
+	err := c.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
+		if before, err = tx.Snapshot(c.sel.mailbox); err != nil {
+			return c.gone(err)
+		}
+		keywords = len(before.Keywords())
+		changed, modified, err = tx.SetFlags(c.sel.mailbox, uids, o.change)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	cur, err := c.current()
+	if err != nil {
+		return err
+	}
+	c.ready()
+	if len(cur.Keywords()) != keywords {
+		c.sayFlagLists(cur) // RFC 9051 §7.3.5: the client learns new keywords
+	}
+	echo := subtract(uids, modified)
+	if o.silent {
+		echo = subtract(changed, store.Diff(c.sel.told, before).Changed)
+	}
+	if err := c.sayStored(cur, echo, o.silent); err != nil {
+		return err
+	}
+	c.echo = echo
+	if len(modified) > 0 {
+		return c.sayModified(modified)
+	}
+	if !c.cmd.byUID && uint64(spanned(spans)) > countRows(cur, uids) {
+		c.okCode, c.okText = "EXPUNGEISSUED", "some of the messages are gone"
+	}
+	return nil
+}
+
+func spanned(spans []span) (n int) {
+	for _, s := range spans {
+		n += s.hi - s.lo
+	}
+	return n
+}
+
+// countRows is the number of messages of set that snap holds.
+func countRows(snap *store.Snapshot, set store.UIDSet) (n uint64) {
+	for _, r := range set {
+		lo, hi := bounds(snap, r)
+		n += uint64(hi - lo)
+	}
+	return n
+}
+
+// sayStored tells the flags of messages after a STORE. A silent one tells at most
+// their new ModSeqs, RFC 7162 §3.1.3.
+func (c *conn) sayStored(cur *store.Snapshot, uids store.UIDSet, silent bool) error {
+	if silent && !c.dia.condstore {
+		return nil
+	}
+	for i, row := range rowsOf(cur, uids) {
+		seq, known := c.seqOf(row.UID, i)
+		if !known {
+			continue
+		}
+		if silent {
+			c.sayModSeq(seq, row)
+		} else {
+			c.sayFlags(seq, cur, row)
+		}
+		if err := c.drain(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
