@@ -9,12 +9,8 @@ import (
 // extCondstore is CONDSTORE, RFC 7162 §3.1: changes have numbers, and a client
 // may make a change depend on there having been none since.
 var extCondstore = &extension{name: "CONDSTORE", rfc: "RFC 7162",
-	enable: func(c *conn) { c.becomeAware() },
-	onSelect: func(c *conn, m *store.Mailbox) {
-		c.say("* OK [HIGHESTMODSEQ ")
-		c.out = appendUint(c.out, uint64(max(m.HighestModSeq, 1)))
-		c.say("] highest\r\n")
-	},
+	enable:       func(c *conn) { c.becomeAware() },
+	onSelect:     (*conn).sayHighest,
 	selectParams: []selectParam{{"CONDSTORE", func(_ *conn, _ *wire.Decoder, o *selectOptions) { o.condstore = true }}},
 	status: []statusItem{{"HIGHESTMODSEQ", func(dst []byte, c *conn, m *mailboxState) []byte {
 		c.dia.condstore = true // RFC 7162 §3.1.7
@@ -47,8 +43,15 @@ func (c *conn) becomeAware() {
 	c.dia.condstore = true
 	if c.state == stateSelected {
 		c.ready()
-		extCondstore.onSelect(c, c.sel.told.Mailbox())
+		c.sayHighest(c.sel.told.Mailbox())
 	}
+}
+
+// sayHighest tells the ModSeq of the mailbox, RFC 7162 §3.1.2.1.
+func (c *conn) sayHighest(m *store.Mailbox) {
+	c.say("* OK [HIGHESTMODSEQ ")
+	c.out = appendUint(c.out, uint64(max(m.HighestModSeq, 1)))
+	c.say("] highest\r\n")
 }
 
 // readModSeqKey reads MODSEQ with its optional entry, RFC 7162 §3.1.5. All flags
