@@ -72,14 +72,15 @@ type measurement struct {
 	messages int64
 	rate     float64       // acknowledged, and in the mailbox, a second
 	cpu      time.Duration // of the server, a message
+	client   time.Duration // CPU of the load generator, a message
 	written  float64       // bytes by the server's processes per byte of mail
 	device   float64       // bytes on the device, by anyone, per byte of mail; 0 if not known
 	p50, p99 time.Duration
 }
 
 func (m measurement) String() string {
-	return fmt.Sprintf("%8.0f /s  %6d µs CPU  %5.2f bytes/byte (device %5.2f)  p50 %v p99 %v",
-		m.rate, m.cpu.Microseconds(), m.written, m.device, m.p50.Round(10*time.Microsecond), m.p99.Round(10*time.Microsecond))
+	return fmt.Sprintf("%8.0f /s  %5d µs CPU (client %3d)  %5.2f bytes/byte (device %5.2f)  p50 %v p99 %v",
+		m.rate, m.cpu.Microseconds(), m.client.Microseconds(), m.written, m.device, m.p50.Round(10*time.Microsecond), m.p99.Round(10*time.Microsecond))
 }
 
 // settle is how long a server's work after the last answer still counts.
@@ -92,7 +93,7 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 	if err != nil {
 		return measurement{}, err
 	}
-	if _, err := drive(ctx, p, clients, size, 2, 0); err != nil { // warm
+	if _, err := drive(ctx, p, clients, size, effort{each: 2}); err != nil { // warm
 		return measurement{}, err
 	}
 	before, err := readUsage(p.roots())
@@ -100,14 +101,13 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 		return measurement{}, err
 	}
 	disk0, onDisk := deviceWritten(p.dir)
+	client := ownCPU()
 	start := time.Now()
-	times, err := drive(ctx, p, clients, size, 0, d)
+	times, err := drive(ctx, p, clients, size, effort{time: d})
 	elapsed := time.Since(start)
+	client = ownCPU() - client
 	if err != nil {
 		return measurement{}, err
-	}
-	if p.drain != nil {
-		elapsed = time.Since(start)
 	}
 	select {
 	case <-time.After(settle):
@@ -121,7 +121,8 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 	disk1, _ := deviceWritten(p.dir)
 	n := int64(len(times))
 	used, mail := after.minus(before), float64(n)*float64(size)
-	m := measurement{messages: n, rate: float64(n) / elapsed.Seconds(), cpu: used.cpu / time.Duration(max(n, 1)), written: float64(used.written) / mail}
+	m := measurement{messages: n, rate: float64(n) / elapsed.Seconds(), written: float64(used.written) / mail,
+		cpu: used.cpu / time.Duration(max(n, 1)), client: client / time.Duration(max(n, 1))}
 	if onDisk {
 		m.device = float64(disk1-disk0) / mail
 	}
@@ -150,17 +151,31 @@ func closeAll(clients []client) {
 	}
 }
 
-// drive lets all clients send, each count messages, or for a time if count is 0,
-// and waits until all are in their mailboxes. It returns how long each message
-// took to be acknowledged.
-func drive(ctx context.Context, p *peer, clients []client, size, count int, d time.Duration) ([]time.Duration, error) {
+// An effort says how long clients send: each a number of messages, or all for a
+// time and at most maxMessages, which bounds what a fast server stores.
+type effort struct {
+	each int
+	time time.Duration
+}
+
+const maxMessages = 30_000
+
+// drive lets all clients send and waits until all is in the mailboxes. It returns
+// how long each message took to be acknowledged.
+func drive(ctx context.Context, p *peer, clients []client, size int, e effort) ([]time.Duration, error) {
 	var wg sync.WaitGroup
 	var serial atomic.Int64
 	times, errs := make([][]time.Duration, len(clients)), make([]error, len(clients))
-	base, end := time.Now().UnixNano(), time.Now().Add(d)
+	base, end := time.Now().UnixNano(), time.Now().Add(e.time)
+	more := func(sent int) bool {
+		if e.each > 0 {
+			return sent < e.each
+		}
+		return time.Now().Before(end) && serial.Load() < maxMessages
+	}
 	for i, c := range clients {
 		wg.Go(func() {
-			for n := 0; (n < count || count == 0 && time.Now().Before(end)) && ctx.Err() == nil; n++ {
+			for n := 0; more(n) && ctx.Err() == nil; n++ {
 				t := time.Now()
 				if errs[i] = c.send(base + serial.Add(1)); errs[i] != nil {
 					return

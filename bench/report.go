@@ -58,7 +58,7 @@ const ours = "Posthouse"
 
 // rows gives the table, its head first.
 func (r *report) rows() [][]string {
-	rows := [][]string{{"row", "server", "messages/s", "× peer", "CPU µs/message", "÷ peer", "written/byte", "device/byte", "syncs/message", "p50", "p99"}}
+	rows := [][]string{{"row", "server", "messages/s", "× peer", "CPU µs/message", "÷ peer", "client µs", "written/byte", "device/byte", "syncs/message", "p50", "p99"}}
 	for _, w := range workloads {
 		var mine *cell
 		for i := range r.cells {
@@ -90,6 +90,7 @@ func (c *cell) row(mine *cell) []string {
 		syncs = fmt.Sprintf("%.2f", c.syncs)
 	}
 	return []string{c.w.String(), c.peer, fmt.Sprintf("%.0f", rate), times, fmt.Sprint(cpu.Microseconds()), less,
+		fmt.Sprint(median(c.rounds, func(m measurement) time.Duration { return m.client }).Microseconds()),
 		fmt.Sprintf("%.2f", median(c.rounds, func(m measurement) float64 { return m.written })),
 		fmt.Sprintf("%.2f", median(c.rounds, func(m measurement) float64 { return m.device })),
 		syncs,
@@ -140,7 +141,7 @@ APPEND n: n IMAP connections, each of a user of its own, one APPEND with a LITER
 connections, MAIL, RCPT and DATA pipelined, one recipient a message, connections reused. An answer means durable; for
 Postfix the time runs until its queue is empty, that is, until the mail is in the mailbox.
 
-CPU is that of all processes of a server. "written" is what they had written to storage per byte of mail, "device" what
+CPU is that of all processes of a server; "client" is that of the load generator, which shares the machine. "written" is what they had written to storage per byte of mail, "device" what
 the disk saw, from anyone. "× peer": our rate over the peer's; "÷ peer": the peer's CPU time over ours. Syncs are counted
 with strace in runs of their own. Rates of durable writes depend on the disk and its other users: compare them within one
 invocation only.

@@ -25,7 +25,7 @@ func countSyncs(ctx context.Context, p *peer, w workload, size int) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	if _, err := drive(ctx, p, clients, size, 2, 0); err != nil {
+	if _, err := drive(ctx, p, clients, size, effort{each: 2}); err != nil {
 		return 0, err
 	}
 	args := []string{"-f", "-c", "-S", "calls", "-U", "calls,name", "-e", "trace=fsync,fdatasync,sync_file_range,msync,syncfs,sync"}
@@ -42,7 +42,7 @@ func countSyncs(ctx context.Context, p *peer, w workload, size int) (float64, er
 	case <-attached.seen:
 	case <-time.After(5 * time.Second):
 	}
-	times, err := drive(ctx, p, clients, size, syncMessages, 0)
+	times, err := drive(ctx, p, clients, size, effort{each: syncMessages})
 	time.Sleep(settle)
 	cmd.Process.Signal(syscall.SIGINT)
 	cmd.Wait() // ends by our signal
