@@ -1,0 +1,103 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"posthouse/store/engine"
+)
+
+// BenchmarkAppend commits 8 KB messages from 1, 10 and 100 writers, each to an
+// account of its own, and tells what one message costs the disk.
+func BenchmarkAppend(b *testing.B) {
+	for _, writers := range []int{1, 10, 100} {
+		b.Run(fmt.Sprintf("8KB/%d", writers), func(b *testing.B) { benchmarkCommits(b, writers, 8192) })
+	}
+}
+
+// BenchmarkFlags commits small changes without a blob.
+func BenchmarkFlags(b *testing.B) {
+	for _, writers := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(writers), func(b *testing.B) { benchmarkCommits(b, writers, 0) })
+	}
+}
+
+func benchmarkCommits(b *testing.B, writers, size int) {
+	e := mustOpen(b, Options{Dir: b.TempDir(), IndexCache: 64 << 20, MemTable: 64 << 20})
+	blob := make([]byte, size)
+	for i := range blob {
+		blob[i] = byte(i * i >> 3)
+	}
+	meta := make([]byte, 500)
+	before := e.Stats()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for w := range writers {
+		wg.Go(func() {
+			for v := uint64(0); next.Add(1) <= int64(b.N); v++ {
+				op := engine.Op{Kind: engine.Set, Key: binary.BigEndian.AppendUint64([]byte{'E'}, v), Val: meta}
+				if size > 0 {
+					op.Blob = &engine.Blob{Bytes: blob}
+				}
+				batch := &engine.Batch{Account: engine.Account(w), Expect: v, Ops: []engine.Op{op, {Kind: engine.Set, Key: []byte("A"), Val: meta[:60]}}}
+				if _, err := e.Commit(context.Background(), batch).Wait(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	s := e.Stats()
+	n := float64(b.N)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64(s.Syncs-before.Syncs)/n, "syncs/msg")
+	if size > 0 {
+		b.ReportMetric(float64(s.WrittenBytes-before.WrittenBytes)/n/float64(size), "written/mail")
+	}
+	if err := e.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkRead reads stored blobs of 8 KB, warm.
+func BenchmarkRead(b *testing.B) {
+	e := mustOpen(b, Options{Dir: b.TempDir(), IndexCache: 64 << 20})
+	var ids []engine.BlobID
+	for i := range 200 {
+		batch := &engine.Batch{Account: 1, Expect: engine.AnyVersion}
+		var blobs []*engine.Blob
+		for j := range 50 {
+			bl := &engine.Blob{Bytes: make([]byte, 8192)}
+			blobs = append(blobs, bl)
+			batch.Ops = append(batch.Ops, engine.Op{Kind: engine.Set, Key: fmt.Appendf(nil, "%d/%d", i, j), Blob: bl})
+		}
+		if _, err := e.Commit(context.Background(), batch).Wait(); err != nil {
+			b.Fatal(err)
+		}
+		for _, bl := range blobs {
+			ids = append(ids, bl.ID)
+		}
+	}
+	b.SetBytes(8192)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		var buf []byte
+		var err error
+		for i := 0; pb.Next(); i++ {
+			if buf, err = e.ReadBlob(context.Background(), buf[:0], ids[i*7919%len(ids)]); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}

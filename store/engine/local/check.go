@@ -1,0 +1,242 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"posthouse/store/engine"
+)
+
+// A checker verifies a store while it runs.
+type checker struct {
+	e      *Engine
+	ctx    context.Context
+	deep   bool
+	report func(problem string)
+	end    position
+	sizes  map[uint32]int64 // of segments, by number
+	buf    []byte
+}
+
+// Check implements engine.Engine. Without deep it reads the index only, and
+// the sizes of files; deep reads all frames and all blobs.
+func (e *Engine) Check(ctx context.Context, deep bool, report func(problem string)) error {
+	if err := e.gate.enter(); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	c := &checker{e: e, ctx: ctx, deep: deep, report: report, sizes: map[uint32]int64{}}
+	// The end first: all that the index names up to it must be there.
+	c.end = *e.end.Load()
+	if err := e.failed(); err == nil {
+		if _, err := e.Commit(ctx).Wait(); err != nil {
+			return err
+		}
+	}
+	if err := c.log(); err != nil {
+		return err
+	}
+	return c.index()
+}
+
+func (c *checker) problem(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
+
+// log verifies that the segments are there, and deep their frames.
+func (c *checker) log() error {
+	segs, err := c.e.segments()
+	if err != nil {
+		return err
+	}
+	next := uint64(0) // unknown
+	for i, n := range segs {
+		st, err := c.e.fs.Stat(c.e.segmentName(n))
+		if err != nil {
+			return err
+		}
+		c.sizes[n] = st.Size()
+		if i > 0 && n != segs[i-1]+1 {
+			c.problem("segments %d to %d are missing", segs[i-1]+1, n-1)
+			next = 0
+		}
+		if !c.deep || n > c.end.segment {
+			continue
+		}
+		if next, err = c.frames(n, next); err != nil {
+			return err
+		}
+	}
+	if len(segs) == 0 || segs[len(segs)-1] < c.end.segment {
+		c.problem("the active segment %d is missing", c.end.segment)
+	}
+	if c.deep && next != 0 && next <= c.end.lsn {
+		c.problem("the log ends with frame %d, but frame %d is durable", next-1, c.end.lsn)
+	}
+	return nil
+}
+
+// frames verifies a segment's frames, which begin with LSN next if that is not
+// 0, and returns the LSN that should follow them.
+func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
+	f, err := c.e.segs.acquire(n)
+	if err != nil {
+		return 0, err
+	}
+	defer c.e.segs.release(f)
+	s, err := newScanner(f, n, c.e.store)
+	if err != nil {
+		return 0, err
+	}
+	off := int64(0)
+	for n != c.end.segment || off < int64(c.end.off) {
+		if err := c.ctx.Err(); err != nil {
+			return 0, err
+		}
+		h, ok, err := s.header(off)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			break
+		}
+		if next != 0 && h.lsn != next {
+			c.problem("segment %d at %d: frame %d follows frame %d", n, off, h.lsn, next-1)
+		}
+		meta, ok, err := s.meta(h, off)
+		if err != nil {
+			return 0, err
+		}
+		if !ok || eachChange(meta, func(byte, []byte, []byte) error { return nil }) != nil {
+			if _, err := s.tail(off, h.lsn); err == nil && n != c.end.segment {
+				break // torn by a crash: the next segment has this LSN again
+			}
+			c.problem("segment %d at %d: the meta of frame %d is damaged", n, off, h.lsn)
+		}
+		next = h.lsn + 1
+		off += int64(alignUp(h.frameLen))
+	}
+	if n == c.end.segment && off < int64(c.end.off) {
+		c.problem("segment %d ends at %d, frames were durable up to %d", n, off, c.end.off)
+	}
+	return next, nil
+}
+
+// index verifies each record of the engine's own.
+func (c *checker) index() error {
+	snap := c.e.db.NewSnapshot()
+	err := c.e.scan(snap, nil, nil, func(key, val []byte) (bool, error) {
+		if err := c.ctx.Err(); err != nil {
+			return false, err
+		}
+		return true, c.record(key, val)
+	})
+	return errors.Join(err, snap.Close())
+}
+
+// keyLens are the lengths that keys of each kind have at least.
+var keyLens = [256]int{kindBlob: 9, kindFile: 9, kindKey: 9, kindMark: 1, kindOwner: 17, kindSegment: 5, kindVersion: 9}
+
+func (c *checker) record(key, val []byte) error {
+	if n := keyLens[key[0]]; n == 0 || len(key) < n {
+		c.problem("index: key %x of no known kind", key)
+		return nil
+	}
+	switch key[0] {
+	case kindBlob:
+		return c.blob(engine.BlobID(be.Uint64(key[1:])), val)
+	case kindOwner:
+		return c.owner(engine.BlobID(be.Uint64(key[1:])))
+	case kindFile:
+		return c.file(be.Uint64(key[1:]), val)
+	case kindSegment:
+		return c.sealed(be.Uint32(key[1:]), val)
+	case kindVersion:
+		if len(val) != 8 {
+			c.problem("index: version of account %d has %d bytes", be.Uint64(key[1:]), len(val))
+		}
+	}
+	return nil
+}
+
+// blob verifies that a blob is where its record says, and deep its bytes.
+func (c *checker) blob(id engine.BlobID, val []byte) error {
+	r, err := decodeBlobRecord(val)
+	if err != nil {
+		c.problem("blob %x: its record is damaged", uint64(id))
+		return nil
+	}
+	if r.place == inLog {
+		if size := c.sizes[uint32(r.where)]; int64(r.offset+r.length) > size && r.where <= uint64(c.end.segment) && uint64(id)>>16 <= c.end.lsn {
+			c.problem("blob %x: segment %d has %d bytes, the blob ends at %d", uint64(id), r.where, size, r.offset+r.length)
+			return nil
+		}
+	} else if err := c.e.get(c.e.db, appendFileKey(nil, r.where), func([]byte) error { return nil }); err == engine.ErrNotFound {
+		c.problem("blob %x: its file %x is not registered", uint64(id), r.where)
+	} else if err != nil {
+		return err
+	}
+	switch {
+	case c.deep && r.place == inLog:
+		c.buf, err = c.e.readLog(c.buf[:0], id, r)
+	case c.deep:
+		err = c.large(id, r)
+	case r.place == inFile:
+		var b *largeReader
+		if b, err = c.e.openLarge(id, r); err == nil {
+			err = b.Close()
+		}
+	}
+	if err != nil {
+		c.problem("blob %x: %v", uint64(id), err)
+	}
+	return nil
+}
+
+// large reads a large blob without holding all of it.
+func (c *checker) large(id engine.BlobID, r blobRecord) error {
+	b, err := c.e.openLarge(id, r)
+	if err != nil {
+		return err
+	}
+	if c.buf = c.buf[:0]; cap(c.buf) < largeBlock {
+		c.buf = make([]byte, largeBlock)
+	}
+	for off := int64(0); off < b.Size() && err == nil; off += largeBlock {
+		_, err = b.ReadAt(c.buf[:min(largeBlock, b.Size()-off)], off)
+	}
+	return errors.Join(err, b.Close())
+}
+
+func (c *checker) owner(id engine.BlobID) error {
+	_, err := c.e.blobRecord(id)
+	if errors.Is(err, engine.ErrNotFound) {
+		c.problem("blob %x has an owner but does not exist", uint64(id))
+		return nil
+	}
+	return err
+}
+
+func (c *checker) file(number uint64, val []byte) error {
+	if len(val) != 16 {
+		c.problem("large-blob file %x: its record is damaged", number)
+		return nil
+	}
+	id := engine.BlobID(be.Uint64(val))
+	r, err := c.e.blobRecord(id)
+	if errors.Is(err, engine.ErrNotFound) || err == nil && (r.place != inFile || r.where != number) {
+		c.problem("large-blob file %x belongs to blob %x, which does not say so", number, uint64(id))
+		return nil
+	}
+	return err
+}
+
+func (c *checker) sealed(n uint32, val []byte) error {
+	if len(val) != 32 {
+		c.problem("segment %d: its record is damaged", n)
+		return nil
+	}
+	if length := be.Uint64(val[16:]); c.sizes[n] < int64(length) && n <= c.end.segment {
+		c.problem("segment %d has %d bytes, it had %d", n, c.sizes[n], length)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"posthouse/store/engine"
+)
+
+// openIndex opens the Pebble index. Its log is off: ours is the redo log.
+func (e *Engine) openIndex() error {
+	cache := pebble.NewCache(e.opt.IndexCache)
+	defer cache.Unref()
+	o := &pebble.Options{
+		FS:                          e.fs,
+		Cache:                       cache,
+		DisableWAL:                  true,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                uint64(e.opt.MemTable),
+		MemTableStopWritesThreshold: 4,
+		MaxOpenFiles:                500,
+		Logger:                      indexLogger{e.log, e.opt.fatal},
+	}
+	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+		e.log.Warn("index: background work failed, will try again", "err", err)
+	}}
+	db, err := pebble.Open(e.path("kv"), o)
+	if err != nil {
+		return fmt.Errorf("local: opening the index %s: %w", e.path("kv"), err)
+	}
+	e.db = db
+	return nil
+}
+
+// indexLogger passes Pebble's messages on.
+type indexLogger struct {
+	log   *slog.Logger
+	fatal func(string)
+}
+
+func (l indexLogger) Infof(format string, args ...any) {
+	if l.log.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // the handlers in use ignore the context
+		l.log.Debug("index: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (l indexLogger) Errorf(format string, args ...any) {
+	l.log.Error("index: " + fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return: Pebble's state is undefined. The log has everything,
+// so the process stops and its next start recovers.
+func (l indexLogger) Fatalf(format string, args ...any) {
+	msg := "index: " + fmt.Sprintf(format, args...)
+	l.log.Error(msg)
+	if l.fatal != nil {
+		l.fatal(msg)
+	}
+	panic("local: " + msg)
+}
+
+// get looks a key of the index up and gives f its value, valid during the call.
+func (e *Engine) get(r pebble.Reader, key []byte, f func(val []byte) error) error {
+	val, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return engine.ErrNotFound
+	}
+	if err != nil {
+		return indexError(err)
+	}
+	err = f(val)
+	if cerr := closer.Close(); err == nil && cerr != nil {
+		err = indexError(cerr)
+	}
+	return err
+}
+
+// indexError gives an error of the index its kind.
+func indexError(err error) error {
+	kind := engine.ErrUnavailable
+	if pebble.IsCorruptionError(err) {
+		kind = engine.ErrCorrupt
+	}
+	return fmt.Errorf("local: index: %w: %w", kind, err)
+}
+
+// scan calls f with the index's keys lo <= k < hi until it returns false or an error.
+func (e *Engine) scan(r pebble.Reader, lo, hi []byte, f func(key, val []byte) (bool, error)) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return indexError(err)
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil && cerr != nil {
+			err = indexError(cerr)
+		}
+	}()
+	for ok := it.First(); ok; ok = it.Next() {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return indexError(err)
+		}
+		more, err := f(it.Key(), val)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}

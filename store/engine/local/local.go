@@ -1,0 +1,194 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/store/engine"
+)
+
+// An Engine is an open store. Make it with Open.
+type Engine struct {
+	opt   Options
+	fs    vfs.FS
+	dir   string
+	log   *slog.Logger
+	lock  io.Closer
+	store uint64 // the store's id
+	db    *pebble.DB
+	gate  gate
+
+	mu     sync.Mutex
+	wake   sync.Cond // there is work for the committer, or the end
+	queue  []*request
+	closed bool
+	fault  error // fail-stop
+
+	queued, inflight, queuedBytes atomic.Int64 // requests in the queue; not answered; bytes in the queue
+
+	wg      sync.WaitGroup
+	closing chan struct{}
+	groups  chan *group
+	buffers chan []byte
+	writer  *writer
+
+	markMu    sync.Mutex
+	mark      mark          // written by the applier
+	applied   atomic.Uint64 // mark.lsn
+	unflushed atomic.Uint64 // bytes of log that the index holds in memory only
+	end       atomic.Pointer[position]
+
+	subscribers subscribers
+	readers     readers
+	segs        segmentFiles
+	files       largeFiles
+	space       space
+
+	commits, groupCount, syncs, blobBytes, written atomic.Uint64
+	segmentCount                                   atomic.Int64
+	sealedBytes                                    atomic.Uint64 // of segments before the active one
+	replayed                                       uint64
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// A position is the durable end of the log.
+type position struct {
+	lsn     uint64
+	segment uint32
+	off     uint64
+}
+
+// Open opens the store in opt.Dir, making it if the directory is empty or not
+// there, and brings the index up to the end of the log.
+func Open(ctx context.Context, opt Options) (*Engine, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		opt: opt, fs: opt.FS, dir: opt.Dir, log: opt.Logger,
+		closing: make(chan struct{}),
+		groups:  make(chan *group, pipeline),
+		buffers: make(chan []byte, pipeline),
+		readers: readers{open: map[*reader]struct{}{}},
+		space:   space{begin: time.Now()},
+	}
+	e.space.at.Store(-spaceEvery)
+	e.wake.L, e.gate.empty.L = &e.mu, &e.gate.mu
+	e.segs = segmentFiles{fs: e.fs, name: e.segmentName, max: opt.OpenSegments, open: map[uint32]*segmentFile{}}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.closeFiles())
+	}
+	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}}
+	e.wg.Add(3)
+	go c.run()
+	go e.applier()
+	go e.flusher()
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	begin := time.Now()
+	if err := e.openDir(); err != nil {
+		return err
+	}
+	if err := e.openIndex(); err != nil {
+		return err
+	}
+	if err := syncDir(e.fs, e.dir); err != nil { // kv's entry
+		return err
+	}
+	if err := e.recover(ctx); err != nil {
+		return err
+	}
+	if err := e.sweep(ctx); err != nil {
+		return err
+	}
+	e.log.Info("store open", "dir", e.dir, "segments", e.segmentCount.Load(), "position", e.mark.lsn,
+		"replayed", e.replayed, "took", time.Since(begin))
+	return nil
+}
+
+// failed returns the fault that stopped the engine, if any.
+func (e *Engine) failed() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fault
+}
+
+// Close commits what is queued, ends all Readers, and flushes the index, so
+// that the next Open has nothing to replay.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	e.mu.Unlock()
+	e.wake.Broadcast()
+	close(e.closing)
+	e.wg.Wait()
+	e.gate.shut()
+	return e.closeFiles()
+}
+
+// closeFiles closes whatever is open.
+func (e *Engine) closeFiles() error {
+	var errs []error
+	e.readers.mu.Lock()
+	for r := range e.readers.open {
+		errs = append(errs, r.release())
+	}
+	clear(e.readers.open)
+	e.readers.mu.Unlock()
+	if e.db != nil {
+		if e.fault == nil {
+			errs = append(errs, e.db.Flush())
+		}
+		errs = append(errs, e.db.Close())
+	}
+	e.segs.closeAll()
+	if e.writer != nil && e.writer.f != nil {
+		errs = append(errs, e.writer.f.Close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("local: closing the store: %w", err)
+	}
+	return nil
+}
+
+// Stats implements engine.Engine.
+func (e *Engine) Stats() engine.Stats {
+	e.markMu.Lock()
+	m := e.mark
+	e.markMu.Unlock()
+	s := engine.Stats{
+		Commits: e.commits.Load(), Groups: e.groupCount.Load(), Syncs: e.syncs.Load(),
+		BlobBytes: e.blobBytes.Load(), WrittenBytes: e.written.Load(),
+		Segments: e.segmentCount.Load(), LargeBlobs: int64(m.files),
+		ReplayedFrames: e.replayed, ReadOnly: e.space.short.Load(), Failed: e.failed() != nil,
+	}
+	s.FreeBytes, _ = e.free()
+	if e.gate.enter() == nil {
+		defer e.gate.leave()
+		s.UsedBytes = e.sealedBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()
+	}
+	return s
+}

@@ -1,0 +1,84 @@
+package local
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options say how to open a store. The zero value of each field but Dir is a
+// sensible default for a small store.
+type Options struct {
+	FS     vfs.FS       // default: the disk
+	Dir    string       // the store's directory, made if it does not exist
+	Logger *slog.Logger // default: none
+
+	// SegmentSize is the size at which a new log segment is begun; default 256 MiB.
+	SegmentSize int64
+	// LargeBlob is the size in bytes above which a blob gets a file of its own;
+	// default and largest value 1 MiB.
+	LargeBlob int64
+	// OpenSegments is how many segments are kept open for reading; default 256.
+	OpenSegments int
+
+	// IndexCache and MemTable are the bytes of memory for the index's block cache
+	// and for each of its memtables; default 8 MiB and 8 MiB. A large server does
+	// well with 10 % of its memory and 64 MiB.
+	IndexCache, MemTable int64
+	// FlushBytes and FlushEvery bound how much log a restart replays: the index is
+	// flushed after so many bytes and so much time; default 1 GiB and 30 s.
+	FlushBytes int64
+	FlushEvery time.Duration
+
+	// MinFree is the free space in bytes below which commits that carry blobs are
+	// refused with ErrFull; default 128 MiB, negative: never.
+	MinFree int64
+	// Reserve is the space in bytes set aside so that commits without blobs
+	// (expunge, flags) go on when the disk is full; default 16 MiB, negative: none.
+	Reserve int64
+
+	mutate mutations // tests only
+	fatal  func(msg string)
+}
+
+// mutations are faults that a test builds in to prove that the tests find them.
+type mutations struct {
+	acceptCRC    bool // recovery believes frames whose checksum is wrong
+	acceptLSN    bool // recovery believes frames that are out of sequence
+	publishEarly bool // the applier gets a frame before it is synced
+	ackUnsynced  bool // the log is never synced
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("local: Options.Dir is empty")
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		v   *int64
+		def int64
+	}{
+		{&o.SegmentSize, 256 << 20}, {&o.LargeBlob, 1 << 20}, {&o.IndexCache, 8 << 20}, {&o.MemTable, 8 << 20},
+		{&o.FlushBytes, 1 << 30}, {&o.MinFree, 128 << 20}, {&o.Reserve, 16 << 20},
+	} {
+		if *d.v == 0 {
+			*d.v = d.def
+		}
+	}
+	o.LargeBlob = min(o.LargeBlob, 1<<20)
+	o.MinFree, o.Reserve = max(o.MinFree, 0), max(o.Reserve, 0)
+	if o.OpenSegments <= 0 {
+		o.OpenSegments = 256
+	}
+	if o.FlushEvery <= 0 {
+		o.FlushEvery = 30 * time.Second
+	}
+	return o, nil
+}

@@ -1,0 +1,207 @@
+package local
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// A recovery brings the index up to the end of the log.
+type recovery struct {
+	e    *Engine
+	next uint64 // LSN of the next frame
+	// of the segment looked at last:
+	off   int64 // where its next frame would begin
+	clean bool  // nothing but zeros follows
+}
+
+// recover replays what the index does not have, and opens the active segment.
+func (e *Engine) recover(ctx context.Context) error {
+	err := e.get(e.db, []byte{kindMark}, func(b []byte) (err error) {
+		e.mark, err = decodeMark(b)
+		return err
+	})
+	if err != nil && err != engine.ErrNotFound {
+		return err
+	}
+	segs, err := e.segments()
+	if err != nil {
+		return err
+	}
+	if e.mark.lsn > 0 && (len(segs) == 0 || segs[len(segs)-1] < e.mark.segment) {
+		return damaged("the log ends before segment %d, which the index has seen", e.mark.segment)
+	}
+	if err := syncDir(e.fs, e.path("log")); err != nil {
+		return err
+	}
+	r := &recovery{e: e, next: e.mark.lsn + 1}
+	for _, n := range segs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.countSegment(n, segs[len(segs)-1]); err != nil {
+			return err
+		}
+		if n < e.mark.segment {
+			continue
+		}
+		if err := r.segment(n); err != nil {
+			return err
+		}
+	}
+	if e.replayed > 0 {
+		if err := e.db.Flush(); err != nil {
+			return indexError(err)
+		}
+		e.unflushed.Store(0)
+	}
+	e.applied.Store(e.mark.lsn)
+	return r.openActive(segs)
+}
+
+// countSegment adds a segment to the gauges.
+func (e *Engine) countSegment(n, last uint32) error {
+	st, err := e.fs.Stat(e.segmentName(n))
+	if err != nil {
+		return err
+	}
+	e.segmentCount.Add(1)
+	if n != last {
+		e.sealedBytes.Add(uint64(st.Size()))
+	}
+	return nil
+}
+
+// damaged is the error for a log that lost acknowledged commits.
+func damaged(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &mail.Error{Kind: mail.Corrupt, Op: "local.Open", Err: fmt.Errorf("%w: %w", engine.ErrCorrupt, err),
+		Text: "the store's log is damaged: " + err.Error() + ". Restore the files in log/ from a backup; do not delete any"}
+}
+
+// segment replays the frames of segment n that the index does not have.
+func (r *recovery) segment(n uint32) (err error) {
+	f, err := r.e.fs.OpenReadWrite(r.e.segmentName(n), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	s, err := newScanner(f, n, r.e.store)
+	if err != nil {
+		return err
+	}
+	r.off = 0
+	if n == r.e.mark.segment {
+		r.off = int64(r.e.mark.offset)
+	}
+	if r.off > s.size {
+		return damaged("segment %d has %d bytes, the index has seen %d", n, s.size, r.off)
+	}
+	for synced := false; ; synced = true {
+		h, ok, err := r.frame(s)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if !synced { // after a crash of the process only, frames may be in the page cache alone
+			if err := f.SyncData(); err != nil {
+				return err
+			}
+		}
+		meta, _, err := s.meta(h, r.off)
+		if err != nil {
+			return err
+		}
+		if err := r.e.apply(h, meta, uint64(r.off)); err != nil {
+			return err
+		}
+		r.next = h.lsn + 1
+		r.off += int64(alignUp(h.frameLen))
+		r.e.replayed++
+	}
+	if r.clean, err = s.tail(r.off, r.next); err != nil {
+		return damaged("%w", err)
+	}
+	return nil
+}
+
+// frame decides whether a good frame, the next in sequence, begins at r.off.
+func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
+	h, ok, err = s.header(r.off)
+	if err != nil || !ok {
+		return h, false, err
+	}
+	if h.lsn != r.next && !r.e.opt.mutate.acceptLSN {
+		if h.lsn > r.next {
+			return h, false, damaged("segment %d at %d: frame %d follows, but frame %d is missing", s.segment, r.off, h.lsn, r.next)
+		}
+		return h, false, nil
+	}
+	// Only the last frame can be torn: if another follows, this one was synced
+	// before, and its blobs are verified whenever they are read.
+	vouched := false
+	if after := r.off + int64(alignUp(h.frameLen)); after < s.size {
+		n, ok, err := s.header(after)
+		if err != nil {
+			return h, false, err
+		}
+		vouched = ok && n.durable >= h.lsn
+	}
+	if r.e.opt.mutate.acceptCRC {
+		return h, true, nil
+	}
+	_, ok, err = s.meta(h, r.off)
+	if err == nil && ok && !vouched {
+		ok, err = s.blobs(h, r.off)
+	}
+	return h, ok, err
+}
+
+// openActive opens the segment for new frames: the last one, if it ends with
+// good frames, else a new one.
+func (r *recovery) openActive(segs []uint32) error {
+	e := r.e
+	e.writer = &writer{e: e}
+	e.writer.reserve = e.hasReserve()
+	last := uint32(0)
+	if len(segs) > 0 {
+		last = segs[len(segs)-1]
+	}
+	var err error
+	switch {
+	case last > 0 && r.clean && r.off < e.opt.SegmentSize:
+		err = e.writer.begin(last, uint64(r.off))
+	case last > 0 && r.off == 0: // torn in its first frame: nothing of it counts
+		err = e.writer.create(last)
+	default:
+		err = e.writer.create(last + 1)
+		e.segmentCount.Add(1)
+		if last > 0 {
+			e.sealedBytes.Add(uint64(r.off))
+		}
+	}
+	if isNoSpace(err) && e.writer.reserve {
+		e.writer.segment = last
+		err = e.writer.useReserve()
+	}
+	if err != nil {
+		return fmt.Errorf("local: opening the active segment: %w", err)
+	}
+	e.end.Store(&position{e.mark.lsn, e.writer.segment, e.writer.off})
+	return nil
+}
+
+func (e *Engine) hasReserve() bool {
+	_, err := e.fs.Stat(e.path("log", spareName))
+	return err == nil
+}

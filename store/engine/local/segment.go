@@ -1,0 +1,176 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	segmentExt = ".seg"
+	spareName  = "spare" + segmentExt
+	// A frame below padBelow bytes that makes the segment grow makes it grow by
+	// padBytes of zeros as well, so that the frames after it overwrite bytes that
+	// the file has already: their syncs need no commit of the file system's own
+	// journal. Larger frames carry that cost easily, and padding would only double
+	// the bytes written (docs/decisions/0001-growing-segments.md).
+	padBelow = 16 << 10
+	padBytes = 64 << 10
+)
+
+var (
+	zeros        [padBytes]byte
+	errNoReserve = errors.New("local: the reserve is used up")
+)
+
+func (e *Engine) segmentName(n uint32) string {
+	return e.path("log", fmt.Sprintf("%08x%s", n, segmentExt))
+}
+
+// segments lists the log's segments in order.
+func (e *Engine) segments() ([]uint32, error) {
+	names, err := e.fs.List(e.path("log"))
+	if err != nil {
+		return nil, err
+	}
+	var segs []uint32
+	for _, name := range names {
+		hex, ok := strings.CutSuffix(name, segmentExt)
+		if n, err := strconv.ParseUint(hex, 16, 32); ok && err == nil && len(hex) == 8 && n > 0 {
+			segs = append(segs, uint32(n))
+		}
+	}
+	slices.Sort(segs)
+	return segs, nil
+}
+
+// A writer appends frames to the active segment. The committer owns it.
+type writer struct {
+	e       *Engine
+	f       vfs.File
+	segment uint32
+	off     uint64 // where the next frame begins
+	size    uint64 // bytes that the file has
+	reserve bool   // the spare segment is there
+}
+
+// create begins segment n. What a crash may have left under its name was never
+// acknowledged.
+func (w *writer) create(n uint32) error {
+	f, err := w.e.fs.Create(w.e.segmentName(n), vfs.WriteCategoryUnspecified)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return err
+	}
+	return w.begin(n, 0)
+}
+
+// begin makes segment n, which is there, the active one, with room for frames from off.
+func (w *writer) begin(n uint32, off uint64) error {
+	f, err := w.e.fs.OpenReadWrite(w.e.segmentName(n), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		err = syncDir(w.e.fs, w.e.path("log"))
+	}
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	if w.f != nil {
+		_ = w.f.Close() // everything in it is synced
+	}
+	w.f, w.segment, w.off, w.size = f, n, off, uint64(st.Size())
+	return nil
+}
+
+// roll begins the next segment if the active one is full.
+func (w *writer) roll() error {
+	if w.off < uint64(w.e.opt.SegmentSize) {
+		return nil
+	}
+	sealed := w.off
+	if err := w.create(w.segment + 1); err != nil {
+		return err
+	}
+	w.e.segmentCount.Add(1)
+	w.e.sealedBytes.Add(sealed)
+	return nil
+}
+
+// write appends frame, which has length a multiple of frameAlign, without
+// syncing it. On an error nothing was appended.
+func (w *writer) write(frame []byte) ([]byte, error) {
+	n := len(frame)
+	end := w.off + uint64(n)
+	if end > w.size && n < padBelow && end < uint64(w.e.opt.SegmentSize) {
+		frame = append(frame, zeros[:padBytes-int(end%4096)]...) // keeps the file's end at a page
+	}
+	m, err := w.f.WriteAt(frame, int64(w.off))
+	w.e.written.Add(uint64(m))
+	if err == nil && m < len(frame) {
+		err = io.ErrShortWrite
+	}
+	if err != nil && (m < n || !isNoSpace(err)) {
+		if isNoSpace(err) { // best effort: without its header nobody looks at the rest
+			_, _ = w.f.WriteAt(zeros[:headerLen:headerLen], int64(w.off))
+		}
+		return frame, err
+	}
+	w.size = max(w.size, w.off+uint64(m))
+	return frame, nil
+}
+
+// makeReserve sets the spare segment aside, unless it is there.
+func (w *writer) makeReserve() error {
+	if w.reserve || w.e.opt.Reserve == 0 {
+		return nil
+	}
+	name := w.e.path("log", spareName)
+	f, err := w.e.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	if err = f.Preallocate(0, w.e.opt.Reserve); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = syncDir(w.e.fs, w.e.path("log"))
+	}
+	if err != nil {
+		_ = w.e.fs.Remove(name)
+		return err
+	}
+	w.reserve = true
+	return nil
+}
+
+// useReserve makes the spare segment the active one: its space is allocated.
+func (w *writer) useReserve() error {
+	if !w.reserve {
+		return errNoReserve
+	}
+	w.reserve = false
+	sealed := w.off
+	if err := w.e.fs.Rename(w.e.path("log", spareName), w.e.segmentName(w.segment+1)); err != nil {
+		return err
+	}
+	if err := w.begin(w.segment+1, 0); err != nil {
+		return err
+	}
+	w.e.segmentCount.Add(1)
+	w.e.sealedBytes.Add(sealed)
+	return nil
+}
