@@ -109,8 +109,7 @@ func (k Not) eval(c *candidate) (answer, error) {
 }
 
 func (k UIDs) eval(c *candidate) (answer, error) {
-	i, _ := slices.BinarySearchFunc(k, c.row.UID, func(r store.UIDRange, u store.UID) int { return cmp.Compare(r.Last, u) })
-	return decided(i < len(k) && k[i].First <= c.row.UID), nil
+	return decided(store.UIDSet(k).Contains(c.row.UID)), nil
 }
 
 func (k Flag) eval(c *candidate) (answer, error) {
