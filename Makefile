@@ -2,7 +2,7 @@
 export CGO_ENABLED ?= 0
 GO ?= go
 
-.PHONY: demo build test test-long check fmt bench peers clean
+.PHONY: demo build test test-long check fmt docs bench peers clean
 
 # A server with two people and their mail, on loopback, in a temporary directory.
 demo: build
@@ -28,6 +28,10 @@ check:
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')
+
+# Writes anew the documents that are made from the program's own tables.
+docs:
+	$(GO) test ./test/docs -update
 
 # Posthouse beside Dovecot and Postfix on this machine; see docs/benchmarks.md.
 bench: peers

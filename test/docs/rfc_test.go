@@ -1,0 +1,118 @@
+package docs
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var citeRE = regexp.MustCompile(`\bRFCs?\s+(\d{3,4})\b`)
+
+// citations are where RFCs are named in the tree: packages in code, and
+// transcripts, by RFC.
+type citations struct{ code, dialogues map[int]map[string]bool }
+
+func (c citations) add(m map[int]map[string]bool, text, where string) {
+	for _, hit := range citeRE.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(hit[1])
+		if err != nil {
+			continue
+		}
+		if m[n] == nil {
+			m[n] = map[string]bool{}
+		}
+		m[n][where] = true
+	}
+}
+
+func (c citations) addCode(file, dir string) error {
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	for _, g := range f.Comments {
+		c.add(c.code, strings.ReplaceAll(g.Text(), "\n", " "), dir)
+	}
+	ast.Inspect(f, func(n ast.Node) bool { // tables name their RFC as a string
+		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			c.add(c.code, lit.Value, dir)
+		}
+		return true
+	})
+	return nil
+}
+
+func cited(root string) (citations, error) {
+	c := citations{map[int]map[string]bool{}, map[int]map[string]bool{}}
+	return c, filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		dir := path.Dir(rel)
+		switch {
+		case d.IsDir() && (rel != "." && d.Name()[0] == '.' || rel == "internal/lint" || rel == "internal/transcript" || rel == "test" || rel == "docs" || rel == "bench"):
+			return filepath.SkipDir
+		case strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") && dir != ".":
+			return c.addCode(file, dir)
+		case strings.Contains(rel, "/testdata/") && strings.HasSuffix(rel, ".txt"):
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			first, _, _ := strings.Cut(string(text), "\n")
+			c.add(c.dialogues, first, rel)
+		}
+		return nil
+	})
+}
+
+func TestRFC(t *testing.T) {
+	c, err := cited("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	titles, err := os.ReadFile("rfc_titles.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	title := map[int]string{}
+	for line := range strings.Lines(string(titles)) {
+		num, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.Atoi(num)
+		if err != nil {
+			t.Fatalf("rfc_titles.txt: %q", line)
+		}
+		title[n] = text
+	}
+	all := maps.Clone(c.code)
+	maps.Copy(all, c.dialogues)
+	var b strings.Builder
+	b.WriteString("# RFCs\n\nWhich standards the code cites, where, and how many dialogues show them. Made from the citations themselves, which\nname sections: search for `RFC 9051 §` in a package.\n\n| RFC | title | cited in | dialogues |\n|---|---|---|--:|\n")
+	for _, n := range slices.Sorted(maps.Keys(all)) {
+		if title[n] == "" {
+			t.Errorf("RFC %d (in %v) has no title: add it to test/docs/rfc_titles.txt", n, slices.Sorted(maps.Keys(c.code[n])))
+		}
+		var where []string
+		for _, dir := range slices.Sorted(maps.Keys(c.code[n])) {
+			where = append(where, "`"+dir+"`")
+		}
+		fmt.Fprintf(&b, "| [%d](https://www.rfc-editor.org/rfc/rfc%d) | %s | %s | %d |\n", n, n, title[n], strings.Join(where, " "), len(c.dialogues[n]))
+	}
+	same(t, "../../docs/rfc.md", b.String())
+}
