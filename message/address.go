@@ -73,7 +73,9 @@ type addressLexer struct {
 	route   []byte // obsolete source route, as "@a,@b"
 	local   []byte // unquoted local part
 	domain  []byte
-	words   []byte // the same as name, as a local part: without spaces around dots
+	words   []byte // what of the phrase could be a local part: its last word
+	before  int    // length of name where that word began
+	many    bool   // the phrase has several words, or is quoted
 }
 
 // next reads the next element; it is false at the end of the list.
@@ -117,31 +119,39 @@ func (x *addressLexer) next() bool {
 			x.toSeparator()
 			return x.finish()
 		case c == '@':
-			x.i++
-			x.local = append(x.local[:0], x.words...)
-			x.domain = x.readDomain(x.domain[:0])
-			if x.skip(); x.peek() == '<' { // a name that looks like an address
-				x.domain = x.domain[:0]
-				x.name = append(append(x.name, '@'), x.b[x.domainStart():x.i]...)
-				x.name = trimSpace(x.name)
-				continue
+			if x.addrSpec() {
+				return x.finish()
 			}
-			x.name, x.hasName = x.name[:0], false
-			x.toSeparator()
-			return x.finish()
 		default:
 			x.word()
 		}
 	}
 }
 
-// domainStart finds the byte after the last "@" before the cursor.
-func (x *addressLexer) domainStart() int { return bytes.LastIndexByte(x.b[:x.i], '@') + 1 }
+// addrSpec reads "@" domain; what stood before it is a local part, and words
+// before that a name that lacks its angle brackets. It is false if all of it
+// turns out to be the display name of an address in angle brackets.
+func (x *addressLexer) addrSpec() bool {
+	start := x.i
+	x.i++
+	x.local = append(x.local[:0], x.words...)
+	x.domain = x.readDomain(x.domain[:0])
+	if x.skip(); x.peek() == '<' {
+		x.name = append(x.name, trimSpace(x.b[start:x.i])...)
+		x.local, x.domain, x.hasName, x.many = x.local[:0], x.domain[:0], true, true
+		return false
+	}
+	x.name = trimSpace(x.name[:x.before])
+	x.hasName = len(x.name) > 0
+	x.toSeparator()
+	return true
+}
 
 func (x *addressLexer) reset() {
 	x.kind, x.hasName, x.broken = mailbox, false, false
 	x.name, x.route, x.local, x.domain = x.name[:0], x.route[:0], x.local[:0], x.domain[:0]
 	x.words, x.comment = x.words[:0], x.comment[:0]
+	x.before, x.many = 0, false
 }
 
 func (x *addressLexer) empty() bool {
@@ -156,7 +166,7 @@ func (x *addressLexer) endGroup() bool {
 
 // finish completes a mailbox from what was read.
 func (x *addressLexer) finish() bool {
-	if len(x.local) == 0 && len(x.domain) == 0 && !x.broken { // words, but no "@" and no "<"
+	if len(x.local) == 0 && len(x.domain) == 0 && !x.broken && !x.many { // a word, but no "@" and no "<"
 		x.local = append(x.local, x.words...)
 		x.name, x.hasName = x.name[:0], false
 	}
@@ -170,16 +180,22 @@ func (x *addressLexer) finish() bool {
 // word reads an atom, a quoted string, a domain literal or a stray special of a
 // phrase or local part.
 func (x *addressLexer) word() {
+	c := x.peek()
 	spaced := x.i > 0 && (isSpace(x.b[x.i-1]) || x.b[x.i-1] == ')')
-	if spaced && len(x.name) > 0 && (x.peek() != '.' || x.name[len(x.name)-1] == '.') {
-		x.name = append(x.name, ' ')
+	if joined := c == '.' || len(x.words) > 0 && x.words[len(x.words)-1] == '.'; spaced && len(x.name) > 0 {
+		if c != '.' {
+			x.name = append(x.name, ' ')
+		}
+		if !joined { // another word; spaces around dots are obsolete but legal in a local part
+			x.words, x.before, x.many = x.words[:0], len(x.name), true
+		}
 	}
 	n := len(x.name)
-	switch c := x.peek(); {
+	switch {
 	case c == '"':
 		x.name = x.quoted(x.name)
-		x.hasName = true
-	case c == '[' || c == ']' || c == '.' || notAtom[c]:
+		x.hasName, x.many = true, true
+	case notAtom[c]:
 		x.name = append(x.name, c)
 		x.i++
 	default:
@@ -209,7 +225,6 @@ func (x *addressLexer) angle() {
 			x.closeAngle()
 			return
 		case c == '>':
-			x.broken = len(x.local) == 0 && !x.hasName
 			x.i++
 			x.broken = true
 			return

@@ -99,6 +99,11 @@ func (p *Parser) Write(b []byte) (int, error) {
 
 // Close ends the message and returns it. The Parser is done until Reset.
 func (p *Parser) Close() *Message {
+	if p.lineLen > 0 && !p.plain && p.line[0] == '-' { // a last line without a line end
+		if inBody := !p.inHeader; p.delimiter(p.line, 0) && inBody {
+			p.prefix = p.prefix[:min(p.mark, len(p.prefix))]
+		}
+	}
 	p.endHeaders(p.off)
 	p.closeParts(0, p.off, p.lines)
 	p.m.Size = p.off
@@ -261,11 +266,14 @@ func (p *Parser) delimiter(line []byte, n int) bool {
 	if j < 0 {
 		return false
 	}
-	start, next := p.off-int64(p.lineLen), p.off+int64(n)
-	p.hdr = p.hdr[:min(p.hdrLine, len(p.hdr))]
-	p.endHeaders(start)
+	next := p.off + int64(n)
+	end := p.off - int64(p.lineLen) - int64(p.eol) // the line end before it is part of the delimiter
+	if p.inHeader {
+		p.hdr = p.hdr[:min(p.hdrLine, len(p.hdr))]
+		p.endHeaders(max(end, p.m.Parts[p.open[len(p.open)-1].index].HeaderStart))
+	}
 	level := p.bounds[j].level
-	p.closeParts(level+1, start-int64(p.eol), p.lines-1)
+	p.closeParts(level+1, end, p.lines-1)
 	switch {
 	case closing:
 		p.bounds = p.bounds[:j]
