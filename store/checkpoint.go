@@ -16,7 +16,7 @@ const (
 	closeTail = 64
 )
 
-func (t tail) full() bool { return t.actions >= maxTailActions || t.bytes >= maxTailBytes }
+func (t tail) full(most tail) bool { return t.actions >= most.actions || t.bytes >= most.bytes }
 
 // checkpoint returns what brings the chunks on disk up to st, and marks st so.
 // It belongs to the transaction that made st, or to a time when st is durable.

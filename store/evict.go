@@ -48,7 +48,7 @@ func (a *Account) evict() {
 	if !idle || a.pending == nil {
 		return
 	}
-	a.checkpointLocked(context.Background(), closeTail)
+	a.checkpointLocked(context.Background(), min(closeTail, a.store.maxTail.actions))
 	st := a.durable.Swap(nil)
 	if a.active.Load() != 0 { // somebody came meanwhile and may hold st
 		a.durable.Store(st)

@@ -106,9 +106,10 @@ type Options struct {
 
 // A Store holds all accounts over one engine. Its methods may be called at once.
 type Store struct {
-	eng    engine.Engine
-	opts   Options
-	limits Limits
+	eng     engine.Engine
+	opts    Options
+	limits  Limits
+	maxTail tail // journal behind a checkpoint
 
 	// closing is held for reading by each update: Close waits for all.
 	closing sync.RWMutex
@@ -136,7 +137,7 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 	if opts.MemoryBudget <= 0 {
 		opts.MemoryBudget = 256 << 20
 	}
-	return &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(),
+	return &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
 		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}, nil
 }
 
@@ -151,7 +152,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	for _, a := range s.all() {
 		a.mu.Lock()
-		a.checkpointLocked(context.Background(), closeTail)
+		a.checkpointLocked(context.Background(), min(closeTail, s.maxTail.actions))
 		a.mu.Unlock()
 		a.endWatches()
 	}

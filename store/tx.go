@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -186,7 +185,7 @@ func (tx *Tx) batch() (*engine.Batch, error) {
 		st.tail.actions += tx.actions
 		st.tail.bytes += len(tx.journal)
 	}
-	if st.tail.full() {
+	if st.tail.full(tx.acct.store.maxTail) {
 		ops, err := st.checkpoint()
 		if err != nil {
 			return nil, err
@@ -223,9 +222,7 @@ func (tx *Tx) writeDead() {
 	v := []byte{formatVersion}
 	for _, m := range sortedKeys(tx.dead) {
 		for _, d := range tx.dead[m] {
-			v = binary.AppendUvarint(v, uint64(m))
-			v = appendUIDSet(v, d.uids)
-			v = appendEmails(v, d.emails)
+			v = appendDead(v, m, &d)
 		}
 	}
 	tx.set(deadKey(tx.now, tx.modseq), v)

@@ -1,0 +1,150 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// dying: what waits for the reaper is well-formed and not alive.
+func (c *checker) dying() error {
+	return c.scan(keyDead, 16, func(_, v []byte) error {
+		return decodeDead(v, func(m MailboxID, uids UIDSet, emails []EmailID) {
+			i := 0
+			for u := range uids.All() {
+				d := member{emails[i], m, u}
+				if c.live[d] {
+					c.faultf("mailbox %d: UID %d is there and waits for the reaper", m, u)
+				}
+				c.dead[d] = true
+				i++
+			}
+		})
+	})
+}
+
+// records: every email record decodes and its bytes are there.
+func (c *checker) records() error {
+	err := c.scan(keyEmail, 8, func(k, v []byte) error {
+		id := EmailID(binary.BigEndian.Uint64(k))
+		e := new(Email)
+		if err := decodeEmail(e, id, slices.Clone(v)); err != nil {
+			c.faultf("email %d: %v", id, err)
+			return nil
+		}
+		if _, err := e.Message(); err != nil {
+			c.faultf("email %d: part table: %v", id, err)
+		}
+		if id == 0 || id >= c.st.hdr.nextEmail {
+			c.faultf("email %d was never given", id)
+		}
+		c.emails[id] = e
+		return c.bytes(e)
+	})
+	if err != nil {
+		return err
+	}
+	for m := range c.live {
+		if c.emails[m.email] == nil {
+			c.faultf("mailbox %d: UID %d is email %d, which has no record", m.mailbox, m.uid, m.email)
+		}
+	}
+	for id, have := range c.content {
+		for _, e := range have.dir {
+			for j := range e.c.cols.uid {
+				if r := e.c.row(j); c.emails[r.Email] != nil && c.emails[r.Email].Size != int64(r.Size) {
+					c.faultf("mailbox %d: UID %d has %d bytes, its record says %d", id, r.UID, r.Size, c.emails[r.Email].Size)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// bytes checks that the bytes of an email can be read.
+func (c *checker) bytes(e *Email) error {
+	var size int64
+	r, err := c.store.eng.OpenBlob(c.ctx, e.blob)
+	if err == nil {
+		size = r.Size()
+		r.Close()
+	}
+	if err == nil && c.deep {
+		var b []byte
+		b, err = c.store.eng.ReadBlob(c.ctx, nil, e.blob)
+		size = int64(len(b))
+	}
+	switch {
+	case errors.Is(err, engine.ErrNotFound), errors.Is(err, engine.ErrCorrupt), mail.KindOf(err) == mail.Corrupt:
+		c.faultf("email %d: bytes: %v", e.ID, err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if size+int64(len(e.Prefix)) != e.Size {
+		c.faultf("email %d: %d bytes stored behind %d of prefix, record says %d", e.ID, size, len(e.Prefix), e.Size)
+	}
+	return nil
+}
+
+// members: R records are the messages of the mailboxes and those that wait for
+// the reaper, and nothing else.
+func (c *checker) members() error {
+	n := 0
+	err := c.scan(keyMember, memberKeyLen-1, func(k, _ []byte) error {
+		m := member{EmailID(binary.BigEndian.Uint64(k)), MailboxID(binary.BigEndian.Uint64(k[8:])), UID(binary.BigEndian.Uint32(k[16:]))}
+		if !c.live[m] && !c.dead[m] {
+			c.faultf("email %d is said to be UID %d of mailbox %d, but is not there", m.email, m.uid, m.mailbox)
+		}
+		c.owned[m.email]++
+		n++
+		return nil
+	})
+	if n < len(c.live)+len(c.dead) {
+		c.faultf("%d memberships recorded, %d exist", n, len(c.live)+len(c.dead))
+	}
+	for id := range c.emails {
+		if c.owned[id] == 0 {
+			c.faultf("email %d is in no mailbox and waits for no reaper", id)
+		}
+	}
+	return err
+}
+
+// threads: each email is a member of its thread, and its references lead to one.
+func (c *checker) threads() error {
+	refs := map[uint64]bool{}
+	err := c.scan(keyReference, 8, func(k, v []byte) error {
+		if t := binary.BigEndian.Uint64(append(v, make([]byte, 8)...)); len(v) != 8 || t == 0 || t >= uint64(c.st.hdr.nextEmail) {
+			c.faultf("reference %x leads to no thread", k)
+		}
+		refs[binary.BigEndian.Uint64(k)] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n := 0
+	err = c.scan(keyThread, 16, func(k, _ []byte) error {
+		t, id := ThreadID(binary.BigEndian.Uint64(k)), EmailID(binary.BigEndian.Uint64(k[8:]))
+		if e := c.emails[id]; e == nil || e.Thread != t {
+			c.faultf("email %d is listed in thread %d, but does not belong to it", id, t)
+		}
+		n++
+		return nil
+	})
+	if n != len(c.emails) {
+		c.faultf("threads list %d emails of %d", n, len(c.emails))
+	}
+	for id, e := range c.emails {
+		for _, h := range e.references {
+			if !refs[h] {
+				c.faultf("email %d: reference %x is not recorded", id, h)
+			}
+		}
+	}
+	return err
+}

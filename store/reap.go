@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// reapBatch bounds the messages that one commit of the reaper removes: its
+// account stands still meanwhile.
+const reapBatch = 1000
+
+// Reap removes for good what was expunged before the given time: its records,
+// and with the last of a message's memberships its bytes. Until then a session
+// that has not been told of the expunge can still read the message. The server
+// calls it from time to time.
+func (s *Store) Reap(ctx context.Context, before time.Time) error {
+	var ids []mail.AccountID
+	if err := s.Accounts(ctx, func(id mail.AccountID) bool {
+		ids = append(ids, id)
+		return true
+	}); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		for more := true; more; {
+			if err := ctx.Err(); err != nil {
+				return wrap("Reap", err)
+			}
+			var err error
+			if more, err = s.handle(id).reap(ctx, before); err != nil {
+				return wrap("Reap", err)
+			}
+		}
+	}
+	return nil
+}
+
+// reap does one batch of Reap. more says that there may be others.
+func (a *Account) reap(ctx context.Context, before time.Time) (more bool, err error) {
+	a.store.closing.RLock()
+	defer a.store.closing.RUnlock()
+	if a.store.closed {
+		return false, engine.ErrUnavailable
+	}
+	if idle, err := a.nothingDead(before); idle || err != nil {
+		return false, err
+	}
+	// References are read and removed here: no update may do the same meanwhile.
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pub.Lock()
+	for a.inflight > 0 {
+		a.settled.Wait()
+	}
+	a.pub.Unlock()
+	r := a.store.eng.Snapshot(a.id)
+	defer r.Close()
+	rp := &reaper{r: r, gone: map[EmailID]map[string]bool{}}
+	err = r.Scan([]byte{keyDead}, deadEnd(before), func(k, v []byte) bool {
+		more = rp.err == nil && rp.n >= reapBatch
+		if !more {
+			rp.take(k, v)
+		}
+		return rp.err == nil && !more
+	})
+	if err == nil {
+		err = rp.err
+	}
+	if err == nil {
+		err = rp.emails()
+	}
+	if err != nil || len(rp.ops) == 0 {
+		return false, err
+	}
+	_, err = a.store.eng.Commit(ctx, &engine.Batch{Account: a.id, Expect: engine.AnyVersion, Ops: rp.ops}).Wait()
+	return more, err
+}
+
+func deadEnd(before time.Time) []byte { return deadKey(before.Unix(), 0) }
+
+func (a *Account) nothingDead(before time.Time) (bool, error) {
+	r := a.store.eng.Snapshot(a.id)
+	defer r.Close()
+	idle := true
+	err := r.Scan([]byte{keyDead}, deadEnd(before), func(_, _ []byte) bool {
+		idle = false
+		return false
+	})
+	return idle, err
+}
+
+// A reaper collects what one commit removes.
+type reaper struct {
+	r    engine.Reader
+	ops  []engine.Op
+	n    int
+	gone map[EmailID]map[string]bool // membership keys that go
+	err  error
+}
+
+func (rp *reaper) remove(key []byte) {
+	rp.ops = append(rp.ops, engine.Op{Kind: engine.Delete, Key: key})
+}
+
+// take removes the memberships of one record.
+func (rp *reaper) take(key, val []byte) {
+	rp.remove(append([]byte(nil), key...))
+	rp.err = decodeDead(val, func(m MailboxID, uids UIDSet, emails []EmailID) {
+		i := 0
+		for u := range uids.All() {
+			k := appendMemberKey(nil, emails[i], m, u)
+			if rp.gone[emails[i]] == nil {
+				rp.gone[emails[i]] = map[string]bool{}
+			}
+			rp.gone[emails[i]][string(k)] = true
+			rp.remove(k)
+			rp.n++
+			i++
+		}
+	})
+}
+
+// emails removes the messages that have no membership left.
+func (rp *reaper) emails() error {
+	for id, gone := range rp.gone {
+		kept := false
+		prefix := key64(keyMember, uint64(id))
+		if err := rp.r.Scan(prefix, after(prefix), func(k, _ []byte) bool {
+			kept = !gone[string(k)]
+			return !kept
+		}); err != nil {
+			return err
+		}
+		if kept {
+			continue
+		}
+		v, err := rp.r.Get(emailKey(id))
+		if err != nil {
+			return err
+		}
+		var e Email
+		if err := decodeEmail(&e, id, v); err != nil {
+			return err
+		}
+		rp.remove(emailKey(id))
+		rp.remove(threadKey(e.Thread, id))
+	}
+	return nil
+}
+
+// decodeDead calls f with each mailbox of a record of expunged messages.
+func decodeDead(v []byte, f func(m MailboxID, uids UIDSet, emails []EmailID)) error {
+	d := openRecord(v)
+	for !d.bad && len(d.b) > 0 {
+		m := MailboxID(d.uvarint())
+		uids, emails := d.uidSet(), d.emails()
+		if d.bad || uids.Len() != len(emails) {
+			return corrupt("expunged")
+		}
+		f(m, uids, emails)
+	}
+	return d.err("expunged")
+}
+
+func appendDead(dst []byte, m MailboxID, d *deads) []byte {
+	dst = binary.AppendUvarint(dst, uint64(m))
+	dst = appendUIDSet(dst, d.uids)
+	return appendEmails(dst, d.emails)
+}
