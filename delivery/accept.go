@@ -116,8 +116,12 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	trace := t.appendTrace(make([]byte, 0, 512))
 	drops := t.drops(verdicts, recipients, done, trace)
 	batches, err := t.batches(ctx, recipients, trace)
-	if err != nil || len(drops) == 0 && len(batches) == 0 {
+	if err != nil {
 		return err
+	}
+	queued := len(batches) > 0
+	if batches = append(batches, t.also...); len(drops) == 0 && len(batches) == 0 {
+		return nil
 	}
 	ids := make([]mail.AccountID, len(drops))
 	for i, d := range drops {
@@ -137,7 +141,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	for _, d := range drops {
 		done[d.account] = true
 	}
-	if len(batches) > 0 {
+	if queued {
 		t.s.opts.Queue.Wake()
 	}
 	return nil

@@ -5,13 +5,12 @@ import (
 
 	"posthouse/mail"
 	"posthouse/message"
-	"posthouse/smtp/wire"
 )
 
 var (
-	replyNoFrom   = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 6, 0}, Text: "The message needs exactly one From field"}
-	replyBadFrom  = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "You may not send with this From field"}
-	replyBadSends = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "You may not send with this Sender field"}
+	replyNoFrom    = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 6, 0}, Text: "The message needs exactly one From field"}
+	replyBadFrom   = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "You may not send with this From field"}
+	replyBadSender = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "You may not send with this Sender field"}
 )
 
 // checkFrom keeps accounts from writing in the name of others: every address of
@@ -26,33 +25,30 @@ var checkFrom = stage{name: "from",
 		if h.Count("From") != 1 || h.Count("Sender") > 1 {
 			return reject(replyNoFrom)
 		}
-		if v := t.ownsAll(ctx, h.Addresses("From"), replyBadFrom); v.Action != Accept {
+		if v := t.ownsAll(ctx, h.RawValue("From"), replyBadFrom); v.Action != Accept {
 			return v
 		}
 		if !h.Has("Sender") {
 			return Verdict{}
 		}
-		return t.ownsAll(ctx, h.Addresses("Sender"), replyBadSends)
+		return t.ownsAll(ctx, h.RawValue("Sender"), replyBadSender)
 	},
 }
 
-// ownsAll accepts only if there is an address and each belongs to the account.
-func (t *Transaction) ownsAll(ctx context.Context, list []message.Mailbox, no mail.Reply) Verdict {
-	for _, m := range list {
-		d, err := wire.ParseDomain(string(m.Address.Domain))
-		if m.Group || err != nil {
-			return reject(no)
-		}
-		ok, err := t.s.opts.Directory.MaySend(ctx, t.sess.Account.ID, mail.Address{Local: m.Address.Local, Domain: d})
+// ownsAll accepts only if each address in the value belongs to the account.
+func (t *Transaction) ownsAll(ctx context.Context, value []byte, no mail.Reply) Verdict {
+	list, ok := parseStrict(value)
+	if !ok {
+		return reject(no)
+	}
+	for _, a := range list {
+		own, err := t.s.opts.Directory.MaySend(ctx, t.sess.Account.ID, a)
 		if err != nil {
 			return t.deferFor("from", err)
 		}
-		if !ok {
+		if !own {
 			return reject(no)
 		}
-	}
-	if len(list) == 0 {
-		return reject(no)
 	}
 	return Verdict{}
 }

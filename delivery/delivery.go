@@ -1,7 +1,7 @@
 // Package delivery decides what becomes of mail that somebody hands in: who may
 // send it, who receives it, and whether it is taken. Front ends (SMTP, submission,
-// LMTP, later the web) drive a [Transaction]; the queue and the server itself put
-// messages in through [Service.InjectLocal] and [Service.Submit].
+// LMTP, later the web) drive a [Transaction]; the queue and the server itself hand
+// in their own messages through [Service.Inject].
 //
 // Guarantees:
 //

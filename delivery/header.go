@@ -52,7 +52,9 @@ func (t *Transaction) appendReceived(dst []byte) []byte {
 	if with := t.sess.protocol(t.Env.UTF8); with != "" {
 		dst = append(append(dst, " with "...), with...)
 	}
-	dst = append(append(dst, " id "...), t.Env.TraceID...)
+	if t.Env.TraceID != "" {
+		dst = append(append(dst, " id "...), t.Env.TraceID...)
+	}
 	if s := t.sess.TLS; s != nil {
 		dst = append(append(dst, "\r\n\t("...), tls.VersionName(s.Version)...)
 		dst = append(append(dst, ' '), tls.CipherSuiteName(s.CipherSuite)...)

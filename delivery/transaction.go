@@ -23,6 +23,7 @@ type Transaction struct {
 	filter      *fieldFilter
 	came        time.Time // when Accept was called
 	authResults []string
+	also        []*store.Batch // what must take effect with it
 	err         error
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"runtime/debug"
@@ -45,6 +46,7 @@ type conn struct {
 	badRecipients int
 	failedLogins  int
 	done          bool // write what is in out and close
+	hungUp        bool // it was us who had enough
 }
 
 // The phases of a conn.
@@ -65,10 +67,7 @@ var (
 	outs    = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 )
 
-var (
-	errShutdown = errors.New("smtp: shutting down")
-	errTooSlow  = errors.New("smtp: data comes too slowly")
-)
+var errShutdown = errors.New("smtp: shutting down")
 
 // feed is what a conn's bufio.Reader reads from: whenever it would wait for the
 // peer, the peer gets what it waits for.
@@ -162,14 +161,32 @@ func (c *conn) serve() {
 		case errors.Is(err, wire.ErrBareLF):
 			c.answer(replyBareLine)
 		case errors.Is(err, wire.ErrLineEndless):
-			c.write(replyLongLine)
-			c.done = true
+			c.end(replyLongLine)
 		default:
 			c.hangUp(err)
 		}
 	}
-	_ = c.flush() // the peer may be gone
+	if c.flush() == nil && c.hungUp {
+		c.linger()
+	}
 }
+
+// linger lets the peer read our last words before the connection is closed: with
+// unread input in it, the system would reset it and throw them away.
+func (c *conn) linger() {
+	half, ok := c.raw.(interface{ CloseWrite() error })
+	if !ok || c.phase.Load() == phaseClosing || half.CloseWrite() != nil {
+		return
+	}
+	if c.raw.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.raw, lingerBytes) // ends when the peer does
+	}
+}
+
+const (
+	lingerTime  = time.Second
+	lingerBytes = 1 << 20
+)
 
 // begin makes the connection ready for the first command.
 func (c *conn) begin() bool {
@@ -229,8 +246,7 @@ func (c *conn) run(line []byte) {
 		return
 	}
 	if isForeign(cmd.Verb) {
-		c.write(replyTooManyBad)
-		c.done = true
+		c.end(replyTooManyBad)
 		return
 	}
 	row := c.srv.commands[cmd.Verb]
@@ -264,10 +280,18 @@ func (c *conn) answer(r mail.Reply) {
 		budget = c.srv.opts.Limits.BadCommandsBeforeLogin
 	}
 	if c.badCommands >= budget && !c.done {
-		c.write(replyTooManyBad)
-		c.done = true
+		c.end(replyTooManyBad)
 	}
 }
+
+// end writes a last reply and ends the connection.
+func (c *conn) end(r mail.Reply) {
+	c.write(r)
+	c.giveUp()
+}
+
+// giveUp ends the connection after the reply to the present command.
+func (c *conn) giveUp() { c.done, c.hungUp = true, true }
 
 // hangUp ends the connection after a failed read, with a word where the peer may
 // still be listening.
@@ -275,8 +299,8 @@ func (c *conn) hangUp(err error) {
 	c.done = true
 	switch {
 	case errors.Is(err, errShutdown):
-		c.write(replyShutdown)
+		c.end(replyShutdown)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.write(replyTimeout)
+		c.end(replyTimeout)
 	}
 }

@@ -91,8 +91,10 @@ func (c *conn) take(chunk []byte, refused mail.Reply) mail.Reply {
 	case refused.Code == 0:
 		// An error stays with the transaction: Accept makes its reply of it.
 		_, _ = c.tx.Write(chunk)
-	case c.data.bytes > 4*l.Message: // it will not stop by itself
-		c.done = true
+	}
+	if refused.Code != 0 && c.data.bytes/4 > l.Message { // it will not stop by itself
+		c.record.note(refused)
+		c.giveUp()
 	}
 	return refused
 }

@@ -8,8 +8,8 @@ import (
 // MAIL, RFC 5321 §4.1.1.2.
 func (c *conn) mail(arg string) mail.Reply {
 	if c.worn() {
-		c.done = true
-		return replySessionOver
+		c.end(replySessionOver)
+		return mail.Reply{}
 	}
 	path, err := wire.ParseMail(arg)
 	if err != nil {
@@ -69,8 +69,8 @@ func (c *conn) rcpt(arg string) mail.Reply {
 		c.badRecipients++
 		if c.badRecipients >= l.BadRecipients && !c.face.trusted {
 			c.write(r)
-			c.done = true
-			return replyTooManyBad
+			c.end(replyTooManyBad)
+			return mail.Reply{}
 		}
 	}
 	return r

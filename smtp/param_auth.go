@@ -140,8 +140,8 @@ func (c *conn) loginFailed(err error) mail.Reply {
 	c.srv.opts.Logger.Info("login failed", "face", c.face.name, "remote", c.session.Remote, "tries", c.failedLogins)
 	if c.failedLogins >= l.FailedLogins {
 		c.write(replyBadLogin)
-		c.done = true
-		return replyTooManyBad
+		c.end(replyTooManyBad)
+		return mail.Reply{}
 	}
 	c.pause(l.LoginPause << min(c.failedLogins-1, 10))
 	return replyBadLogin

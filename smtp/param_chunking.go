@@ -30,7 +30,7 @@ var (
 func (c *conn) bdat(arg string) mail.Reply {
 	size, last, ok := parseBdat(arg)
 	if !ok { // how much follows is not known: nothing after this can be trusted
-		c.done = true
+		c.giveUp()
 		return syntaxReply("BDAT octets [LAST]")
 	}
 	refused := c.beginChunk()

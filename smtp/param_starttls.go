@@ -36,7 +36,7 @@ func (c *conn) startTLS(arg string) mail.Reply {
 	case c.r.Buffered() > 0:
 		// Somebody on the way put it there, or the peer does not know the protocol. It
 		// must not be taken for what comes inside TLS (RFC 3207 §6).
-		c.done = true
+		c.giveUp()
 		return replyInjection
 	}
 	c.write(replyGoTLS)
