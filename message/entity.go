@@ -8,10 +8,10 @@ import (
 
 // finishHeader ends the header section of the innermost open part: what it says
 // about the part is read, and a part that can hold others is opened for them.
-func (p *Parser) finishHeader(bodyStart int64) {
+func (p *Parser) finishHeader(bodyStart, lines int64) {
 	p.inHeader = false
 	o := &p.open[len(p.open)-1]
-	o.lines = p.lines
+	o.lines = lines
 	h := indexHeader(p.hdr, p.lim, p.fields[:0])
 	p.fields = h.fields
 	part := &p.m.Parts[o.index]

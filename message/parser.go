@@ -100,11 +100,9 @@ func (p *Parser) Write(b []byte) (int, error) {
 // Close ends the message and returns it. The Parser is done until Reset.
 func (p *Parser) Close() *Message {
 	if p.lineLen > 0 && !p.plain && p.line[0] == '-' { // a last line without a line end
-		if inBody := !p.inHeader; p.delimiter(p.line, 0) && inBody {
-			p.prefix = p.prefix[:min(p.mark, len(p.prefix))]
-		}
+		p.delimiter(p.line, 0)
 	}
-	p.endHeaders(p.off)
+	p.endHeaders(p.off, p.lines)
 	p.closeParts(0, p.off, p.lines)
 	p.m.Size = p.off
 	p.m.Parts = slices.Clip(p.m.Parts)
@@ -155,7 +153,7 @@ func (p *Parser) headerBytes(b []byte) []byte {
 	p.endLine(piece)
 	p.hdrLine = len(p.hdr)
 	if empty {
-		p.finishHeader(p.off)
+		p.finishHeader(p.off, p.lines)
 	}
 	return rest
 }
@@ -222,9 +220,7 @@ func (p *Parser) bodyBytes(b []byte) []byte {
 		return nil
 	}
 	piece, rest := b[:i+1], b[i+1:]
-	if p.delimiter(p.wholeLine(piece), len(piece)) {
-		p.prefix = p.prefix[:min(p.mark, len(p.prefix))]
-	} else {
+	if !p.delimiter(p.wholeLine(piece), len(piece)) {
 		p.capture(piece)
 	}
 	p.endLine(piece)
@@ -270,7 +266,13 @@ func (p *Parser) delimiter(line []byte, n int) bool {
 	end := p.off - int64(p.lineLen) - int64(p.eol) // the line end before it is part of the delimiter
 	if p.inHeader {
 		p.hdr = p.hdr[:min(p.hdrLine, len(p.hdr))]
-		p.endHeaders(max(end, p.m.Parts[p.open[len(p.open)-1].index].HeaderStart))
+		at, lines := end, p.lines-1
+		if first := p.m.Parts[p.open[len(p.open)-1].index].HeaderStart; first > end { // it has no header either
+			at, lines = first, p.lines
+		}
+		p.endHeaders(at, lines)
+	} else {
+		p.prefix = p.prefix[:min(p.mark, len(p.prefix))] // the line was no text
 	}
 	level := p.bounds[j].level
 	p.closeParts(level+1, end, p.lines-1)
@@ -311,21 +313,26 @@ func (p *Parser) findBoundary(line []byte) (j int, closing bool) {
 	return j, closing
 }
 
-// endHeaders ends the header that we are in, at offset end: the part has no
-// body.
-func (p *Parser) endHeaders(end int64) {
+// endHeaders ends the header that we are in, at offset end, when lines line ends
+// lay before it: the part has no body.
+func (p *Parser) endHeaders(end, lines int64) {
 	for p.inHeader { // twice where the part is a message/rfc822
-		p.finishHeader(end)
+		p.finishHeader(end, lines)
 	}
 }
 
 // closeParts ends the open parts from level on, at offset end, when lines line
-// ends lay before it.
+// ends lay before it. Where a part begins right at the delimiter, with the line
+// end that should be the delimiter's, it and those around it end there.
 func (p *Parser) closeParts(level int, end, lines int64) {
-	for _, o := range p.open[level:] {
+	for i := len(p.open) - 1; i >= level; i-- {
+		o := &p.open[i]
 		part := &p.m.Parts[o.index]
-		part.BodyEnd = max(part.BodyStart, end)
-		part.Lines = max(0, lines-o.lines)
+		if part.BodyStart > end {
+			end, lines = part.BodyStart, o.lines
+		}
+		part.BodyEnd = end
+		part.Lines = lines - o.lines
 		if o.index == p.text {
 			p.room = 0
 			if len(trimSpace(p.prefix)) == 0 { // an empty text: look at the next

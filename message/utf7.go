@@ -26,12 +26,15 @@ const maxUTF7Run = 2048
 // Transform implements transform.Transformer.
 func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		if src[nSrc] != '+' {
-			if nDst == len(dst) {
+		if c := src[nSrc]; c != '+' {
+			if nDst+utf8.UTFMax > len(dst) {
 				return nDst, nSrc, transform.ErrShortDst
 			}
-			dst[nDst] = src[nSrc]
-			nDst++
+			r := rune(c)
+			if c >= utf8.RuneSelf {
+				r = utf8.RuneError
+			}
+			nDst += utf8.EncodeRune(dst[nDst:], r)
 			nSrc++
 			continue
 		}
