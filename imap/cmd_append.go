@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"strings"
 	"time"
 
 	"posthouse/imap/wire"
@@ -172,7 +173,7 @@ func (c *conn) appendAll(path string, ups []upload) error {
 	}
 	c.srv.stats.appended.Add(uint64(len(ups)))
 	code := appendUint([]byte("APPENDUID "), uint64(validity)) // RFC 4315 §3
-	c.okCode = string(appendUIDs(append(code, ' '), uids))
+	c.okCode = string(uids.AppendTo(append(code, ' ')))
 	return nil
 }
 
@@ -181,7 +182,7 @@ func (c *conn) appendAll(path string, ups []upload) error {
 func storable(fs []mail.Flag) []mail.Flag {
 	out := fs[:0]
 	for _, f := range fs {
-		if lower(string(f)) != `\recent` {
+		if strings.ToLower(string(f)) != `\recent` {
 			out = append(out, f)
 		}
 	}

@@ -143,11 +143,11 @@ func (c *conn) loggedIn(who directory.Account) error {
 // loginFailed answers a failed login after a pause that grows, and ends the
 // connection after some.
 func (c *conn) loginFailed(err error) error {
-	if mail.KindOf(err) != mail.Denied {
-		var e *mail.Error
-		if !errors.As(err, &e) {
-			return bad("the authentication exchange failed")
-		}
+	var e *mail.Error
+	switch {
+	case !errors.As(err, &e) || e.Kind == mail.Invalid:
+		return bad("the authentication exchange makes no sense")
+	case e.Kind != mail.Denied:
 		return err
 	}
 	lim := c.srv.opts.Limits

@@ -110,7 +110,7 @@ var extCreateSpecialUse = &extension{name: "CREATE-SPECIAL-USE", rfc: "RFC 6154"
 	createParams: []createParam{{"USE", func(_ *conn, d *wire.Decoder, m *store.NewMailbox) {
 		d.SP()
 		d.List(func() {
-			r, known := roles[upper(string(d.Flag()))]
+			r, known := roles[strings.ToUpper(string(d.Flag()))]
 			switch {
 			case d.Err() != nil:
 			case !known || m.Role != mail.RoleNone:

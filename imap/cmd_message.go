@@ -55,8 +55,6 @@ func (c *conn) copyCmd(d *wire.Decoder, move bool) error {
 		switch {
 		case len(uids) == 0:
 			done = store.Copied{}
-		case move && to.ID == c.sel.mailbox:
-			return no("CANNOT", "the messages are there already")
 		case move:
 			done, err = tx.Move(c.sel.mailbox, to.ID, uids)
 		default:
@@ -74,8 +72,8 @@ func (c *conn) copyCmd(d *wire.Decoder, move bool) error {
 		return nil
 	}
 	code := appendUint([]byte("COPYUID "), uint64(done.UIDValidity)) // RFC 4315 §3
-	code = appendUIDs(append(code, ' '), done.Source)
-	code = appendUIDs(append(code, ' '), done.Dest)
+	code = done.Source.AppendTo(append(code, ' '))
+	code = done.Dest.AppendTo(append(code, ' '))
 	if move {
 		c.untagged("OK [", string(code), "] moved")
 	} else {

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"strings"
+
 	"posthouse/imap/wire"
 	"posthouse/search"
 	"posthouse/store"
@@ -68,13 +70,14 @@ func (c *conn) searchCmd(d *wire.Decoder) error {
 		d.SP()
 		key = append(key, c.readKey(d, s))
 	}
-	if d.End(); d.Err() != nil {
-		return d.Err()
+	d.End()
+	err := d.Err()
+	if err == nil {
+		err = c.find(s, key)
 	}
-	err := c.find(s, key)
 	if err != nil {
-		if s.want&returnSave != 0 { // RFC 5182 §2.1
-			c.sel.saved = nil
+		if r, told := outcome(err); told && r.cond == "NO" && s.want&returnSave != 0 {
+			c.sel.saved = nil // RFC 5182 §2.1
 		}
 		return c.gone(err)
 	}
@@ -85,7 +88,7 @@ func (c *conn) searchCmd(d *wire.Decoder) error {
 // readCharset reads the charset of the strings: US-ASCII and UTF-8 are known.
 func readCharset(d *wire.Decoder) {
 	d.SP()
-	switch upper(d.Astring()) {
+	switch strings.ToUpper(d.Astring()) {
 	case "UTF-8", "US-ASCII", "UTF8", "ASCII":
 	default:
 		d.Fail(no("BADCHARSET (US-ASCII UTF-8)", "unknown charset"))

@@ -120,7 +120,16 @@ func (c *conn) announce() {
 
 const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
 
+// sayKeywords tells of keywords that are new, before a response names one (RFC
+// 9051 §7.3.5).
+func (c *conn) sayKeywords(snap *store.Snapshot) {
+	if len(snap.Keywords()) != c.sel.keywords {
+		c.sayFlagLists(snap)
+	}
+}
+
 func (c *conn) sayFlagLists(snap *store.Snapshot) {
+	c.sel.keywords = len(snap.Keywords())
 	c.say("* FLAGS (", systemFlags)
 	for _, k := range snap.Keywords() {
 		c.say(" ", string(k))

@@ -82,12 +82,10 @@ func (c *conn) store(spans []span, o *storeOptions) error {
 	uids := c.uids(spans)
 	var before *store.Snapshot
 	var changed, modified store.UIDSet
-	keywords := 0
 	err := c.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
 		if before, err = tx.Snapshot(c.sel.mailbox); err != nil {
 			return c.gone(err)
 		}
-		keywords = len(before.Keywords())
 		changed, modified, err = tx.SetFlags(c.sel.mailbox, uids, o.change)
 		return err
 	})
@@ -99,12 +97,10 @@ func (c *conn) store(spans []span, o *storeOptions) error {
 		return err
 	}
 	c.ready()
-	if len(cur.Keywords()) != keywords {
-		c.sayFlagLists(cur) // RFC 9051 §7.3.5: the client learns new keywords
-	}
-	echo := subtract(uids, modified)
+	c.sayKeywords(cur)
+	echo := uids.Subtract(modified)
 	if o.silent {
-		echo = subtract(changed, store.Diff(c.sel.told, before).Changed)
+		echo = changed.Subtract(store.Diff(c.sel.told, before).Changed)
 	}
 	if err := c.sayStored(cur, echo, o.silent); err != nil {
 		return err

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"unicode/utf8"
+
 	"posthouse/imap/wire"
 	"posthouse/store"
 )
@@ -28,7 +30,7 @@ func (d dialect) beginFetch(dst []byte, seq uint32, _ store.UID) []byte {
 func (d dialect) vanished(dst []byte, old *store.Snapshot, set store.UIDSet) []byte {
 	if d.qresync {
 		dst = append(dst, "* VANISHED "...)
-		return append(appendUIDs(dst, set), "\r\n"...)
+		return append(set.AppendTo(dst), "\r\n"...)
 	}
 	for i := len(set) - 1; i >= 0; i-- { // from the end: no number shifts one that follows
 		lo, hi := bounds(old, set[i])
@@ -66,7 +68,7 @@ func (c *conn) path(d *wire.Decoder, name string) string {
 			return ""
 		}
 		name = plain
-	} else if !validUTF8(name) {
+	} else if !utf8.ValidString(name) {
 		d.Fail(no("CANNOT", "the mailbox name is not UTF-8"))
 		return ""
 	}

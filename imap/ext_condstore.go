@@ -90,7 +90,7 @@ func (c *conn) sayModSeq(seq uint32, row store.Row) {
 func (c *conn) sayModified(uids store.UIDSet) error {
 	code := []byte("MODIFIED ")
 	if c.cmd.byUID {
-		code = appendUIDs(code, uids)
+		code = uids.AppendTo(code)
 	} else {
 		code = appendSpans(code, c.spansOf(uids))
 	}

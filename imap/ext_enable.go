@@ -1,6 +1,11 @@
 package imap
 
-import "posthouse/imap/wire"
+import (
+	"slices"
+	"strings"
+
+	"posthouse/imap/wire"
+)
 
 var extEnable = &extension{name: "ENABLE", rfc: "RFC 5161", early: true,
 	commands: []command{{"ENABLE", loggedIn, tellAll, false, (*conn).enable}},
@@ -19,14 +24,17 @@ func (c *conn) enable(d *wire.Decoder) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
+	var now []*extension
 	c.say("* ENABLED")
-	for i, x := range c.srv.tables.extensions {
-		if x.enable == nil || !holds(want, upper(x.name)) {
-			continue
+	for _, x := range c.srv.tables.extensions {
+		if x.enable != nil && slices.Contains(want, strings.ToUpper(x.name)) {
+			now = append(now, x)
+			c.say(" ", x.name)
 		}
-		c.srv.tables.extensions[i].enable(c)
-		c.say(" ", x.name)
 	}
 	c.say("\r\n")
+	for _, x := range now { // some have more to say
+		x.enable(c)
+	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *searchCommand) appendMatches(c *conn, want returns) {
 	}
 	c.say(" ALL ")
 	if c.cmd.byUID {
-		c.out = appendUIDs(c.out, c.uids(s.spans))
+		c.out = c.uids(s.spans).AppendTo(c.out)
 	} else {
 		c.out = appendSpans(c.out, s.spans)
 	}

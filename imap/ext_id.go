@@ -1,6 +1,10 @@
 package imap
 
-import "posthouse/imap/wire"
+import (
+	"strings"
+
+	"posthouse/imap/wire"
+)
 
 var extID = &extension{name: "ID", rfc: "RFC 2971", early: true,
 	commands: []command{{"ID", anyState, tellAll, false, (*conn).id}},
@@ -19,7 +23,7 @@ func (c *conn) id(d *wire.Decoder) error {
 			field := d.String()
 			d.SP()
 			value, _ := d.Nstring()
-			switch lower(field) {
+			switch strings.ToLower(field) {
 			case "name":
 				name = value
 			case "version":
@@ -34,7 +38,7 @@ func (c *conn) id(d *wire.Decoder) error {
 		return d.Err()
 	}
 	if name != "" {
-		c.log.Debug("imap: client", "trace", c.trace, "name", cut(name, 30), "version", cut(version, 30))
+		c.log.Debug("imap: client", "trace", c.trace, "name", name[:min(30, len(name))], "version", version[:min(30, len(version))])
 	}
 	c.say(`* ID ("name" "Posthouse"`)
 	if v := c.srv.opts.Version; v != "" {

@@ -83,10 +83,10 @@ func (r *resync) vanished(v *store.View, snap *store.Snapshot) (store.UIDSet, er
 		return nil, err
 	}
 	if r.known != nil {
-		gone = intersect(gone, uidRanges(r.known))
+		gone = gone.Intersect(uidRanges(r.known))
 	}
 	if last := r.agreed(snap); last > 0 {
-		gone = subtract(gone, store.UIDSet{{First: 1, Last: last}})
+		gone = gone.Subtract(store.UIDSet{{First: 1, Last: last}})
 	}
 	return gone, nil
 }
@@ -158,7 +158,7 @@ func (r *resync) resume(c *conn, gone store.UIDSet) error {
 // sayVanished tells of messages that went before, RFC 7162 §3.2.10.1.
 func (c *conn) sayVanished(gone store.UIDSet) {
 	c.say("* VANISHED (EARLIER) ")
-	c.out = appendUIDs(c.out, gone)
+	c.out = gone.AppendTo(c.out)
 	c.say("\r\n")
 }
 
@@ -182,7 +182,7 @@ func (c *conn) sayVanishedEarlier(set wire.NumSet, since store.ModSeq) error {
 			return err
 		}
 		// What the client does not know to be gone yet is told at the end.
-		gone = subtract(intersect(all, want), store.Diff(c.sel.snap, cur).Expunged)
+		gone = all.Intersect(want).Subtract(store.Diff(c.sel.snap, cur).Expunged)
 		return nil
 	})
 	if err != nil {

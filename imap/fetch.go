@@ -135,7 +135,9 @@ func (c *conn) fetchCmd(d *wire.Decoder) error {
 // readItems reads the items, or a macro.
 func (f *fetch) readItems(d *wire.Decoder) {
 	if d.Peek() == '(' {
-		d.List(func() { f.readItem(d, d.Word()) })
+		if d.List(func() { f.readItem(d, d.Word()) }); len(f.items) == 0 {
+			d.Bad("FETCH wants an item")
+		}
 		return
 	}
 	word := d.Word()
@@ -272,6 +274,9 @@ func (f *fetch) one(lo, hi int) (next int, err error) {
 		cur, err := v.Snapshot(f.c.sel.mailbox)
 		if err != nil {
 			return err
+		}
+		if f.flags {
+			f.c.sayKeywords(cur)
 		}
 		switch f.need {
 		case needRow:
@@ -421,7 +426,7 @@ func (f *fetch) respond(m *fetched) {
 		b := &f.items[i]
 		dst = b.write(f, m, b, dst)
 	}
-	if len(f.seen) > 0 && !f.flags && contains(f.seen, m.row.UID) {
+	if len(f.seen) > 0 && !f.flags && f.seen.Contains(m.row.UID) {
 		dst = f.c.appendFlags(append(dst, ' '), m.snap, m.row)
 		if f.c.dia.condstore && !f.has("MODSEQ") {
 			dst = appendModSeq(append(dst, ' '), m.row.ModSeq)

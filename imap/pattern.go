@@ -134,7 +134,7 @@ func newMatcher(ref string, patterns []string) *matcher {
 	for _, p := range patterns {
 		full := canonicalInbox(ref + p)
 		m.patterns = append(m.patterns, newPattern(full))
-		m.inbox = append(m.inbox, newPattern(upper(full)))
+		m.inbox = append(m.inbox, newPattern(strings.ToUpper(full)))
 	}
 	return m
 }

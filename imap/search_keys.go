@@ -2,6 +2,7 @@ package imap
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"posthouse/imap/wire"
 	"posthouse/mail"
@@ -114,7 +115,7 @@ func (c *conn) nested(d *wire.Decoder, s *searchCommand) search.Key {
 func readText(d *wire.Decoder) string {
 	d.SP()
 	s := d.Astring()
-	if d.Err() == nil && !validUTF8(s) {
+	if d.Err() == nil && !utf8.ValidString(s) {
 		d.Fail(no("BADCHARSET (US-ASCII UTF-8)", "the text is not UTF-8"))
 	}
 	return s

@@ -18,8 +18,11 @@ type selection struct {
 	// told is the state whose flags the client knows. It runs ahead of snap while
 	// expunges wait to be told: then new messages wait behind them, flags need not.
 	told   *store.Snapshot
-	recent []store.UIDRange // messages that are \Recent in this session
-	saved  store.UIDSet     // "$", RFC 5182 §2.1
+	recent store.UIDSet // messages that are \Recent in this session
+	// keywords is how many of them the client was told of: they are never taken
+	// away.
+	keywords int
+	saved    store.UIDSet // "$", RFC 5182 §2.1
 }
 
 // A timing says what may be told at the end of a command.
@@ -148,6 +151,7 @@ func (c *conn) sync(t timing) error {
 		return err
 	}
 	c.ready()
+	c.sayKeywords(cur)
 	sel := &c.sel
 	whole := store.Diff(sel.snap, cur)
 	flags := whole.Changed
@@ -157,13 +161,13 @@ func (c *conn) sync(t timing) error {
 	if len(whole.Expunged) == 0 || t == tellAll {
 		if len(whole.Expunged) > 0 {
 			c.out = c.dia.vanished(c.out, sel.snap, whole.Expunged)
-			sel.saved = subtract(sel.saved, whole.Expunged)
+			sel.saved = sel.saved.Subtract(whole.Expunged)
 		}
 		sel.snap = cur
 		c.grown(whole)
 	}
 	sel.told = cur
-	return c.changed(cur, subtract(flags, c.echo))
+	return c.changed(cur, flags.Subtract(c.echo))
 }
 
 // grown announces the new size of the mailbox.
@@ -235,7 +239,7 @@ func (c *conn) appendFlags(dst []byte, snap *store.Snapshot, row store.Row) []by
 	dst = append(dst, "FLAGS ("...)
 	text := snap.FlagText(row.Flags)
 	dst = append(dst, text...)
-	if len(c.sel.recent) > 0 && !c.dia.rev2 && contains(c.sel.recent, row.UID) {
+	if len(c.sel.recent) > 0 && !c.dia.rev2 && c.sel.recent.Contains(row.UID) {
 		if text != "" {
 			dst = append(dst, ' ')
 		}

@@ -25,6 +25,7 @@ type Decoder struct {
 	line  []byte
 	pos   int
 	err   error
+	lost  error // of the connection: there is no next command
 	depth int
 	kept  int64   // bytes of literals and further lines so far
 	owed  Literal // announced and not read
@@ -58,6 +59,14 @@ func (d *Decoder) Fail(err error) {
 	}
 }
 
+// lose ends the command and the connection.
+func (d *Decoder) lose(err error) {
+	if err != nil && !errors.Is(err, ErrLineTooLong) {
+		d.lost = err
+	}
+	d.Fail(err)
+}
+
 // Bad is Fail with a SyntaxError.
 func (d *Decoder) Bad(text string) { d.Fail(&SyntaxError{Text: text}) }
 
@@ -66,9 +75,8 @@ func (d *Decoder) Bad(text string) { d.Fail(&SyntaxError{Text: text}) }
 // never sent; a non-synchronising one follows in any case (RFC 7888 §4).
 // Literals of more than limit bytes are ErrTooLargeToSkip.
 func (d *Decoder) Rest(limit int64) error {
-	var syntax *SyntaxError
-	if d.err != nil && !errors.As(d.err, &syntax) && !errors.Is(d.err, ErrLineTooLong) {
-		return d.err
+	if d.lost != nil {
+		return d.lost
 	}
 	end := d.line
 	if d.rd.tail != nil {

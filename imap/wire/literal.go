@@ -61,7 +61,7 @@ func (d *Decoder) Accept() {
 	if d.err == nil && d.owes {
 		d.owes = false
 		d.line, d.pos = nil, 0
-		d.Fail(d.accept(d.owed))
+		d.lose(d.accept(d.owed))
 	}
 }
 
@@ -73,7 +73,7 @@ func (d *Decoder) Resume() {
 	line, err := d.rd.Line(d.lim.Line, d.lim.Flood)
 	d.line, d.pos = line, 0
 	d.kept += int64(len(line))
-	d.Fail(err)
+	d.lose(err)
 }
 
 // literal reads a literal into memory.
@@ -94,7 +94,7 @@ func (d *Decoder) literal() []byte {
 	for int64(len(b)) < lit.Size {
 		p, err := d.rd.Next(int(lit.Size) - len(b))
 		if err != nil {
-			d.Fail(err)
+			d.lose(err)
 			return nil
 		}
 		b = append(b, p...)
