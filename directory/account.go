@@ -118,7 +118,7 @@ func (c *change) readdress(op string, acct *Account, old mail.Address) error {
 		return err
 	}
 	acct.Address = addr
-	if sameAddress(addr, old) {
+	if SameAddress(addr, old) {
 		return nil
 	}
 	if err := c.claim(op, addr); err != nil {

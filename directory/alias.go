@@ -24,7 +24,7 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 			return err
 		}
 		for _, t := range a.Targets {
-			if sameAddress(t, a.Address) {
+			if SameAddress(t, a.Address) {
 				return fail(mail.Invalid, op, nil, "%s cannot lead to itself", a.Address)
 			}
 			if err := c.checkTarget(op, t); err != nil {

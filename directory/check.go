@@ -64,7 +64,7 @@ func (c *checker) addresses() error {
 		case (rec.Account == 0) == (rec.Alias == nil):
 			c.report("%s: is neither account nor alias, or both", a)
 		case rec.Alias == nil:
-			if acct, err := c.account(rec.Account); err != nil || !sameAddress(acct.Address, a) {
+			if acct, err := c.account(rec.Account); err != nil || !SameAddress(acct.Address, a) {
 				c.report("%s: leads to account %d, which is not there or has another address", a, rec.Account)
 			}
 		default:

@@ -53,8 +53,8 @@ func canonical(a mail.Address) mail.Address {
 	return mail.Address{Local: canonicalLocal(a.Local), Domain: a.Domain}
 }
 
-// sameAddress compares addresses as the directory does.
-func sameAddress(a, b mail.Address) bool { return canonical(a) == canonical(b) }
+// SameAddress compares addresses as the directory does: local parts without case.
+func SameAddress(a, b mail.Address) bool { return canonical(a) == canonical(b) }
 
 // after returns the end of the range of keys that start with prefix.
 func after(prefix []byte) []byte {

@@ -1,0 +1,7 @@
+package admin
+
+import "context"
+
+func queueRelease(ctx context.Context, s *System, in QueuePick) (QueueChanged, error) {
+	return s.each(ctx, "queue.release", in, func(q Queue, id string) error { return q.Release(ctx, id) })
+}
