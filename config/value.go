@@ -146,3 +146,10 @@ func spellDuration(d time.Duration) string {
 	}
 	return s
 }
+
+// ParseSize reads a size as the file has it: 4096, "4 kB", "50 MB" or "off".
+func ParseSize(s string) (Size, error) {
+	var z Size
+	err := z.parse(strings.TrimSpace(s))
+	return z, err
+}

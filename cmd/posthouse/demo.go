@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"posthouse/server"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	var keep string
+	var noOpen bool
+	var base int
+	c := &cobra.Command{
+		Use: "demo", Short: "Try it: two people and their mail, on this computer only", Args: exactly(0, "no name"),
+		Long: "A whole server with two people and their mail. It needs no rights, listens on 127.0.0.1 only,\n" +
+			"sends nothing off this computer and leaves nothing behind.",
+		Example: "  posthouse demo\n  posthouse demo --keep ~/demo --port-base 10000",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("port-base") && (base < 0 || base > 65535-server.DemoPorts) {
+				return usage("--port-base is not a number from 0 to %d", 65535-server.DemoPorts)
+			}
+			o := server.DemoOptions{Keep: keep, Log: a.errOut, PortBase: -1}
+			if c.Flags().Changed("port-base") {
+				o.PortBase = base
+			}
+			d, err := server.StartDemo(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			d.Announce(a.out)
+			if !noOpen && a.tty {
+				openBrowser(d.URL())
+			}
+			return d.Wait(c.Context())
+		},
+	}
+	c.Flags().StringVar(&keep, "keep", "", "keep the data in `directory`, and go on with it next time")
+	c.Flags().BoolVar(&noOpen, "no-open", false, "open no browser")
+	c.Flags().IntVar(&base, "port-base", 0, "listen on `N`+25, +143, +465, +587, +993 and +80 (default: the first free from 10000)")
+	return c
+}
+
+// openBrowser shows the page where there is a desktop; a failure is no failure.
+func openBrowser(url string) {
+	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return
+	}
+	cmd := exec.Command("xdg-open", url)
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "posthouse: cannot open a browser:", err)
+		return
+	}
+	go func() { _ = cmd.Wait() }()
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"posthouse/admin"
+)
+
+func (a *app) queueCommand() *cobra.Command {
+	return noun("queue", "Mail that waits for other servers",
+		a.queueList(), a.queueShow(),
+		a.queueChange("retry", "Attempt delivery now", "Will be attempted now: %d of the queue."),
+		a.queueChange("hold", "Stop attempts until released", "Held: %d."),
+		a.queueChange("release", "Go on after hold", "Released: %d."),
+		a.queueChange("bounce", "Give up and tell the senders", "Given up: %d; the senders are told."))
+}
+
+func (a *app) queueList() *cobra.Command {
+	var in admin.QueueList
+	c := &cobra.Command{
+		Use: "list [--domain DOMAIN]", Short: "List what waits", Args: exactly(0, "no name"),
+		Example: "  posthouse queue list\n  posthouse queue list --domain example.net",
+		RunE: func(c *cobra.Command, _ []string) error {
+			var out admin.QueueMessages
+			if err := a.call(c.Context(), "queue.list", in, &out); err != nil {
+				return err
+			}
+			var ids []string
+			for _, m := range out.Messages {
+				ids = append(ids, m.ID)
+			}
+			return a.print(out, ids, func(t *table) { queueTable(t, out) })
+		},
+	}
+	c.Flags().StringVar(&in.Domain, "domain", "", "only what goes to this `domain`")
+	c.Flags().IntVar(&in.Limit, "limit", 0, "at most so many (default 1,000)")
+	return c
+}
+
+func queueTable(t *table, out admin.QueueMessages) {
+	if len(out.Messages) == 0 {
+		t.line("The queue is empty.")
+		return
+	}
+	t.row("ID", "ARRIVED", "SIZE", "FROM", "TO", "TRIES", "NEXT", "LAST REPLY")
+	for _, m := range out.Messages {
+		for i, r := range m.Recipients {
+			if i == 0 {
+				t.row(m.ID, m.Arrived, size(m.Size), "<"+m.From+">", r.Address, r.Attempts, nextAttempt(t.app, m, r), orDash(shorten(r.LastReply, 60)))
+				continue
+			}
+			t.row("", "", "", "", r.Address, r.Attempts, nextAttempt(t.app, m, r), orDash(shorten(r.LastReply, 60)))
+		}
+	}
+	if out.More > 0 {
+		t.line("… and %d more: raise --limit.", out.More)
+	}
+}
+
+func nextAttempt(a *app, m admin.QueueMessage, r admin.QueueRecipient) string {
+	if m.Held {
+		return "held"
+	}
+	if r.State != "waiting" && r.State != "" {
+		return r.State
+	}
+	return a.when(r.NextAttempt)
+}
+
+func shorten(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return string(runes[:n-1]) + "…"
+}
+
+func (a *app) queueShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show one message with each recipient's last reply", Args: exactly(1, "the id of a message"),
+		Example: "  posthouse queue show 3f2a",
+		RunE: func(c *cobra.Command, args []string) error {
+			var out admin.QueueMessage
+			if err := a.call(c.Context(), "queue.show", admin.Named{Name: args[0]}, &out); err != nil {
+				return err
+			}
+			return a.print(out, []string{out.ID}, func(t *table) {
+				t.row("Id", out.ID)
+				t.row("Trace", orDash(out.TraceID))
+				t.row("From", "<"+out.From+">")
+				t.row("Size", size(out.Size))
+				t.row("Arrived", out.Arrived)
+				t.row("Held", out.Held)
+				for _, r := range out.Recipients {
+					t.line("")
+					t.row("To", r.Address)
+					t.row("  State", orDash(r.State))
+					t.row("  Attempts", r.Attempts)
+					t.row("  Next", nextAttempt(a, out, r))
+					t.row("  Last reply", orDash(r.LastReply))
+				}
+			})
+		},
+	}
+}
+
+func (a *app) queueChange(verb, short, done string) *cobra.Command {
+	var in admin.QueuePick
+	var yes, dry bool
+	c := &cobra.Command{
+		Use: verb + " ID... | --domain DOMAIN | --all", Short: short,
+		Example: fmt.Sprintf("  posthouse queue %s 3f2a\n  posthouse queue %s --domain example.net", verb, verb),
+		RunE: func(c *cobra.Command, args []string) error {
+			in.IDs = args
+			if verb == "bounce" {
+				if len(args) == 0 && in.Domain == "" && !in.All {
+					return usage("name the messages: ids, --domain or --all")
+				}
+				if dry {
+					a.say("Their senders would be told that they are given up. Nothing was changed.")
+					return nil
+				}
+				if err := a.confirm(yes, "These messages are given up and their senders told."); err != nil {
+					return err
+				}
+			}
+			var out admin.QueueChanged
+			if err := a.call(c.Context(), "queue."+verb, in, &out); err != nil {
+				return err
+			}
+			return a.print(out, out.IDs, func(t *table) { t.line(done, len(out.IDs)) })
+		},
+	}
+	c.Flags().StringVar(&in.Domain, "domain", "", "all that goes to this `domain`")
+	c.Flags().BoolVar(&in.All, "all", false, "the whole queue")
+	if verb == "bounce" {
+		confirmFlags(c, &yes, &dry)
+	}
+	return c
+}
