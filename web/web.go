@@ -1,0 +1,158 @@
+// Package web serves HTTP: at present a status page, /healthz and /metrics. What
+// it shows comes from functions of its Options; it keeps no state.
+//
+// Guarantees: a client that says nothing, or little, is cut off; no page runs a
+// script, loads anything from elsewhere or may be framed; nothing is changed by
+// any request.
+package web
+
+import (
+	"context"
+	"embed"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"posthouse/admin"
+	"posthouse/internal/metrics"
+)
+
+// Limits of HTTP. Zero values take the defaults, negative ones switch a limit
+// off.
+type Limits struct {
+	HeaderBytes int           // 64 kB
+	HeaderTime  time.Duration // 10 s
+	IdleTime    time.Duration // 120 s
+}
+
+// Options of New. Status and Health are required.
+type Options struct {
+	// Status tells about the server.
+	Status func() admin.ServerStatus
+	// Health returns why the server cannot do its work, or nil.
+	Health func(ctx context.Context) error
+	// Figures returns the figures of /metrics; nil: none.
+	Figures func() []metrics.Figure
+	// People are shown with what they log in with: for the demo only.
+	People []Person
+	Limits Limits
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// A Person of the demo.
+type Person struct{ Name, Address, Password string }
+
+// A Server serves any number of listeners.
+type Server struct {
+	opts Options
+	http *http.Server
+}
+
+//go:embed status.html style.css
+var files embed.FS
+
+var statusPage = template.Must(template.New("status.html").Funcs(template.FuncMap{"count": count, "ago": ago}).ParseFS(files, "status.html"))
+
+// New returns a Server.
+func New(o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{opts: o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.status)
+	mux.HandleFunc("GET /style.css", s.style)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /metrics", s.metrics)
+	s.http = &http.Server{
+		Handler:           secured(mux),
+		MaxHeaderBytes:    limit(o.Limits.HeaderBytes, 64<<10, 1<<30),
+		ReadHeaderTimeout: limit(o.Limits.HeaderTime, 10*time.Second, 0),
+		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // no page reads a body
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       limit(o.Limits.IdleTime, 2*time.Minute, 0),
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// limit returns v, its default for zero, and what means none for a negative one.
+func limit[T int | time.Duration](v, def, none T) T {
+	switch {
+	case v == 0:
+		return def
+	case v < 0:
+		return none
+	}
+	return v
+}
+
+// Serve answers on l until Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(l)
+	if err == http.ErrServerClosed {
+		return nil
+	}
+	return err
+}
+
+// Shutdown lets requests under way finish, within ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// secured sets the headers that every answer has.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("X-DNS-Prefetch-Control", "off")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// healthz is for monitors: 200 and "ok", or 503 and why not.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := s.opts.Health(ctx); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(err.Error() + "\n"))
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if s.opts.Figures != nil {
+		_, _ = w.Write(metrics.Append(nil, s.opts.Figures()))
+	}
+}
+
+func (s *Server) style(w http.ResponseWriter, _ *http.Request) {
+	css, err := files.ReadFile("style.css")
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Cache-Control", "max-age=3600")
+	_, _ = w.Write(css)
+}
