@@ -17,7 +17,7 @@ type Limits struct {
 	SMTPAuthLine       Size     `toml:"smtp_auth_line" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
 	SMTPDataLine       Size     `toml:"smtp_data_line" doc:"Longest line of a message that is taken, as it is." why:"Programs write such lines although RFC 5321 allows 998; cutting them breaks signatures."`
 	SMTPRecipients     Count    `toml:"smtp_recipients" doc:"Recipients of one message." why:"RFC 5321 §4.5.3.1.8 asks for 100 at least."`
-	SMTPMessages       Count    `toml:"smtp_messages" doc:"Messages on one connection."`
+	SMTPMessages       Count    `toml:"smtp_messages_per_connection" doc:"Messages on one connection."`
 	SMTPSession        Duration `toml:"smtp_session" doc:"Longest session on the MX ports."`
 	SMTPSessionBytes   Size     `toml:"smtp_session_bytes" doc:"Bytes in one session on the MX ports."`
 	SubmissionSession  Duration `toml:"submission_session" doc:"Longest session on the submission ports."`

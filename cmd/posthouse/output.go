@@ -12,7 +12,7 @@ import (
 
 // print writes v as JSON if that is asked for, the names if quiet, and the table
 // otherwise.
-func (a *app) print(v any, names []string, table func(t *table)) error {
+func (a *app) print(v any, names []string, fill func(t *table)) error {
 	switch {
 	case a.json:
 		enc := json.NewEncoder(a.out)
@@ -26,7 +26,7 @@ func (a *app) print(v any, names []string, table func(t *table)) error {
 		return nil
 	}
 	t := &table{w: tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0), app: a}
-	table(t)
+	fill(t)
 	return t.w.Flush()
 }
 

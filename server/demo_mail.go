@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"posthouse/admin"
+	"posthouse/directory"
+	"posthouse/dns"
+	"posthouse/internal/corpus"
+	"posthouse/mail"
+	"posthouse/smtp/wire"
+	"posthouse/store"
+)
+
+const (
+	demoAda      = corpus.Ada
+	demoBen      = corpus.Ben
+	demoPassword = corpus.DemoPassword
+	demoDomain   = "demo.test"
+)
+
+// fill makes the people and their mail, unless a kept directory has them.
+func (d *Demo) fill(ctx context.Context) error {
+	if _, err := d.Server.dir.Domain(ctx, demoDomain); err == nil {
+		return nil
+	}
+	others := 0
+	if err := d.Server.dir.Domains(ctx, func(directory.Domain) bool { others++; return true }); err != nil {
+		return err
+	}
+	if others > 0 {
+		return fmt.Errorf("%s holds the data of another server: give the demo a directory of its own", d.dir)
+	}
+	call := d.Admin()
+	if err := call.Call(ctx, "domain.add", admin.Named{Name: demoDomain}, &admin.Domain{}); err != nil {
+		return err
+	}
+	for _, a := range []admin.AccountAdd{
+		{Address: demoAda, Name: "Ada Lovelace", Admin: true, Password: demoPassword},
+		{Address: demoBen, Name: "Ben Okri", Password: demoPassword},
+	} {
+		if err := call.Call(ctx, "account.add", a, &admin.Account{}); err != nil {
+			return err
+		}
+	}
+	if err := d.fillMail(ctx, corpus.Demo(time.Now())); err != nil {
+		return err
+	}
+	debug.FreeOSMemory() // hashing and filling took what serving does not need
+	return nil
+}
+
+// fillMail puts each person's mail in place with one commit.
+func (d *Demo) fillMail(ctx context.Context, items []corpus.Item) error {
+	for _, who := range []string{demoAda, demoBen} {
+		addr, err := wire.ParseAddress(who)
+		if err != nil {
+			return err
+		}
+		acct, err := d.Server.dir.AccountByAddress(ctx, addr)
+		if err != nil {
+			return err
+		}
+		var mine []corpus.Item
+		for _, it := range items {
+			if it.Account == who {
+				mine = append(mine, it)
+			}
+		}
+		if err := d.append(ctx, acct.ID, mine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Demo) append(ctx context.Context, id mail.AccountID, items []corpus.Item) (err error) {
+	staged := make([]*store.Staged, len(items))
+	defer func() {
+		for _, st := range staged {
+			if st != nil {
+				err = errors.Join(err, st.Close())
+			}
+		}
+	}()
+	for i, it := range items {
+		if staged[i], err = d.store.Stage(ctx); err != nil {
+			return err
+		}
+		if _, err := staged[i].Write(it.Raw); err != nil {
+			return err
+		}
+		if err := staged[i].Finish(); err != nil {
+			return err
+		}
+	}
+	acct, err := d.store.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	return acct.Update(ctx, func(tx *store.Tx) error {
+		for i, it := range items {
+			box, err := mailboxNamed(tx, it.Mailbox)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Append(box, staged[i], store.AppendOptions{Flags: it.Flags, InternalDate: it.Date}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// mailboxNamed returns the mailbox with this path, and makes it if need be.
+func mailboxNamed(tx *store.Tx, path string) (store.MailboxID, error) {
+	m, err := tx.Mailbox(path)
+	if err == nil {
+		return m.ID, nil
+	}
+	if mail.KindOf(err) != mail.NotFound {
+		return 0, err
+	}
+	return tx.CreateMailbox(store.NewMailbox{Path: path, Subscribe: true})
+}
+
+// nowhere is the DNS of the demo: no other domain exists, so mail for one comes
+// back at once with a message that says so.
+type nowhere struct{}
+
+func (nowhere) absent(name, kind string) error {
+	return &dns.Error{Name: name, Type: kind, Err: dns.ErrNotExist, Detail: "this is a demo: nothing leaves this computer"}
+}
+
+// LookupMX finds nothing.
+func (n nowhere) LookupMX(_ context.Context, name string) (dns.Answer[dns.MX], error) {
+	return dns.Answer[dns.MX]{}, n.absent(name, "MX")
+}
+
+// LookupAddr finds nothing.
+func (n nowhere) LookupAddr(_ context.Context, name string) (dns.Answer[netip.Addr], error) {
+	return dns.Answer[netip.Addr]{}, n.absent(name, "A")
+}
+
+// LookupTXT finds nothing.
+func (n nowhere) LookupTXT(_ context.Context, name string) (dns.Answer[string], error) {
+	return dns.Answer[string]{}, n.absent(name, "TXT")
+}
+
+// LookupPTR finds nothing.
+func (n nowhere) LookupPTR(_ context.Context, ip netip.Addr) (dns.Answer[string], error) {
+	return dns.Answer[string]{}, n.absent(ip.String(), "PTR")
+}
+
+// LookupTLSA finds nothing.
+func (n nowhere) LookupTLSA(_ context.Context, name string) (dns.Answer[dns.TLSA], error) {
+	return dns.Answer[dns.TLSA]{}, n.absent(name, "TLSA")
+}

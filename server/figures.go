@@ -1,0 +1,102 @@
+package server
+
+import (
+	"os"
+	"runtime"
+
+	"posthouse/admin"
+	"posthouse/internal/metrics"
+)
+
+// A reading is one row of the table of figures: the name that people see in
+// `posthouse status`, and the one of the metric.
+type reading struct {
+	name, metric, help string
+	kind               metrics.Kind
+	labels             []metrics.Label
+	value              uint64
+}
+
+// readings reads the counters of all services.
+func (s *Server) readings() []reading {
+	c, g := metrics.Counter, metrics.Gauge
+	sm, im, en := s.smtp.Stats(), s.imap.Stats(), s.eng.Stats()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	protocol := func(name string) []metrics.Label { return []metrics.Label{{Name: "protocol", Value: name}} }
+	return []reading{
+		{"smtp.connections", "posthouse_connections_total", "Connections accepted.", c, protocol("smtp"), sm.Connections},
+		{"imap.connections", "posthouse_connections_total", "Connections accepted.", c, protocol("imap"), im.Connections},
+		{"smtp.open", "posthouse_connections_open", "Connections now.", g, protocol("smtp"), gauge(sm.Open)},
+		{"imap.open", "posthouse_connections_open", "Connections now.", g, protocol("imap"), gauge(int64(im.Open))},
+		{"smtp.turned_away", "posthouse_connections_turned_away_total", "Connections over a limit.", c, protocol("smtp"), sm.Turned},
+		{"imap.turned_away", "posthouse_connections_turned_away_total", "Connections over a limit.", c, protocol("imap"), im.Refused},
+		{"smtp.logins", "posthouse_logins_total", "Logins that succeeded.", c, protocol("smtp"), sm.Logins},
+		{"imap.logins", "posthouse_logins_total", "Logins that succeeded.", c, protocol("imap"), im.Logins},
+		{"smtp.logins_failed", "posthouse_logins_failed_total", "Logins that failed.", c, protocol("smtp"), sm.FailedLogins},
+		{"imap.logins_failed", "posthouse_logins_failed_total", "Logins that failed.", c, protocol("imap"), im.LoginsBad},
+		{"smtp.panics", "posthouse_panics_total", "Panics caught; each is a bug.", c, protocol("smtp"), sm.Panics},
+		{"imap.panics", "posthouse_panics_total", "Panics caught; each is a bug.", c, protocol("imap"), im.Panics},
+		{"smtp.messages", "posthouse_smtp_messages_accepted_total", "Messages accepted.", c, nil, sm.Accepted},
+		{"smtp.messages_refused", "posthouse_smtp_messages_refused_total", "Messages refused at the end of their data.", c, nil, sm.Refused},
+		{"smtp.bytes", "posthouse_smtp_bytes_accepted_total", "Bytes of accepted messages.", c, nil, sm.Bytes},
+		{"smtp.handshakes_failed", "posthouse_smtp_handshakes_failed_total", "TLS handshakes that failed.", c, nil, sm.FailedHandshakes},
+		{"imap.commands", "posthouse_imap_commands_total", "Commands.", c, nil, im.Commands},
+		{"imap.commands_bad", "posthouse_imap_commands_bad_total", "Commands answered BAD.", c, nil, im.Bad},
+		{"imap.appended", "posthouse_imap_messages_appended_total", "Messages appended.", c, nil, im.Appended},
+		{"imap.fetched", "posthouse_imap_messages_fetched_total", "Messages fetched.", c, nil, im.Fetched},
+		{"imap.idling", "posthouse_imap_idling", "Connections in IDLE.", g, nil, gauge(im.Idling)},
+		{"store.commits", "posthouse_store_commits_total", "Commits.", c, nil, en.Commits},
+		{"store.groups", "posthouse_store_groups_total", "Groups of commits that shared one sync.", c, nil, en.Groups},
+		{"store.syncs", "posthouse_store_syncs_total", "Syncs of the disk.", c, nil, en.Syncs},
+		{"store.blob_bytes", "posthouse_store_blob_bytes_total", "Bytes of messages stored.", c, nil, en.BlobBytes},
+		{"store.written_bytes", "posthouse_store_written_bytes_total", "Bytes written to the log and to large files.", c, nil, en.WrittenBytes},
+		{"store.segments", "posthouse_store_segments", "Segments of the log.", g, nil, gauge(en.Segments)},
+		{"store.large_blobs", "posthouse_store_large_blobs", "Large messages, each in a file.", g, nil, gauge(en.LargeBlobs)},
+		{"store.free_bytes", "posthouse_store_free_bytes", "Free space of the file system.", g, nil, en.FreeBytes},
+		{"store.used_bytes", "posthouse_store_used_bytes", "Space that the store uses.", g, nil, en.UsedBytes},
+		{"store.read_only", "posthouse_store_read_only", "1 while mail is refused because the disk is full.", g, nil, flag(en.ReadOnly)},
+		{"store.failed", "posthouse_store_failed", "1 after a disk fault, until a restart.", g, nil, flag(en.Failed)},
+		{"process.goroutines", "posthouse_goroutines", "Goroutines.", g, nil, uint64(runtime.NumGoroutine())},
+		{"process.heap_bytes", "posthouse_heap_bytes", "Bytes of live and not yet collected objects.", g, nil, mem.HeapAlloc},
+		{"process.memory_bytes", "posthouse_memory_bytes", "Memory obtained from the system and not given back.", g, nil, mem.Sys - mem.HeapReleased},
+		{"process.start_seconds", "posthouse_start_time_seconds", "When the server started, Unix time.", g, nil, uint64(s.started.Unix())},
+	}
+}
+
+func gauge(n int64) uint64 { return uint64(max(0, n)) }
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *Server) figures() []metrics.Figure {
+	rows := s.readings()
+	list := make([]metrics.Figure, len(rows))
+	for i, r := range rows {
+		list[i] = metrics.Figure{Name: r.metric, Help: r.help, Kind: r.kind, Value: float64(r.value), Labels: r.labels}
+	}
+	return list
+}
+
+// status is what the server says about itself.
+func (s *Server) status() admin.ServerStatus {
+	st := admin.ServerStatus{
+		Version: Version(), Hostname: s.hostname, PID: os.Getpid(), Started: s.started.UTC(),
+		Listeners: s.Listeners(), Figures: map[string]uint64{}, Problems: []string{},
+	}
+	for _, r := range s.readings() {
+		st.Figures[r.name] = r.value
+	}
+	st.Figures["logins.refused"] = st.Figures["smtp.logins_failed"] + st.Figures["imap.logins_failed"]
+	if s.cfg.AllowPlaintextLogin {
+		st.Problems = append(st.Problems, "allow_plaintext_login is on: passwords cross the network in clear")
+	}
+	if n := st.Figures["smtp.panics"] + st.Figures["imap.panics"]; n > 0 {
+		st.Problems = append(st.Problems, "there were bugs in connections that were caught: please report the lines with \"panic\" in the log")
+	}
+	return st
+}

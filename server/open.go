@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"posthouse/admin"
+	"posthouse/config"
+	"posthouse/directory"
+	"posthouse/store"
+	"posthouse/store/engine"
+	"posthouse/store/engine/local"
+)
+
+// ErrInUse is returned by OpenStopped when a server owns the store.
+var ErrInUse = errors.New("the store is in use")
+
+// prepareData makes the data directory.
+func (s *Server) prepareData(context.Context) error {
+	return os.MkdirAll(s.cfg.Data, 0o700)
+}
+
+// openStore opens engine, store and directory.
+func (s *Server) openStore(ctx context.Context) error {
+	eng, err := openEngine(ctx, s.cfg, s.log, s.opts.small)
+	if err != nil {
+		return err
+	}
+	s.eng = eng
+	s.onStop("engine", func(context.Context) error { return eng.Close() })
+	if s.store, err = store.Open(ctx, eng, storeOptions(s.cfg, s.log, s.opts.small)); err != nil {
+		return err
+	}
+	s.onStop("store", func(context.Context) error { return s.store.Close() })
+	s.dir, err = directory.Open(ctx, eng, directoryOptions(s.cfg))
+	return err
+}
+
+func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bool) (engine.Engine, error) {
+	o := local.Options{Dir: storeDir(c), Logger: log, MinFree: orUnlimited(c.Limits.FreeDisk.Int64())}
+	switch {
+	case small:
+		o.IndexCache, o.MemTable, o.SegmentSize = 2<<20, 1<<20, 16<<20
+	default:
+		// A twentieth of the memory for the index's cache: its hot part is small.
+		o.IndexCache = max(8<<20, memoryLimit(c)/20)
+		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64))
+	}
+	eng, err := local.Open(ctx, o)
+	if err != nil && errors.Is(err, engine.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return eng, nil
+}
+
+// orUnlimited keeps a limit that is on, and passes -1 for one that is off.
+func orUnlimited(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+func storeOptions(c config.Config, log *slog.Logger, small bool) store.Options {
+	o := store.Options{Logger: log, Limits: storeLimits(c.Limits), Message: messageLimits(c.Limits)}
+	if o.MemoryBudget = memoryLimit(c) / 4; small {
+		o.MemoryBudget = 8 << 20
+	}
+	return o
+}
+
+func directoryOptions(c config.Config) directory.Options {
+	return directory.Options{
+		HashMemory: c.Limits.HashMemory.Int64(),
+		Failures:   directory.FailureLimits{PerMinute: c.Limits.FailedPerMin.Int(), PerDay: c.Limits.FailedPerDay.Int()},
+	}
+}
+
+// A Stopped is the store of a server that does not run.
+type Stopped struct {
+	System *admin.System
+	eng    engine.Engine
+	store  *store.Store
+}
+
+// OpenStopped opens the store of c for admin operations. ErrInUse if a server
+// runs on it. As root it becomes the owner of the data directory, so that the
+// server finds no files that it may not read.
+func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	if err := becomeOwner(c); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	eng, err := openEngine(ctx, c, log, true)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, eng, storeOptions(c, log, true))
+	if err != nil {
+		return nil, errors.Join(err, eng.Close())
+	}
+	dir, err := directory.Open(ctx, eng, directoryOptions(c))
+	if err != nil {
+		return nil, errors.Join(err, st.Close(), eng.Close())
+	}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Logger: log}
+	return &Stopped{System: sys, eng: eng, store: st}, nil
+}
+
+// Close closes the store; what was changed is durable already.
+func (s *Stopped) Close() error { return errors.Join(s.store.Close(), s.eng.Close()) }

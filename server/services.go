@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"posthouse/admin"
+	"posthouse/delivery"
+	"posthouse/imap"
+	"posthouse/smtp"
+	"posthouse/web"
+)
+
+func (s *Server) openDelivery(context.Context) error {
+	s.deliv = delivery.New(delivery.Options{
+		Store: s.store, Directory: s.dir, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits),
+	})
+	s.onStop("front ends", s.stopFronts)
+	return nil
+}
+
+// smtpFaces are the keys of [listen] that package smtp serves.
+var smtpFaces = map[string]smtp.Face{
+	"mx": smtp.MX, "submission": smtp.Submission, "submissions": smtp.Submissions, "lmtp": smtp.LMTP,
+}
+
+func (s *Server) startSMTP(ctx context.Context) error {
+	s.smtp = smtp.New(smtp.Options{
+		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), Hostname: s.hostname,
+		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
+	})
+	s.fronts = append(s.fronts, s.smtp.Shutdown)
+	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {
+		face, ok := smtpFaces[b.Face]
+		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
+	})
+	return nil
+}
+
+func (s *Server) startIMAP(ctx context.Context) error {
+	o := imap.Options{
+		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.tlsConfig(),
+		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
+	}
+	if s.cfg.IMAP.ServerID {
+		o.Version = Version()
+	}
+	s.imap = imap.New(o)
+	s.fronts = append(s.fronts, s.imap.Shutdown)
+	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {
+		face := imap.Face{Name: b.Face, ImplicitTLS: b.Face == "imaps"}
+		return func() error { return s.imap.Serve(ctx, b.Listener, face) }, b.Face == "imap" || b.Face == "imaps"
+	})
+	return nil
+}
+
+func (s *Server) startWeb(ctx context.Context) error {
+	s.web = web.New(web.Options{
+		Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
+		Limits: webLimits(s.cfg.Limits), Logger: s.log,
+	})
+	s.fronts = append(s.fronts, s.web.Shutdown)
+	s.serve(ctx, func(_ context.Context, b Bound) (func() error, bool) {
+		return func() error { return s.web.Serve(b.Listener) }, b.Face == "http"
+	})
+	return nil
+}
+
+// stopFronts shuts all front ends down at once: none waits for another's clients.
+func (s *Server) stopFronts(ctx context.Context) error {
+	errs := make([]error, len(s.fronts))
+	var wg sync.WaitGroup
+	for i, f := range s.fronts {
+		wg.Go(func() { errs[i] = f(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// serve starts a task for each listener that pick takes.
+func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (func() error, bool)) {
+	ctx = context.WithoutCancel(ctx) // they end by Shutdown, so that transactions can finish
+	for _, b := range s.bound {
+		f, ok := pick(ctx, b)
+		if !ok {
+			continue
+		}
+		s.goTask(b.Face, func() error {
+			err := f()
+			if errors.Is(err, smtp.ErrClosed) || errors.Is(err, imap.ErrClosed) || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		})
+	}
+}
+
+func (s *Server) startAdmin(context.Context) error {
+	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Logger: s.log, Status: s.status}
+	l, err := admin.Listen(s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	srv := admin.NewServer(s.sys, s.cfg.Data)
+	s.onStop("admin socket", srv.Shutdown)
+	s.goTask("admin socket", func() error { return srv.Serve(l) })
+	return nil
+}
+
+// health says why the server cannot do its work, or nil.
+func (s *Server) health(context.Context) error {
+	st := s.eng.Stats()
+	switch {
+	case st.Failed:
+		return errors.New("the store stopped after a disk fault: look at the log, mend the disk, restart the server")
+	case st.ReadOnly:
+		return fmt.Errorf("the disk is full (%d MB free): mail is refused for the time being", st.FreeBytes>>20)
+	}
+	return nil
+}
+
+// Reload applies what can change without a restart: certificate and log level. A
+// configuration that fails changes nothing.
+func (s *Server) Reload(ctx context.Context, load func() (Reloadable, error)) error {
+	r, err := load()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	old := s.cfg.TLS
+	s.cfg.TLS = r.TLS
+	if err := s.loadCertificate(ctx); err != nil {
+		s.cfg.TLS = old
+		return err
+	}
+	if s.opts.Level != nil {
+		s.opts.Level.Set(r.Level)
+	}
+	s.log.Info("reloaded", "ms", time.Since(began).Milliseconds())
+	return nil
+}
