@@ -125,31 +125,27 @@ func (e *Entity) SetAddresses(name string, list ...Mailbox) *Entity {
 	f.start(name)
 	inGroup := false
 	for i, m := range list {
-		last := i == len(list)-1
-		if m.Group {
-			if inGroup {
-				f.attach(";,")
+		end := ""
+		switch next := i + 1; {
+		case next == len(list):
+			if inGroup || m.Group {
+				end = ";"
 			}
-			appendPhrase(&f, m.Name, ":")
-			inGroup = true
-			if last {
-				f.attach(";")
-			}
-			continue
+		case list[next].Group && (inGroup || m.Group):
+			end = ";,"
+		case !m.Group:
+			end = ","
 		}
-		end := ","
 		switch {
-		case last && inGroup:
-			end = ";"
-		case last, list[i+1].Group:
-			end = ""
-		}
-		if m.Name == "" {
+		case m.Group:
+			inGroup = true
+			appendPhrase(&f, m.Name, ":"+end)
+		case m.Name == "":
 			f.word(m.Address.String() + end)
-			continue
+		default:
+			appendPhrase(&f, m.Name, "")
+			f.word("<" + m.Address.String() + ">" + end)
 		}
-		appendPhrase(&f, m.Name, "")
-		f.word("<" + m.Address.String() + ">" + end)
 	}
 	e.header = f.end()
 	return e

@@ -58,6 +58,7 @@ func (d *dateParser) digits() (v, n int) {
 // number reads a day, a year or a time of day.
 func (d *dateParser) number() {
 	v, n := d.digits()
+	d.skip()
 	if c := d.peek(); (c == ':' || c == '.' && d.month > 0 && d.day > 0 && n <= 2) && !d.hasTime {
 		d.clock(v)
 		return
@@ -82,9 +83,11 @@ func (d *dateParser) clock(hour int) {
 	sep := d.peek()
 	d.hour, d.hasTime = hour, true
 	d.i++
+	d.skip()
 	d.min, _ = d.digits()
-	if d.peek() == sep {
+	if d.skip(); d.peek() == sep {
 		d.i++
+		d.skip()
 		d.sec, _ = d.digits()
 		if d.peek() == '.' { // fractions of a second
 			d.i++

@@ -57,7 +57,11 @@ func appendUnstructuredField(dst []byte, name, value string) []byte {
 		}
 		return r
 	}, value)
-	words := strings.Split(strings.Trim(value, " "), " ")
+	if value = strings.Trim(value, " "); strings.Contains(value, "  ") { // folding would lose a space
+		f.encoded(value)
+		return f.end()
+	}
+	words := strings.Split(value, " ")
 	for i := 0; i < len(words); {
 		if !needsEncoding(words[i]) {
 			f.word(words[i])
@@ -76,9 +80,9 @@ func appendUnstructuredField(dst []byte, name, value string) []byte {
 
 // needsEncoding reports whether a word of free text cannot stand as it is: bytes
 // that are not printable ASCII, what looks like an encoded word, a word that no
-// line could hold, or nothing (two spaces in a row).
+// line could hold.
 func needsEncoding(w string) bool {
-	if w == "" || len(w) > 900 || strings.Contains(w, "=?") {
+	if len(w) > 900 || strings.Contains(w, "=?") {
 		return true
 	}
 	for i := range len(w) {

@@ -29,13 +29,13 @@ func baseSubject(s string) (base string, reply bool) {
 			break
 		}
 		for { // steps 3 to 5: leading "Re:", "[blob]"
-			if t, ok := cutReply(s); ok {
+			after, lastBlob := skipBlobs(s)
+			if t, ok := cutReply(after); ok {
 				s, reply = t, true
 				continue
 			}
-			if t, ok := cutBlob(s); ok && strings.TrimSpace(t) != "" {
-				s = t
-				continue
+			if s = after; s == "" { // a blob that is all there is stays
+				s = lastBlob
 			}
 			break
 		}
@@ -47,16 +47,21 @@ func baseSubject(s string) (base string, reply bool) {
 	}
 }
 
-// cutReply cuts subj-leader: *subj-blob ("re" / "fw" / "fwd") [subj-blob] ":".
-func cutReply(s string) (string, bool) {
-	t := strings.TrimLeft(s, " ")
-	for {
-		u, ok := cutBlob(t)
+// skipBlobs skips all leading subj-blobs; last is s from the last of them on.
+func skipBlobs(s string) (after, last string) {
+	after = strings.TrimLeft(s, " ")
+	for last = after; ; {
+		t, ok := cutBlob(after)
 		if !ok {
-			break
+			return after, last
 		}
-		t = u
+		after, last = t, after
 	}
+}
+
+// cutReply cuts subj-refwd: ("re" / "fw" / "fwd") [subj-blob] ":".
+func cutReply(s string) (string, bool) {
+	t := s
 	switch {
 	case hasPrefixFold(t, "fwd"):
 		t = t[3:]
