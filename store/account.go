@@ -38,7 +38,7 @@ type Account struct {
 	watchers map[*Watcher]struct{}
 
 	recentMu sync.Mutex
-	recent   map[MailboxID]UID // first UID not told as \Recent, where it is ahead of the record
+	recent   map[uint32]UID // by UIDVALIDITY: first UID not told as \Recent, where it is ahead of the record
 
 	active atomic.Int64 // Views and updates under way: not to be evicted
 	used   atomic.Int64 // Store.clock at the last use
@@ -46,7 +46,7 @@ type Account struct {
 }
 
 func newAccount(s *Store, id mail.AccountID) *Account {
-	a := &Account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[MailboxID]UID{}}
+	a := &Account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[uint32]UID{}}
 	a.settled.L = &a.pub
 	return a
 }
@@ -93,7 +93,8 @@ func (a *Account) View(ctx context.Context, fn func(v *View) error) error {
 // Update runs fn as one transaction and returns when it is durable and visible.
 // If fn returns an error, or changes nothing, nothing is written. fn sees its own
 // changes and those of earlier updates that are still on their way to the disk;
-// it may be run again after a conflict and must have no other effect.
+// it may be run again after a conflict and must have no other effect. It must not
+// call Update itself.
 func (a *Account) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	return a.store.update(ctx, []*Account{a}, nil, func(txs []*Tx) error {
 		if !txs[0].st.exists {

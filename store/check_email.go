@@ -11,7 +11,7 @@ import (
 
 // dying: what waits for the reaper is well-formed and not alive.
 func (c *checker) dying() error {
-	return c.scan(keyDead, 16, func(_, v []byte) error {
+	return c.scan(keyDead, 20, func(_, v []byte) error {
 		return decodeDead(v, func(m MailboxID, uids UIDSet, emails []EmailID) {
 			i := 0
 			for u := range uids.All() {

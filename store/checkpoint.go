@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 
 	"posthouse/store/engine"
 )
@@ -21,15 +23,20 @@ func (t tail) full(most tail) bool { return t.actions >= most.actions || t.bytes
 // checkpoint returns what brings the chunks on disk up to st, and marks st so.
 // It belongs to the transaction that made st, or to a time when st is durable.
 func (st *state) checkpoint() ([]engine.Op, error) {
+	for _, b := range st.boxes {
+		if b.dirty {
+			if _, err := b.lazy.load(); err != nil {
+				return nil, err
+			}
+		}
+	}
 	var ops []engine.Op
+	st.boxes = slices.Clone(st.boxes)
 	for i, b := range st.boxes {
 		if !b.dirty {
 			continue
 		}
-		c, err := b.lazy.load()
-		if err != nil {
-			return nil, err
-		}
+		c := b.lazy.done.Load()
 		ops = c.save(ops, b.mb.ID)
 		clean := *b
 		clean.dirty = false
@@ -86,7 +93,6 @@ func (a *Account) checkpointLocked(ctx context.Context, min int) {
 		return
 	}
 	st := *a.pending
-	st.boxes = append([]*box(nil), st.boxes...)
 	st.list = new(mailboxList)
 	ops, err := st.checkpoint()
 	if err == nil {
@@ -94,9 +100,13 @@ func (a *Account) checkpointLocked(ctx context.Context, min int) {
 		_, err = a.store.eng.Commit(ctx, &engine.Batch{Account: a.id, Expect: engine.AnyVersion, Ops: ops}).Wait()
 	}
 	if err != nil {
-		a.store.opts.Logger.LogAttrs(ctx, levelWarn, "checkpoint failed", accountAttr(a.id), errAttr(err))
+		a.warnCheckpoint(ctx, err)
 		return
 	}
 	a.pending = &st
 	a.durable.Store(&st)
+}
+
+func (a *Account) warnCheckpoint(ctx context.Context, err error) {
+	a.store.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "checkpoint failed", slog.Uint64("account", uint64(a.id)), slog.Any("err", err))
 }

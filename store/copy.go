@@ -90,7 +90,7 @@ func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
 		return nil, wrap("Expunge", err)
 	}
 	var t tally
-	var d deads
+	d := deads{mailbox: id}
 	now := c.remove(uids, func(k *chunk, lo, hi int) {
 		for j := lo; j < hi; j++ {
 			t.count(tx.st.flags.system(k.mark.flags[j]), k.cols.size[j], -1)
@@ -103,9 +103,6 @@ func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
 	}
 	tx.messages(id, &t).lazy = loaded(now)
 	tx.log(func(dst []byte) []byte { return appendExpunged(dst, id, d.uids, d.emails) })
-	if tx.dead == nil {
-		tx.dead = make(map[MailboxID][]deads, 1)
-	}
-	tx.dead[id] = append(tx.dead[id], d)
+	tx.dead = append(tx.dead, d)
 	return d.uids, nil
 }

@@ -12,7 +12,7 @@ const (
 	keyFlags     = 'K' // 'k' keyword or 's' flag set
 	keyMailbox   = 'M' // mailbox
 	keyPath      = 'P' // subscribed path
-	keyDead      = 'Q' // time, ModSeq: expunged, waiting for the reaper
+	keyDead      = 'Q' // time, ModSeq, number: expunged, waiting for the reaper
 	keyMember    = 'R' // email, mailbox, UID
 	keyColumns   = 'S' // mailbox, chunk: what never changes of its messages
 	keyReference = 'T' // hash of a message id: its thread
@@ -47,8 +47,8 @@ func threadKey(t ThreadID, e EmailID) []byte {
 	return binary.BigEndian.AppendUint64(key64(keyThread, uint64(t)), uint64(e))
 }
 
-func deadKey(at int64, m ModSeq) []byte {
-	return binary.BigEndian.AppendUint64(key64(keyDead, uint64(max(at, 0))), uint64(m))
+func deadKey(at int64, m ModSeq, n int) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(key64(keyDead, uint64(max(at, 0))), uint64(m)), uint32(n))
 }
 
 // memberKeyLen is the length of a membership key.

@@ -80,7 +80,7 @@ func (a *Account) reap(ctx context.Context, before time.Time) (more bool, err er
 	return more, err
 }
 
-func deadEnd(before time.Time) []byte { return deadKey(before.Unix(), 0) }
+func deadEnd(before time.Time) []byte { return deadKey(before.Unix(), 0, 0) }
 
 func (a *Account) nothingDead(before time.Time) (bool, error) {
 	r := a.store.eng.Snapshot(a.id)
@@ -152,22 +152,22 @@ func (rp *reaper) emails() error {
 	return nil
 }
 
-// decodeDead calls f with each mailbox of a record of expunged messages.
+// decodeDead calls f with the messages of a record of expunged ones.
 func decodeDead(v []byte, f func(m MailboxID, uids UIDSet, emails []EmailID)) error {
 	d := openRecord(v)
-	for !d.bad && len(d.b) > 0 {
-		m := MailboxID(d.uvarint())
-		uids, emails := d.uidSet(), d.emails()
-		if d.bad || uids.Len() != len(emails) {
-			return corrupt("expunged")
-		}
-		f(m, uids, emails)
+	m, uids, emails := MailboxID(d.uvarint()), d.uidSet(), d.emails()
+	if err := d.err("expunged"); err != nil {
+		return err
 	}
-	return d.err("expunged")
+	if uids.Len() != len(emails) {
+		return corrupt("expunged")
+	}
+	f(m, uids, emails)
+	return nil
 }
 
-func appendDead(dst []byte, m MailboxID, d *deads) []byte {
-	dst = binary.AppendUvarint(dst, uint64(m))
+func appendDead(dst []byte, d *deads) []byte {
+	dst = binary.AppendUvarint(dst, uint64(d.mailbox))
 	dst = appendUIDSet(dst, d.uids)
 	return appendEmails(dst, d.emails)
 }

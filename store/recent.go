@@ -22,9 +22,9 @@ func (a *Account) recentUID(m MailboxID, claim bool) UID {
 	}
 	a.recentMu.Lock()
 	defer a.recentMu.Unlock()
-	first := max(b.recent, a.recent[m], 1)
+	first := max(b.recent, a.recent[b.mb.UIDValidity], 1)
 	if claim && b.mb.UIDNext > first {
-		a.recent[m] = b.mb.UIDNext
+		a.recent[b.mb.UIDValidity] = b.mb.UIDNext
 	}
 	return first
 }
@@ -33,9 +33,9 @@ func (a *Account) recentUID(m MailboxID, claim bool) UID {
 func (a *Account) claimed(b *box) UID {
 	a.recentMu.Lock()
 	defer a.recentMu.Unlock()
-	n := a.recent[b.mb.ID]
+	n := a.recent[b.mb.UIDValidity]
 	if n <= b.recent {
-		delete(a.recent, b.mb.ID)
+		delete(a.recent, b.mb.UIDValidity)
 	}
 	return max(b.recent, n)
 }

@@ -177,7 +177,10 @@ func (s *Store) all() []*Account {
 // [Store.Update] with [Tx.CreateAccount].
 func (s *Store) Account(ctx context.Context, id mail.AccountID) (*Account, error) {
 	a := s.handle(id)
-	return a, a.View(ctx, func(*View) error { return nil })
+	if err := a.View(ctx, func(*View) error { return nil }); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // Accounts calls f with the id of each account, ascending, until it returns

@@ -24,11 +24,11 @@ type Tx struct {
 	actions int
 	sets    int // flag sets and keywords that the base state has
 	words   int
-	boxed   bool                  // boxes is our own slice
-	dirty   []MailboxID           // mailboxes to write
-	emails  map[EmailID]*Email    // appended by us
-	refs    map[uint64]ThreadID   // references written by us
-	dead    map[MailboxID][]deads // expunged by us
+	boxed   bool                // boxes is our own slice
+	dirty   []MailboxID         // mailboxes to write
+	emails  map[EmailID]*Email  // appended by us
+	refs    map[uint64]ThreadID // references written by us
+	dead    []deads             // expunged by us
 }
 
 // A group is one Store.Update: the bytes of a message that goes to several of
@@ -63,7 +63,7 @@ func (g *group) stored() {
 func (a *Account) beginLocked(g *group) *Tx {
 	st := *a.pending
 	st.list = new(mailboxList)
-	tx := &Tx{View: View{acct: a, st: &st}, group: g, modseq: st.hdr.modseq + 1, now: a.store.opts.Now().Unix(),
+	tx := &Tx{View: View{acct: a, st: &st}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
 		sets: len(st.flags.sets), words: len(st.flags.keywords)}
 	tx.tx = tx
 	return tx
@@ -160,9 +160,9 @@ func (tx *Tx) selectable(op string, id MailboxID) (*box, error) {
 }
 
 // batch returns what the transaction writes, or nil if it changed nothing.
-func (tx *Tx) batch() (*engine.Batch, error) {
+func (tx *Tx) batch() *engine.Batch {
 	if !tx.changed {
-		return nil, nil
+		return nil
 	}
 	st := tx.st
 	base := uint64(st.hdr.modseq)
@@ -170,7 +170,7 @@ func (tx *Tx) batch() (*engine.Batch, error) {
 	b := &engine.Batch{Account: tx.acct.id, Expect: base}
 	if !st.exists {
 		b.Ops = []engine.Op{{Kind: engine.DeleteRange, Key: []byte{0}, End: []byte{keyEnd}}}
-		return b, nil
+		return b
 	}
 	tx.writeFlags()
 	for _, id := range tx.dirty {
@@ -188,13 +188,15 @@ func (tx *Tx) batch() (*engine.Batch, error) {
 	if st.tail.full(tx.acct.store.maxTail) {
 		ops, err := st.checkpoint()
 		if err != nil {
-			return nil, err
+			// A damaged mailbox must not stop the others: try again later.
+			tx.acct.warnCheckpoint(tx.group.ctx, err)
+			st.tail = tail{}
 		}
 		tx.ops = append(tx.ops, ops...)
 	}
 	tx.set([]byte{keyAccount}, appendHeader(make([]byte, 0, 48), &st.hdr))
 	b.Ops = tx.ops
-	return b, nil
+	return b
 }
 
 // writeFlags writes the keywords and flag sets that are new.
@@ -210,8 +212,9 @@ func (tx *Tx) writeFlags() {
 
 // deads are messages that left a mailbox.
 type deads struct {
-	uids   UIDSet
-	emails []EmailID
+	mailbox MailboxID
+	uids    UIDSet
+	emails  []EmailID
 }
 
 // writeDead tells the reaper what was expunged.
@@ -219,20 +222,34 @@ func (tx *Tx) writeDead() {
 	if len(tx.dead) == 0 {
 		return
 	}
-	v := []byte{formatVersion}
-	for _, m := range sortedKeys(tx.dead) {
-		for _, d := range tx.dead[m] {
-			v = appendDead(v, m, &d)
+	n := 0
+	for _, d := range tx.dead {
+		for len(d.emails) > 0 {
+			var part deads
+			part, d = d.cut(reapBatch)
+			tx.set(deadKey(tx.now, tx.modseq, n), appendDead([]byte{formatVersion}, &part))
+			n++
 		}
 	}
-	tx.set(deadKey(tx.now, tx.modseq), v)
 }
 
-func sortedKeys(m map[MailboxID][]deads) []MailboxID {
-	keys := make([]MailboxID, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// cut splits off the first n messages.
+func (d deads) cut(n int) (head, rest deads) {
+	if len(d.emails) <= n {
+		return d, deads{}
 	}
-	slices.Sort(keys)
-	return keys
+	head = deads{mailbox: d.mailbox, emails: d.emails[:n]}
+	rest = deads{mailbox: d.mailbox, emails: d.emails[n:]}
+	i := 0
+	for ; n > int(d.uids[i].Last-d.uids[i].First); i++ {
+		head.uids = append(head.uids, d.uids[i])
+		n -= int(d.uids[i].Last-d.uids[i].First) + 1
+	}
+	rest.uids = slices.Clone(d.uids[i:])
+	if n > 0 {
+		first := d.uids[i].First
+		head.uids = append(head.uids, UIDRange{first, first + UID(n-1)})
+		rest.uids[0].First = first + UID(n)
+	}
+	return head, rest
 }

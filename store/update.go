@@ -87,31 +87,27 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 	if err := fn(txs); err != nil {
 		return err
 	}
-	return u.submitLocked(txs)
+	u.submitLocked(txs)
+	return nil
 }
 
-func (u *update) submitLocked(txs []*Tx) error {
+func (u *update) submitLocked(txs []*Tx) {
 	var batches []*engine.Batch
 	for _, tx := range txs {
-		b, err := tx.batch()
-		if err != nil {
-			return wrap("Update", err)
-		}
-		if b != nil {
+		if b := tx.batch(); b != nil {
 			batches = append(batches, b)
 			u.wrote = append(u.wrote, tx)
 		}
 	}
 	batches = append(batches, u.extra...)
 	if len(batches) == 0 {
-		return nil
+		return
 	}
 	u.commit = u.store.eng.Commit(u.group.ctx, batches...)
 	for _, tx := range u.wrote {
 		tx.acct.threads.add(tx)
 		tx.acct.submittedLocked(tx.st, u.commit)
 	}
-	return nil
 }
 
 // finish waits for the disk and publishes. No lock is held.
