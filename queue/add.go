@@ -1,0 +1,226 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store"
+	"posthouse/store/engine"
+)
+
+// A Message is the content of what is queued.
+type Message struct {
+	Prefix []byte       // whole header lines that go in front, as Received
+	Blob   *engine.Blob // the rest
+	Size   int64        // octets of Blob
+}
+
+// An announcement is an entry that was handed out in a batch. If its key turns up
+// in the engine, the batch was committed.
+type announcement struct {
+	next  int64
+	size  int64
+	dest  string
+	since time.Time
+}
+
+// keepAnnounced is how long a batch may take to be committed. One that takes longer
+// is found by the next rescan.
+const keepAnnounced = 10 * time.Minute
+
+// Prepare returns what must be committed to queue msg for the recipients of env.
+// It changes nothing: a batch that is not committed leaves no trace. Call Wake
+// after the commit. Unavailable if the queue is full, which passes.
+func (q *Queue) Prepare(env mail.Envelope, msg Message) (*engine.Batch, error) {
+	if len(env.Recipients) == 0 {
+		return nil, failure(mail.Invalid, "Prepare", "no recipients", nil)
+	}
+	groups, order := q.groups(env.Recipients)
+	now := q.opts.Now()
+	size := int64(len(msg.Prefix)) + msg.Size
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return nil, failure(mail.Unavailable, "Prepare", "shutting down", nil)
+	}
+	if len(q.items)+len(order) > q.opts.Limits.Entries || q.bytes+size > q.opts.Limits.Bytes {
+		return nil, failure(mail.Unavailable, "Prepare", "the queue is full", nil)
+	}
+	b := &engine.Batch{Expect: engine.AnyVersion}
+	for _, dest := range order {
+		r := record{created: now, env: env, dest: dest, prefix: msg.Prefix, size: size}
+		r.env.Recipients = groups[dest]
+		id := q.newIDLocked(now)
+		next := now.UnixNano()
+		b.Ops = append(b.Ops,
+			engine.Op{Kind: engine.Set, Key: keyOf('m', id), Val: r.encode(), Blob: msg.Blob},
+			engine.Op{Kind: engine.Set, Key: dueKey(next, id), Val: dueValue(size, dest)})
+		q.announced[id] = announcement{next, size, dest, now}
+	}
+	return b, nil
+}
+
+// groups splits recipients by destination.
+func (q *Queue) groups(rcpts []mail.Recipient) (groups map[string][]mail.Recipient, order []string) {
+	groups = map[string][]mail.Recipient{}
+	for _, r := range rcpts {
+		d := q.destOf(r.Address.Domain)
+		if groups[d] == nil {
+			order = append(order, d)
+		}
+		groups[d] = append(groups[d], r)
+	}
+	return groups, order
+}
+
+func (q *Queue) newIDLocked(now time.Time) ID {
+	q.lastID = max(q.lastID+1, ID(now.UnixMicro()))
+	return q.lastID
+}
+
+// AddBatch is Prepare for a message that is staged in the store.
+func (q *Queue) AddBatch(ctx context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*store.Batch, error) {
+	blob, err := q.blobOf(ctx, msg)
+	if err != nil {
+		return nil, err
+	}
+	return q.Prepare(*env, Message{Prefix: prefix, Blob: blob, Size: msg.Size()})
+}
+
+// A sharer can be stored once for the mailboxes and the queue together.
+type sharer interface{ Blob() *engine.Blob }
+
+// inMemory is the largest message that is copied in memory.
+const inMemory = 1 << 20
+
+// blobOf returns the bytes of msg as a blob.
+func (q *Queue) blobOf(ctx context.Context, msg *store.Staged) (*engine.Blob, error) {
+	if s, ok := any(msg).(sharer); ok {
+		return s.Blob(), nil
+	}
+	if n := msg.Size(); n <= inMemory {
+		b := make([]byte, n)
+		if k, err := msg.ReadAt(b, 0); err != nil && !(errors.Is(err, io.EOF) && int64(k) == n) {
+			return nil, err
+		}
+		return &engine.Blob{Bytes: b}, nil
+	}
+	st, err := q.opts.Engine.Stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Should the commit not come, the engine drops the bytes when it is closed.
+	if _, err := io.Copy(st, io.NewSectionReader(msg, 0, msg.Size())); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return &engine.Blob{Staged: st}, st.Sync()
+}
+
+// Wake says that batches of Prepare were committed.
+func (q *Queue) Wake() { q.nudge() }
+
+// Add queues msg by a commit of its own and returns when it is durable.
+func (q *Queue) Add(ctx context.Context, env mail.Envelope, msg Message) error {
+	b, err := q.Prepare(env, msg)
+	if err != nil {
+		return err
+	}
+	if _, err := q.opts.Engine.Commit(ctx, b).Wait(); err != nil {
+		return engineFailure("Add", err)
+	}
+	q.Wake()
+	return nil
+}
+
+// engineFailure gives an engine's error its kind.
+func engineFailure(op string, err error) error {
+	kind := mail.Internal
+	switch {
+	case errors.Is(err, engine.ErrFull), errors.Is(err, engine.ErrUnavailable):
+		kind = mail.Unavailable
+	case errors.Is(err, engine.ErrCorrupt):
+		kind = mail.Corrupt
+	case errors.Is(err, engine.ErrNotFound):
+		kind = mail.NotFound
+	case errors.Is(err, engine.ErrConflict):
+		kind = mail.Conflict
+	}
+	return failure(kind, op, "", err)
+}
+
+// settle looks which announced entries were committed and takes them in.
+func (q *Queue) settle() {
+	q.mu.Lock()
+	open := make(map[ID]announcement, len(q.announced))
+	for id, a := range q.announced {
+		open[id] = a
+	}
+	q.mu.Unlock()
+	if len(open) == 0 {
+		return
+	}
+	r := q.opts.Engine.Snapshot(0)
+	defer r.Close()
+	now := q.opts.Now()
+	for id, a := range open {
+		_, err := r.Get(dueKey(a.next, id))
+		q.mu.Lock()
+		if _, still := q.announced[id]; still && err == nil {
+			q.takeInLocked(id, a.next, a.size, a.dest)
+			q.count.added.Add(1)
+		}
+		if err == nil || now.Sub(a.since) > keepAnnounced {
+			delete(q.announced, id)
+		}
+		q.mu.Unlock()
+	}
+}
+
+// rescan takes in all entries of the engine that are not known: all of them at the
+// start, none later, unless a commit was forgotten by its maker. One that ended while
+// the scan went on may be taken in again: its attempt finds nothing and forgets it.
+func (q *Queue) rescan() error {
+	r := q.opts.Engine.Snapshot(0)
+	defer r.Close()
+	lo, hi := span('d')
+	now := q.opts.Now().UnixNano()
+	var late []*item
+	err := r.Scan(lo, hi, func(key, val []byte) bool {
+		next, id, size, dest, ok := parseDue(key, val)
+		if !ok {
+			q.opts.Logger.Error("queue: bad due key", "key", key)
+			return true
+		}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.lastID = max(q.lastID, id)
+		if q.items[id] == nil {
+			if it := q.takeInLocked(id, next, size, dest); next <= now {
+				late = append(late, it)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return engineFailure("Open", err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.started {
+		q.spreadLocked(late, now)
+	}
+	return nil
+}
+
+// spreadLocked gives due entries times from now on, so that a restart is no wave.
+// A few need no spreading.
+func (q *Queue) spreadLocked(late []*item, now int64) {
+	width := min(q.opts.Spread, time.Duration(len(late))*50*time.Millisecond)
+	for i, it := range late {
+		part := (float64(i) + q.opts.Rand()) / float64(len(late))
+		q.moveLocked(it, now+int64(part*float64(width)))
+	}
+}

@@ -1,0 +1,276 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/smtpclient"
+	"posthouse/store/engine"
+)
+
+// A session is what a worker keeps from message to message: its connection.
+type session struct {
+	q    *Queue
+	conn *smtpclient.Conn
+}
+
+// connect returns a connection to t, the one that is open if it leads there.
+func (s *session) connect(ctx context.Context, t smtpclient.Target, hop bool) (*smtpclient.Conn, error) {
+	if s.leadsTo(t) {
+		return s.conn, nil
+	}
+	s.quit()
+	d := &s.q.opts.Dialer
+	if hop {
+		d = &s.q.direct
+	}
+	c, err := d.Connect(ctx, t)
+	if err == nil {
+		s.conn = c
+	}
+	return c, err
+}
+
+func (s *session) leadsTo(t smtpclient.Target) bool {
+	if s.conn == nil || !s.conn.Reusable() || s.conn.Used() >= s.q.opts.Limits.PerConnection {
+		return false
+	}
+	have := s.conn.Target()
+	return have.Addr == t.Addr && have.Host == t.Host && have.Mode == t.Mode
+}
+
+// prefer moves the target of the open connection to the front.
+func (s *session) prefer(targets []smtpclient.Target) {
+	for i, t := range targets {
+		if s.leadsTo(t) {
+			copy(targets[1:i+1], targets[:i])
+			targets[0] = t
+			return
+		}
+	}
+}
+
+func (s *session) quit() {
+	if s.conn != nil {
+		_ = s.conn.Quit() // nothing depends on it
+		s.conn = nil
+	}
+}
+
+// unreadable is how long an entry rests whose record cannot be read.
+const unreadable = time.Hour
+
+// attempt tries to deliver an entry that the worker owns, and gives it back.
+func (q *Queue) attempt(s *session, it *item) {
+	e, err := q.load(it)
+	if errors.Is(err, engine.ErrNotFound) {
+		(&entry{q: q, it: it}).gone() // known only to memory: nothing to lose
+		return
+	}
+	if err != nil {
+		q.opts.Logger.Error("queue: cannot read a message", "id", it.id, "err", err)
+		q.mu.Lock()
+		q.releaseLocked(it, q.opts.Now().Add(unreadable).UnixNano())
+		q.mu.Unlock()
+		return
+	}
+	q.count.attempts.Add(1)
+	for _, idx := range e.groups() {
+		q.deliver(s, e, idx)
+	}
+	if q.ctx.Err() != nil && !e.settled() {
+		e.finish() // broken off by Close: as if it had not been
+		return
+	}
+	_ = q.conclude(e) // has logged it
+}
+
+// settled reports whether a recipient has a final result that is not committed.
+func (e *entry) settled() bool {
+	for i := range e.st.rcpts {
+		if rs := &e.st.rcpts[i]; rs.status != stWaiting && !rs.reported {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver tries the servers for recipients that share a destination.
+func (q *Queue) deliver(s *session, e *entry, idx []int) {
+	domain := e.rec.env.Recipients[idx[0]].Address.Domain
+	own := q.destOf(domain) == e.it.dest.name
+	if own {
+		if r, host, paused := q.pausedBy(e.it.dest); paused {
+			e.mark(idx, r, false, host)
+			return
+		}
+	}
+	rt, err := q.route(q.ctx, domain)
+	if err != nil {
+		var v *verdict
+		errors.As(err, &v)
+		e.mark(idx, v.reply, false, "")
+		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), recipients: len(idx)})
+		return
+	}
+	s.prefer(rt.targets)
+	q.tryHosts(s, e, idx, rt)
+}
+
+// tryHosts goes from host to host until nobody is left or enough were tried.
+func (q *Queue) tryHosts(s *session, e *entry, left []int, rt route) {
+	sessions, refusals := 0, 0
+	var last *smtpclient.Error
+	for i, t := range rt.targets {
+		if len(left) == 0 || sessions == maxSessions || q.ctx.Err() != nil {
+			break
+		}
+		start := time.Now()
+		conn, err := s.connect(q.ctx, t, rt.hop)
+		if err != nil {
+			errors.As(err, &last)
+			if last.Reply.Permanent() {
+				refusals++
+			}
+			q.logAttempt(e, attemptLine{reply: last.Reply, remote: t.String(), recipients: len(left), took: time.Since(start), err: err})
+			continue
+		}
+		sessions++
+		q.reached(e.it.dest)
+		if !rt.hop && strings.EqualFold(conn.ServerName(), q.opts.Hostname) {
+			var v *verdict
+			errors.As(loop(string(e.rec.env.Recipients[left[0]].Address.Domain)), &v)
+			e.mark(left, v.reply, false, t.String())
+			s.quit()
+			return
+		}
+		before := len(left)
+		left = q.transact(s, e, conn, left, rt.hop)
+		if len(left) > 0 && len(left) < before && i < len(rt.targets)-1 && sessions < maxSessions {
+			q.checkpoint(e)
+		}
+	}
+	if sessions == 0 && last != nil && q.ctx.Err() == nil {
+		q.noHost(e, left, last, refusals == len(rt.targets) && !rt.hop)
+	}
+}
+
+// noHost notes that no host took a connection. A refusal in the greeting is final
+// only if all hosts say so: one may be misconfigured.
+func (q *Queue) noHost(e *entry, left []int, last *smtpclient.Error, final bool) {
+	r := last.Reply
+	if r.Permanent() && !final {
+		r.Code -= 100
+		if r.Enhanced[0] == 5 {
+			r.Enhanced[0] = 4
+		}
+	}
+	e.mark(left, r, last.Remote, last.Target)
+	if !final {
+		q.unreachable(e.it.dest, r, last.Target)
+	}
+}
+
+// transact sends the message to some recipients over conn. It returns those for
+// whom another host may be tried: nobody whose outcome is unknown.
+func (q *Queue) transact(s *session, e *entry, conn *smtpclient.Conn, idx []int, hop bool) []int {
+	start := time.Now()
+	c, err := e.open(q.ctx)
+	if err != nil {
+		q.opts.Logger.Error("queue: cannot read a message", "tid", e.rec.env.TraceID, "id", e.it.id, "err", err)
+		e.mark(idx, mail.Reply{Code: 451, Enhanced: [3]uint8{4, 3, 0}, Text: "the message cannot be read here"}, false, "")
+		return nil
+	}
+	defer c.Close()
+	m := smtpclient.Message{Envelope: e.rec.env, Size: int64(len(c.prefix)) + c.blob.Size()}
+	m.Envelope.Recipients = make([]mail.Recipient, len(idx))
+	for n, i := range idx {
+		m.Envelope.Recipients[n] = e.rec.env.Recipients[i]
+	}
+	if m.Envelope.UTF8 {
+		if m.HeaderUTF8, err = c.needsUTF8(); err != nil {
+			m.HeaderUTF8 = true // Send will find out
+		}
+	}
+	m.Content = c.reader()
+	res := conn.Send(q.ctx, m)
+	if res.Stale { // it had died meanwhile: that says nothing about the host
+		s.quit()
+		fresh, err := s.connect(q.ctx, conn.Target(), hop)
+		var ce *smtpclient.Error
+		if errors.As(err, &ce) {
+			e.mark(idx, ce.Reply, ce.Remote, ce.Target)
+			return idx
+		}
+		conn, m.Content = fresh, c.reader()
+		res = conn.Send(q.ctx, m)
+	}
+	left := e.apply(idx, res, conn.Target().String())
+	q.logTransaction(e, conn, res, start)
+	return left
+}
+
+// apply notes the outcomes of a transaction. It returns who may be tried elsewhere.
+func (e *entry) apply(idx []int, res smtpclient.Result, host string) []int {
+	var left []int
+	for n, i := range idx {
+		o := res.Outcomes[n]
+		e.mark(idx[n:n+1], o.Reply, o.Remote, host)
+		switch rs := &e.st.rcpts[i]; {
+		case o.Reply.Positive() && res.DSN:
+			rs.status = stDelivered
+		case o.Reply.Positive():
+			rs.status = stRelayed
+		case rs.status == stWaiting && !o.Unknown && o.Reply.Code != 452:
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+// checkpoint commits results before another host is tried.
+func (q *Queue) checkpoint(e *entry) {
+	b := &engine.Batch{Expect: engine.AnyVersion, Ops: []engine.Op{{Kind: engine.Set, Key: keyOf('s', e.it.id), Val: e.st.encode()}}}
+	_ = q.commit(b) // fails only with Close, and then nothing else is tried
+}
+
+// An attemptLine is what is logged about one host.
+type attemptLine struct {
+	reply      mail.Reply
+	remote     string
+	recipients int
+	delivered  int
+	took       time.Duration
+	tls        bool
+	err        error
+}
+
+func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, start time.Time) {
+	l := attemptLine{remote: conn.Target().String(), recipients: len(res.Outcomes), took: time.Since(start),
+		tls: conn.TLS() != nil, err: res.Err}
+	for _, o := range res.Outcomes {
+		if o.Reply.Positive() {
+			l.delivered++
+		}
+		if l.reply.Code <= o.Reply.Code { // the worst one
+			l.reply = o.Reply
+		}
+	}
+	q.count.delivered.Add(uint64(l.delivered))
+	q.logAttempt(e, l)
+}
+
+func (q *Queue) logAttempt(e *entry, l attemptLine) {
+	attrs := []slog.Attr{slog.String("tid", e.rec.env.TraceID), slog.String("id", e.it.id.String()),
+		slog.String("from", e.rec.env.ReversePath.String()), slog.String("remote", l.remote),
+		slog.Int("rcpts", l.recipients), slog.Int("delivered", l.delivered), slog.String("reply", l.reply.String()),
+		slog.Int("attempt", e.st.attempts+1), slog.Bool("tls", l.tls), slog.Duration("took", l.took)}
+	if l.err != nil {
+		attrs = append(attrs, slog.String("err", l.err.Error()))
+	}
+	q.opts.Logger.LogAttrs(context.WithoutCancel(q.ctx), slog.LevelInfo, "attempt", attrs...)
+}

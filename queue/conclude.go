@@ -1,0 +1,200 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// conclude commits what an attempt or an operator brought about, together with the
+// DSN that tells of it, and gives the entry back. An error says that the sender
+// could not be told now; what is owed stays in the state and is tried again.
+func (q *Queue) conclude(e *entry) error {
+	now := q.opts.Now()
+	e.st.attempts++
+	if e.expire(now); len(e.pending()) > 0 {
+		q.count.deferred.Add(1)
+	}
+	if e.st.next != never {
+		e.st.next = e.retryAt(now)
+	}
+	rep := e.owed(now)
+	before := *e.st
+	before.rcpts = append([]rcptState(nil), e.st.rcpts...)
+	e.settle(rep)
+	if rep.empty() {
+		q.save(e)
+		return nil
+	}
+	err := q.report(e, rep, now)
+	switch mail.KindOf(err) {
+	case mail.NotFound, mail.Denied, mail.OverQuota, mail.TooLarge, mail.Invalid:
+		q.opts.Logger.Warn("dsn refused", "tid", e.rec.env.TraceID, "id", e.it.id, "to", e.rec.env.ReversePath.String(), "err", err)
+		q.save(e)
+		return nil
+	}
+	if err == nil {
+		q.count.reports.Add(1)
+		q.ended(e)
+		return nil
+	}
+	q.opts.Logger.Error("dsn not stored", "tid", e.rec.env.TraceID, "id", e.it.id, "err", err)
+	*e.st = before
+	if e.st.next != never {
+		e.st.next = min(e.st.next, now.Add(dsnRetry).UnixNano())
+	}
+	q.save(e)
+	return err
+}
+
+// dsnRetry is the wait before a DSN that could not be stored is tried again.
+const dsnRetry = 5 * time.Minute
+
+// expire gives up on those who waited for Lifetime.
+func (e *entry) expire(now time.Time) {
+	if now.Before(e.rec.created.Add(e.q.opts.Lifetime)) {
+		return
+	}
+	for _, i := range e.pending() {
+		e.st.rcpts[i].status = stExpired
+		e.q.count.expired.Add(1)
+	}
+}
+
+// A report is the recipients that the sender is to be told of, by index.
+type report struct{ failed, relayed, delayed []int }
+
+func (r report) empty() bool { return len(r.failed)+len(r.relayed)+len(r.delayed) == 0 }
+
+// owed finds what the sender is to be told: RFC 3461 §4.1, with the defaults of
+// §5.2 where NOTIFY was not given.
+func (e *entry) owed(now time.Time) report {
+	var r report
+	late := !e.st.delayed && e.q.opts.DelayDSN >= 0 && !now.Before(e.rec.created.Add(e.q.opts.DelayDSN))
+	for i := range e.st.rcpts {
+		rs, notify := &e.st.rcpts[i], e.rec.env.Recipients[i].Notify
+		switch {
+		case rs.reported:
+		case rs.status == stFailed || rs.status == stExpired:
+			if notify == 0 || notify&mail.NotifyFailure != 0 {
+				r.failed = append(r.failed, i)
+			}
+		case rs.status == stRelayed && notify&mail.NotifySuccess != 0:
+			r.relayed = append(r.relayed, i)
+		case rs.status == stWaiting && late && (notify == 0 || notify&mail.NotifyDelay != 0):
+			r.delayed = append(r.delayed, i)
+		}
+	}
+	if e.rec.env.ReversePath.IsNull() {
+		if len(r.failed) > 0 {
+			e.q.doubleBounce(e, r.failed)
+		}
+		return report{}
+	}
+	return r
+}
+
+// doubleBounce logs a failure that nobody can be told of.
+func (q *Queue) doubleBounce(e *entry, failed []int) {
+	q.count.doubleBounces.Add(1)
+	for _, i := range failed {
+		q.opts.Logger.Warn("undeliverable report dropped", "tid", e.rec.env.TraceID, "id", e.it.id,
+			"to", e.rec.env.Recipients[i].Address.String(), "reply", e.st.rcpts[i].reply.String())
+	}
+}
+
+// settle notes all as reported that is final.
+func (e *entry) settle(r report) {
+	for i := range e.st.rcpts {
+		rs := &e.st.rcpts[i]
+		rs.reported = rs.reported || rs.status != stWaiting
+	}
+	e.st.delayed = e.st.delayed || len(r.delayed) > 0
+}
+
+// done: no recipient waits and nobody is owed a report.
+func (e *entry) done() bool {
+	for i := range e.st.rcpts {
+		if rs := &e.st.rcpts[i]; rs.status == stWaiting || !rs.reported {
+			return false
+		}
+	}
+	return true
+}
+
+// batch is the change of the entry's keys to its state, or to nothing.
+func (e *entry) batch() *engine.Batch {
+	id := e.it.id
+	b := &engine.Batch{Expect: engine.AnyVersion}
+	if e.done() {
+		b.Ops = []engine.Op{{Kind: engine.Delete, Key: keyOf('m', id)}, {Kind: engine.Delete, Key: keyOf('s', id)},
+			{Kind: engine.Delete, Key: dueKey(e.it.key, id)}}
+		return b
+	}
+	b.Ops = []engine.Op{{Kind: engine.Set, Key: keyOf('s', id), Val: e.st.encode()}}
+	if e.st.next != e.it.key {
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)},
+			engine.Op{Kind: engine.Set, Key: dueKey(e.st.next, id), Val: dueValue(e.rec.size, e.it.dest.name)})
+	}
+	return b
+}
+
+// save commits the entry's state and ends the work on it.
+func (q *Queue) save(e *entry) {
+	if !q.commit(e.batch()) {
+		// Closing: what is in the engine stands, and the next start goes on from there.
+		e.st.next = e.it.key
+		e.finish()
+		return
+	}
+	q.ended(e)
+}
+
+// ended gives back an entry whose state is committed.
+func (q *Queue) ended(e *entry) {
+	if e.done() {
+		e.gone()
+	} else {
+		e.finish()
+	}
+}
+
+// commitWait bounds the pause between tries of a commit.
+const commitWait = 10 * time.Second
+
+// commit makes b durable. It does not give up while the queue is open, for what
+// was answered by a server must not be forgotten; meanwhile no attempt begins.
+// False: Close came first.
+func (q *Queue) commit(b *engine.Batch) bool {
+	failing := false
+	defer func() {
+		if failing {
+			q.mu.Lock()
+			q.faults--
+			q.mu.Unlock()
+			q.nudge()
+		}
+	}()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, commitWait) {
+		_, err := q.opts.Engine.Commit(context.WithoutCancel(q.ctx), b).Wait()
+		if err == nil {
+			return true
+		}
+		if !failing {
+			failing = true
+			q.mu.Lock()
+			q.faults++
+			q.mu.Unlock()
+			q.opts.Logger.Error("queue: cannot commit, sending stops", "err", err)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-q.ctx.Done():
+			t.Stop()
+			return false
+		}
+	}
+}

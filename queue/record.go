@@ -1,0 +1,289 @@
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// An ID names an entry of the queue. It grows with time: microseconds since 1970,
+// or one more than the last.
+type ID uint64
+
+// String is the form that people see.
+func (id ID) String() string { return strings.ToUpper(strconv.FormatUint(uint64(id), 36)) }
+
+// ParseID is the inverse of String, in any case.
+func ParseID(s string) (ID, error) {
+	n, err := strconv.ParseUint(strings.ToLower(s), 36, 64)
+	if err != nil || n == 0 {
+		return 0, failure(mail.Invalid, "ParseID", "not the id of a message in the queue", err)
+	}
+	return ID(n), nil
+}
+
+// never is the time of the next attempt of a held entry.
+const never = math.MaxInt64
+
+func keyOf(kind byte, id ID) []byte {
+	return binary.BigEndian.AppendUint64([]byte{'q', kind}, uint64(id))
+}
+
+func dueKey(next int64, id ID) []byte {
+	k := binary.BigEndian.AppendUint64([]byte{'q', 'd'}, uint64(next))
+	return binary.BigEndian.AppendUint64(k, uint64(id))
+}
+
+// idOf is the id in a qm or qs key.
+func idOf(key []byte) ID { return ID(binary.BigEndian.Uint64(key[2:])) }
+
+// span is the range of all keys of a kind.
+func span(kind byte) (lo, hi []byte) { return []byte{'q', kind}, []byte{'q', kind + 1} }
+
+// A record is an entry's message: what qm holds.
+type record struct {
+	created time.Time
+	env     mail.Envelope
+	dest    string
+	prefix  []byte // header lines in front of the blob
+	size    int64  // of prefix and blob
+	blob    engine.BlobID
+}
+
+// A status is what became of a recipient.
+type status uint8
+
+const (
+	stWaiting   status = iota
+	stDelivered        // taken by another server, which will report by itself if asked to
+	stRelayed          // taken by another server that does not know DSN
+	stFailed           // refused for good
+	stExpired          // given up after Lifetime
+)
+
+// A rcptState is the part of qs that is about one recipient.
+type rcptState struct {
+	status   status
+	reported bool // nothing is owed to the sender
+	reply    mail.Reply
+	remote   bool   // reply came from host
+	host     string // who gave the last reply, or would not
+	at       int64  // when, Unix nanoseconds
+}
+
+// A state is what qs holds.
+type state struct {
+	attempts int
+	next     int64 // Unix nanoseconds; never: held
+	delayed  bool  // the delay was reported
+	rcpts    []rcptState
+}
+
+// recordVersion is the first byte of qm and qs.
+const recordVersion = 1
+
+var errRecord = errors.New("queue: record does not parse")
+
+// An encoder appends numbers and strings; a decoder reads them back.
+type encoder struct{ b []byte }
+
+func (e *encoder) uint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
+func (e *encoder) int(v int64)   { e.b = binary.AppendVarint(e.b, v) }
+func (e *encoder) str(s string)  { e.uint(uint64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) bits(bs ...bool) {
+	var v byte
+	for i, b := range bs {
+		if b {
+			v |= 1 << i
+		}
+	}
+	e.b = append(e.b, v)
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	return v * uint64(d.cut(n))
+}
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	return v * int64(d.cut(n))
+}
+
+// cut drops n bytes; it returns 0 if that was no number.
+func (d *decoder) cut(n int) int {
+	if n <= 0 || d.bad {
+		d.b, d.bad = nil, true
+		return 0
+	}
+	d.b = d.b[n:]
+	return 1
+}
+
+func (d *decoder) str() string {
+	n := d.uint()
+	if n > uint64(len(d.b)) {
+		d.b, d.bad = nil, true
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.bad = true
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+// count reads a length of a list whose elements take at least one byte each.
+func (d *decoder) count() int {
+	n := d.uint()
+	if n > uint64(len(d.b)) {
+		d.b, d.bad = nil, true
+		return 0
+	}
+	return int(n)
+}
+
+func (e *encoder) address(a mail.Address) { e.str(a.Local); e.str(string(a.Domain)) }
+func (d *decoder) address() mail.Address {
+	return mail.Address{Local: d.str(), Domain: mail.Domain(d.str())}
+}
+
+// encode returns the value of qm without the blob id, which the engine appends.
+func (r *record) encode() []byte {
+	e := encoder{b: make([]byte, 0, 128+len(r.prefix)+64*len(r.env.Recipients))}
+	e.b = append(e.b, recordVersion)
+	e.int(r.created.UnixNano())
+	e.bits(r.env.UTF8, r.env.ReturnFull)
+	e.uint(uint64(r.env.Body))
+	e.str(r.env.EnvID)
+	e.str(r.env.TraceID)
+	e.address(r.env.ReversePath)
+	e.str(r.dest)
+	e.str(string(r.prefix))
+	e.uint(uint64(r.size))
+	e.uint(uint64(len(r.env.Recipients)))
+	for _, rc := range r.env.Recipients {
+		e.address(rc.Address)
+		e.uint(uint64(rc.Notify))
+		e.str(rc.Original)
+	}
+	return e.b
+}
+
+// decodeRecord reads the value of qm with its blob id.
+func decodeRecord(b []byte) (*record, error) {
+	if len(b) < 9 || b[0] != recordVersion {
+		return nil, errRecord
+	}
+	r := &record{blob: engine.BlobID(binary.BigEndian.Uint64(b[len(b)-8:]))}
+	d := decoder{b: b[1 : len(b)-8]}
+	r.created = time.Unix(0, d.int())
+	bits := d.byte()
+	r.env.UTF8, r.env.ReturnFull = bits&1 != 0, bits&2 != 0
+	body := d.uint()
+	if body > uint64(mail.BodyBinaryMIME) {
+		return nil, errRecord
+	}
+	r.env.Body = mail.BodyType(body)
+	r.env.EnvID, r.env.TraceID = d.str(), d.str()
+	r.env.ReversePath = d.address()
+	r.dest = d.str()
+	r.prefix = []byte(d.str())
+	r.size = int64(d.uint())
+	n := d.count()
+	r.env.Recipients = make([]mail.Recipient, n)
+	for i := range n {
+		r.env.Recipients[i] = mail.Recipient{Address: d.address(), Notify: mail.NotifyMask(d.uint()), Original: d.str()}
+	}
+	if d.bad || len(d.b) > 0 || r.size < int64(len(r.prefix)) {
+		return nil, errRecord
+	}
+	return r, nil
+}
+
+// maxKeptText bounds a reply's text in a state, so that a thousand recipients with
+// long replies stay a small record.
+const maxKeptText = 1000
+
+func (s *state) encode() []byte {
+	e := encoder{b: make([]byte, 0, 32+64*len(s.rcpts))}
+	e.b = append(e.b, recordVersion)
+	e.uint(uint64(s.attempts))
+	e.int(s.next)
+	e.bits(s.delayed)
+	e.uint(uint64(len(s.rcpts)))
+	for i := range s.rcpts {
+		r := &s.rcpts[i]
+		e.uint(uint64(r.status))
+		e.bits(r.reported, r.remote)
+		e.uint(uint64(r.reply.Code))
+		e.b = append(e.b, r.reply.Enhanced[:]...)
+		e.str(strings.ToValidUTF8(r.reply.Text[:min(len(r.reply.Text), maxKeptText)], ""))
+		e.str(r.host)
+		e.int(r.at)
+	}
+	return e.b
+}
+
+// decodeState reads the value of qs, for an entry of n recipients.
+func decodeState(b []byte, n int) (*state, error) {
+	if len(b) < 1 || b[0] != recordVersion {
+		return nil, errRecord
+	}
+	d := decoder{b: b[1:]}
+	s := &state{attempts: int(d.uint()), next: d.int(), delayed: d.byte()&1 != 0}
+	if d.count() != n {
+		return nil, errRecord
+	}
+	s.rcpts = make([]rcptState, n)
+	for i := range s.rcpts {
+		r := &s.rcpts[i]
+		r.status = status(d.uint())
+		bits := d.byte()
+		r.reported, r.remote = bits&1 != 0, bits&2 != 0
+		r.reply.Code = int(d.uint())
+		r.reply.Enhanced = [3]uint8{d.byte(), d.byte(), d.byte()}
+		r.reply.Text, r.host = d.str(), d.str()
+		r.at = d.int()
+		if r.status > stExpired {
+			return nil, errRecord
+		}
+	}
+	if d.bad || len(d.b) > 0 {
+		return nil, errRecord
+	}
+	return s, nil
+}
+
+// dueValue is the value of qd.
+func dueValue(size int64, dest string) []byte {
+	return append(binary.AppendUvarint(nil, uint64(size)), dest...)
+}
+
+func parseDue(key, val []byte) (next int64, id ID, size int64, dest string, ok bool) {
+	v, n := binary.Uvarint(val)
+	if len(key) != 18 || n <= 0 {
+		return 0, 0, 0, "", false
+	}
+	next, id = int64(binary.BigEndian.Uint64(key[2:])), ID(binary.BigEndian.Uint64(key[10:]))
+	return next, id, int64(v), string(val[n:]), true
+}

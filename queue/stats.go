@@ -1,0 +1,49 @@
+package queue
+
+import (
+	"sync/atomic"
+)
+
+// counters count since Open.
+type counters struct {
+	added, attempts, delivered, deferred, bounced, expired, reports, doubleBounces atomic.Uint64
+}
+
+// Stats are gauges of the queue and counters since Open.
+type Stats struct {
+	Entries, Active, Held int   // entries: all; being attempted; held
+	Bytes                 int64 // of all entries
+	Destinations          int
+	Paused                int // destinations that take no connection
+
+	Added         uint64 // entries taken in
+	Attempts      uint64 // of entries
+	Delivered     uint64 // recipients
+	Deferred      uint64 // attempts that left recipients waiting
+	Bounced       uint64 // recipients refused for good
+	Expired       uint64 // recipients given up after Lifetime
+	Reports       uint64 // DSNs
+	DoubleBounces uint64 // reports that could not be delivered
+}
+
+// Stats returns the figures of now.
+func (q *Queue) Stats() Stats {
+	c := &q.count
+	s := Stats{Added: c.added.Load(), Attempts: c.attempts.Load(), Delivered: c.delivered.Load(), Deferred: c.deferred.Load(),
+		Bounced: c.bounced.Load(), Expired: c.expired.Load(), Reports: c.reports.Load(), DoubleBounces: c.doubleBounces.Load()}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.Entries, s.Active, s.Bytes, s.Destinations = len(q.items), q.active, q.bytes, len(q.dests)
+	for _, it := range q.items {
+		if it.place == inHold {
+			s.Held++
+		}
+	}
+	now := q.opts.Now()
+	for _, d := range q.dests {
+		if now.Before(d.paused) {
+			s.Paused++
+		}
+	}
+	return s
+}
