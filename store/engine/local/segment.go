@@ -14,12 +14,12 @@ import (
 const (
 	segmentExt = ".seg"
 	spareName  = "spare" + segmentExt
-	// A frame below padBelow bytes that makes the segment grow makes it grow by
-	// padBytes of zeros as well, so that the frames after it overwrite bytes that
-	// the file has already: their syncs need no commit of the file system's own
-	// journal. Larger frames carry that cost easily, and padding would only double
-	// the bytes written (docs/decisions/0001-growing-segments.md).
-	padBelow = 16 << 10
+	// While frames are on average below padBelow bytes, one that makes the segment
+	// grow makes it grow by padBytes of zeros as well, so that the frames after it
+	// overwrite bytes that the file has already: their syncs need no commit of the
+	// file system's own journal. Larger frames carry that cost easily, and padding
+	// would only double the bytes written (docs/decisions/0001-growing-segments.md).
+	padBelow = 4 << 10
 	padBytes = 64 << 10
 )
 
@@ -56,6 +56,7 @@ type writer struct {
 	segment uint32
 	off     uint64 // where the next frame begins
 	size    uint64 // bytes that the file has
+	average int    // length of the frames of late
 	reserve bool   // the spare segment is there
 }
 
@@ -111,8 +112,9 @@ func (w *writer) roll() error {
 // syncing it. On an error nothing was appended.
 func (w *writer) write(frame []byte) ([]byte, error) {
 	n := len(frame)
+	w.average += (n - w.average) / 8
 	end := w.off + uint64(n)
-	if end > w.size && n < padBelow && end < uint64(w.e.opt.SegmentSize) {
+	if end > w.size && w.average < padBelow && end < uint64(w.e.opt.SegmentSize) {
 		frame = append(frame, zeros[:padBytes-int(end%4096)]...) // keeps the file's end at a page
 	}
 	m, err := w.f.WriteAt(frame, int64(w.off))
