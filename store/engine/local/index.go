@@ -10,8 +10,32 @@ import (
 	"posthouse/store/engine"
 )
 
-// openIndex opens the Pebble index. Its log is off: ours is the redo log.
+// openIndex opens the index. One that is damaged or gone is put aside, and
+// recovery makes it anew from the log, if the log reaches back to its begin.
 func (e *Engine) openIndex() error {
+	err := e.openPebble()
+	if err == nil || !pebble.IsCorruptionError(err) && !errors.Is(err, errNotExist) {
+		return err
+	}
+	whole, lerr := e.logFromBegin()
+	if lerr != nil || !whole {
+		return errors.Join(err, lerr)
+	}
+	e.log.Error("the index is damaged: making it anew from the log", "err", err, "kept", e.path("kv.damaged"))
+	if err := e.fs.RemoveAll(e.path("kv.damaged")); err != nil {
+		return err
+	}
+	if err := e.fs.Rename(e.path("kv"), e.path("kv.damaged")); err != nil {
+		return err
+	}
+	if err := syncDir(e.fs, e.dir); err != nil {
+		return err
+	}
+	return e.openPebble()
+}
+
+// openPebble opens Pebble. Its log is off: ours is the redo log.
+func (e *Engine) openPebble() error {
 	cache := pebble.NewCache(e.opt.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{

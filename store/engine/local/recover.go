@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -204,4 +205,26 @@ func (r *recovery) openActive(segs []uint32) error {
 func (e *Engine) hasReserve() bool {
 	_, err := e.fs.Stat(e.path("log", spareName))
 	return err == nil
+}
+
+// logFromBegin tells whether the log has all frames from the first one on.
+func (e *Engine) logFromBegin() (bool, error) {
+	segs, err := e.segments()
+	if err != nil || len(segs) == 0 {
+		return err == nil, err
+	}
+	f, err := e.fs.Open(e.segmentName(segs[0]))
+	if err != nil {
+		return false, err
+	}
+	whole := len(segs) == 1 // its first frame may be torn: then nothing was committed
+	s, err := newScanner(f, segs[0], e.store)
+	if err == nil {
+		var h header
+		var ok bool
+		if h, ok, err = s.header(0); ok {
+			whole = h.lsn == 1
+		}
+	}
+	return whole && err == nil, errors.Join(err, f.Close())
 }

@@ -1,0 +1,273 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/store/engine"
+)
+
+const crashAccounts = 6
+
+// newDisk returns a disk that knows what is synced, with an empty /srv.
+func newDisk(t testing.TB) *vfs.MemFS {
+	fs := vfs.NewCrashableMem()
+	if err := fs.MkdirAll("/srv", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syncDir(fs, "/"); err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// A load runs the model's operations from several goroutines per account.
+type load struct {
+	acked, issued [crashAccounts]atomic.Uint64
+	mu            [crashAccounts]sync.Mutex
+	models        [crashAccounts]*mailModel
+	goal          uint64        // an operation of account 0
+	reached       chan struct{} // closed when that is acknowledged, or an operation failed
+	once          sync.Once
+}
+
+func newLoad(at []uint64) *load {
+	l := &load{reached: make(chan struct{})}
+	for a := range l.models {
+		n := uint64(0)
+		if at != nil {
+			n = at[a]
+		}
+		l.acked[a].Store(n)
+		l.issued[a].Store(n)
+		l.models[a] = modelAt(engine.Account(a), n)
+	}
+	return l
+}
+
+// one runs the next operation of account a; false at the first error.
+func (l *load) one(e engine.Engine, a int) error {
+	l.mu[a].Lock()
+	idx := l.issued[a].Load() + 1
+	l.issued[a].Store(idx)
+	p := e.Commit(context.Background(), l.models[a].batch(engine.Account(a), idx))
+	l.mu[a].Unlock()
+	if _, err := p.Wait(); err != nil {
+		l.once.Do(func() { close(l.reached) })
+		return err
+	}
+	if a == 0 && idx >= l.goal {
+		l.once.Do(func() { close(l.reached) })
+	}
+	for old := l.acked[a].Load(); old < idx && !l.acked[a].CompareAndSwap(old, idx); old = l.acked[a].Load() {
+	}
+	return nil
+}
+
+// crash takes the disk as it is after a power failure at this moment, with pct
+// of 100 blocks and names that were not synced, and what must be on it.
+func (l *load) crash(fs *vfs.MemFS, pct int, rnd *rand.Rand) (*vfs.MemFS, expectation) {
+	want := expectation{make([]uint64, crashAccounts), make([]uint64, crashAccounts)}
+	for a := range want.acked {
+		want.acked[a] = l.acked[a].Load()
+	}
+	clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: pct, RNG: rnd})
+	for a := range want.issued {
+		want.issued[a] = l.issued[a].Load()
+	}
+	return clone, want
+}
+
+// TestCrashModel crashes a busy store at random moments, again and again on
+// the disk that the crash before left.
+func TestCrashModel(t *testing.T) {
+	limit := 6 * time.Second
+	if testing.Short() {
+		limit = time.Second
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	fs := newDisk(t)
+	var at []uint64
+	crashes, ops := 0, uint64(0)
+	for begin := time.Now(); time.Since(begin) < limit; crashes++ {
+		clone, now, err := crashOnce(fs, at, rnd)
+		if err != nil {
+			t.Fatalf("seed %d, crash %d: %v", seed, crashes, err)
+		}
+		fs, at = clone, now
+		for _, n := range now {
+			ops = max(ops, n)
+		}
+		if ops > 1500 { // keep the model cheap
+			fs, at, ops = newDisk(t), nil, 0
+		}
+	}
+	t.Logf("%d crashes", crashes)
+}
+
+// crashOnce runs a generation: open, load, crash, verify, perhaps crash again
+// in the middle of that.
+func crashOnce(fs *vfs.MemFS, at []uint64, rnd *rand.Rand) (*vfs.MemFS, []uint64, error) {
+	e, err := Open(context.Background(), crashOptions(fs, rnd))
+	if err != nil {
+		return nil, nil, err
+	}
+	l := newLoad(at)
+	l.goal = l.acked[0].Load() + rnd.Uint64N(60)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for w := range 3 * crashAccounts {
+		wg.Go(func() {
+			for !stop.Load() && l.one(e, w%crashAccounts) == nil {
+			}
+		})
+	}
+	<-l.reached
+	clone, want := l.crash(fs, []int{0, 0, 30, 70, 100}[rnd.IntN(5)], rnd)
+	stop.Store(true)
+	wg.Wait()
+	if err := e.Close(); err != nil {
+		return nil, nil, err
+	}
+	opt := crashOptions(clone, rnd)
+	now, err := verify(opt, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	// A crash right after recovery brings nothing back and loses nothing.
+	if rnd.IntN(2) == 0 {
+		clone = clone.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rnd.IntN(101), RNG: rnd})
+		opt.FS = clone
+		if now, err = verify(opt, expectation{now, now}); err != nil {
+			return nil, nil, fmt.Errorf("second crash: %w", err)
+		}
+	}
+	return clone, now, nil
+}
+
+// script runs a fixed course of events: open, single commits, bursts, staged
+// blobs, close, reopen.
+func script(opt Options, l *load) error {
+	for round := range 3 {
+		e, err := Open(context.Background(), opt)
+		if err != nil {
+			return err
+		}
+		for i := range 14 {
+			if err := l.one(e, (round+i)%crashAccounts); err != nil {
+				_ = e.Close()
+				return err
+			}
+		}
+		var wg sync.WaitGroup
+		for w := range crashAccounts {
+			wg.Go(func() {
+				for range 3 {
+					_ = l.one(e, w)
+				}
+			})
+		}
+		wg.Wait()
+		if err := e.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crashEverywhere runs the script and at every stride-th change of the disk
+// looks at what a power failure there would leave. lie decides which syncs do
+// nothing. It returns the first fault and the number of crashes.
+func crashEverywhere(t *testing.T, stride int, mutate mutations, lie func(path string) bool) (fault error, crashes int) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	disk := newDisk(t)
+	l := newLoad(nil)
+	var mu sync.Mutex
+	calls := 0
+	opt := crashOptions(nil, rnd)
+	opt.SegmentSize, opt.mutate = 8<<10, mutate
+	opt.FS = hookFS{disk, func(op, path string) error {
+		if !changes(op) {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		if fault == nil && calls%stride == 0 {
+			pct := []int{0, 0, 50, 100}[rnd.IntN(4)]
+			clone, want := l.crash(disk, pct, rnd)
+			after := opt
+			after.FS = clone
+			if _, err := verify(after, want); err != nil {
+				fault = fmt.Errorf("seed %d: crash before call %d (%s %s), %d %% of what was not synced kept: %w", seed, calls, op, path, pct, err)
+			}
+			crashes++
+		}
+		if op == "sync" && lie(path) {
+			return errLie
+		}
+		return nil
+	}}
+	if err := script(opt, l); err != nil && fault == nil {
+		fault = fmt.Errorf("script: %w", err)
+	}
+	return fault, crashes
+}
+
+func TestCrashAtEveryCall(t *testing.T) {
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	fault, n := crashEverywhere(t, stride, mutations{}, func(string) bool { return false })
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	t.Logf("%d crashes", n)
+}
+
+// TestMutations proves that the crash test has teeth: with one sync left out,
+// or an order broken, it fails.
+func TestMutations(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mutate mutations
+		lie    func(path string) bool
+	}{
+		{"log not synced", mutations{}, func(p string) bool { return strings.HasSuffix(p, segmentExt) }},
+		{"log never synced at all", mutations{ackUnsynced: true}, nil},
+		{"published before synced", mutations{publishEarly: true}, nil},
+		{"log's directory", mutations{}, func(p string) bool { return p == "/srv/store/log/" }},
+		{"store's directory", mutations{}, func(p string) bool { return p == "/srv/store/" }},
+		{"store's parent", mutations{}, func(p string) bool { return p == "/srv/" }},
+		{"FORMAT", mutations{}, func(p string) bool { return strings.Contains(p, "FORMAT") }},
+		{"large blobs", mutations{}, func(p string) bool { return strings.Contains(p, "/big/") && !strings.HasSuffix(p, "/") }},
+		{"large blobs' directories", mutations{}, func(p string) bool { return strings.Contains(p, "/big/") && strings.HasSuffix(p, "/") }},
+		{"index", mutations{}, func(p string) bool { return strings.Contains(p, "/kv") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lie := c.lie
+			if lie == nil {
+				lie = func(string) bool { return false }
+			}
+			for range 10 {
+				if fault, _ := crashEverywhere(t, 1, c.mutate, lie); fault != nil {
+					t.Logf("found: %v", fault)
+					return
+				}
+			}
+			t.Error("not found")
+		})
+	}
+}

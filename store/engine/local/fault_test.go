@@ -1,0 +1,248 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/store/engine"
+)
+
+// TestFaults lets each call on our own files fail once, or from there on, and
+// wants: no hang, no panic, nothing acknowledged after a fault that stopped the
+// engine, nothing acknowledged lost, a restart that works.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		err     error
+		forever bool
+	}{
+		{"EIO", syscall.EIO, false}, {"EIO forever", syscall.EIO, true},
+		{"ENOSPC", syscall.ENOSPC, false}, {"ENOSPC forever", syscall.ENOSPC, true},
+		{"short write", errShort, false}, {"short writes", errShort, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			calls := faultRun(t, func(int, string) error { return nil })
+			stride := calls/50 + 1
+			if testing.Short() {
+				stride = calls/8 + 1
+			}
+			for k := 1 + rand.IntN(stride); k <= calls; k += stride {
+				faultRun(t, func(n int, op string) error {
+					if n < k || n > k && !c.forever || c.err == errShort && op != "write" || c.err == syscall.ENOSPC && op == "sync" {
+						return nil
+					}
+					return c.err
+				})
+			}
+			t.Logf("%d calls", calls)
+		})
+	}
+}
+
+// faultRun runs the script on a disk on which fail decides the fate of the
+// n-th call, then restarts on that disk, and after a power failure too. It
+// returns the number of calls.
+func faultRun(t *testing.T, fail func(n int, op string) error) int {
+	disk := newDisk(t)
+	var calls atomic.Int64
+	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10}
+	opt.FS = hookFS{disk, func(op, path string) error {
+		if !ours(path) {
+			return nil
+		}
+		return fail(int(calls.Add(1)), op)
+	}}
+	l := newLoad(nil)
+	faultScript(t, opt, l)
+	clone, want := l.crash(disk, 0, nil)
+	for _, fs := range []*vfs.MemFS{clone, disk} {
+		opt.FS = fs
+		if _, err := verify(opt, want); err != nil {
+			t.Fatalf("after a fault, calls %d: %v", calls.Load(), err)
+		}
+	}
+	return int(calls.Load())
+}
+
+// faultScript commits from one goroutine, which keeps the calls in order. An
+// account whose operation was refused is left alone: its model is ahead.
+func faultScript(t *testing.T, opt Options, l *load) {
+	var off [crashAccounts]bool
+	for range 2 {
+		e, err := Open(context.Background(), opt)
+		if err != nil {
+			continue
+		}
+		stopped := false
+		for i := range 30 {
+			a := i % crashAccounts
+			if off[a] {
+				continue
+			}
+			err := l.one(e, a)
+			switch {
+			case err == nil && stopped:
+				t.Error("acknowledged after the engine had stopped")
+			case err != nil:
+				off[a] = true
+				stopped = stopped || e.failed() != nil
+				if !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, syscall.EIO) {
+					t.Errorf("commit failed with %v", err)
+				}
+			}
+		}
+		_ = e.Close()
+	}
+}
+
+// A fullDisk has so many bytes left for our files.
+type fullDisk struct {
+	vfs.FS
+	left *atomic.Int64
+}
+
+func newFullDisk(fs vfs.FS, left int64) (vfs.FS, *atomic.Int64) {
+	n := new(atomic.Int64)
+	n.Store(left)
+	return fullDisk{hookFS{fs, func(op, path string) error {
+		if op == "write" && ours(path) && n.Load() <= 0 {
+			return errShort
+		}
+		return nil
+	}}, n}, n
+}
+
+func (f fullDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: uint64(max(f.left.Load(), 0))}, nil
+}
+
+// TestWatermark: below the watermark mail is refused, changes of flags go on,
+// and once there is space mail is taken again.
+func TestWatermark(t *testing.T) {
+	fs, left := newFullDisk(vfs.NewMem(), 1<<30)
+	e := mustOpen(t, Options{FS: fs, Dir: "/store", MinFree: 1 << 20, LargeBlob: 4000})
+	ctx := context.Background()
+	do := func(op engine.Op) error {
+		_, err := e.Commit(ctx, &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{op}}).Wait()
+		return err
+	}
+	mail := func(key string, size int) engine.Op {
+		return engine.Op{Key: []byte(key), Blob: &engine.Blob{Bytes: make([]byte, size)}}
+	}
+	if err := do(mail("a", 100)); err != nil {
+		t.Fatal(err)
+	}
+	left.Store(1<<20 - 1)
+	e.space.at.Store(-spaceEvery) // a second later
+	for _, size := range []int{100, 10_000} {
+		if err := do(mail("b", size)); !errors.Is(err, engine.ErrFull) {
+			t.Fatalf("mail of %d bytes on a full disk: %v", size, err)
+		}
+	}
+	if _, err := e.Stage(ctx); !errors.Is(err, engine.ErrFull) {
+		t.Fatalf("Stage on a full disk: %v", err)
+	}
+	if err := do(engine.Op{Key: []byte("flags")}); err != nil {
+		t.Fatalf("flags on a full disk: %v", err)
+	}
+	if s := e.Stats(); !s.ReadOnly || s.Failed {
+		t.Errorf("Stats on a full disk: %+v", s)
+	}
+	left.Store(1 << 20)
+	if err := do(mail("b", 100)); err != nil {
+		t.Fatalf("mail when there is space again: %v", err)
+	}
+}
+
+// TestNoSpaceAtAll: when writes fail, mail is refused and the rest goes to the
+// reserve; nothing stops, and a restart has it all.
+func TestNoSpaceAtAll(t *testing.T) {
+	mem := vfs.NewMem()
+	var full atomic.Bool
+	fs := hookFS{mem, func(op, path string) error {
+		// The reserve becomes the second segment: it has its space already.
+		switch {
+		case !ours(path) || !full.Load() || path == "/store/log/00000002.seg":
+			return nil
+		case op == "create":
+			return syscall.ENOSPC
+		case op == "write":
+			return errShort
+		}
+		return nil
+	}}
+	opt := Options{FS: fs, Dir: "/store", LargeBlob: 4000}
+	e := mustOpen(t, opt)
+	ctx := context.Background()
+	v := uint64(0)
+	commit := func(size int) error {
+		b := &engine.Batch{Account: 1, Expect: v, Ops: []engine.Op{{Key: fmt.Appendf(nil, "%d", v), Val: []byte("x")}}}
+		if size > 0 {
+			b.Ops[0].Blob = &engine.Blob{Bytes: modelBlob(1, uint32(v), size)}
+		}
+		_, err := e.Commit(ctx, b).Wait()
+		if err == nil {
+			v++
+		}
+		return err
+	}
+	for _, size := range []int{500, 0, 5000} {
+		if err := commit(size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full.Store(true)
+	for range 3 {
+		if err := commit(3000); !errors.Is(err, engine.ErrFull) {
+			t.Fatalf("a small message without space: %v", err)
+		}
+		if err := commit(5000); !errors.Is(err, engine.ErrFull) {
+			t.Fatalf("a large message without space: %v", err)
+		}
+		if err := commit(0); err != nil {
+			t.Fatalf("flags without space: %v", err)
+		}
+	}
+	// together in one group: each gets its own answer
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			b := &engine.Batch{Account: engine.Account(10 + i), Expect: 0, Ops: []engine.Op{{Key: []byte("k")}}}
+			if i%2 == 0 {
+				b.Ops[0].Blob = &engine.Blob{Bytes: make([]byte, 3000)}
+			}
+			if _, err := e.Commit(ctx, b).Wait(); i%2 == 0 != errors.Is(err, engine.ErrFull) {
+				t.Errorf("account %d: %v", 10+i, err)
+			}
+		})
+	}
+	wg.Wait()
+	full.Store(false)
+	if err := commit(3000); err != nil {
+		t.Fatalf("a message when there is space again: %v", err)
+	}
+	if e.failed() != nil {
+		t.Fatal("the engine stopped")
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = mustOpen(t, opt)
+	r := e.Snapshot(1)
+	defer r.Close()
+	if r.Version() != v {
+		t.Fatalf("version %d after restart, want %d", r.Version(), v)
+	}
+	if err := e.Check(ctx, true, func(p string) { t.Errorf("Check: %s", p) }); err != nil {
+		t.Fatal(err)
+	}
+}
