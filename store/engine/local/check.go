@@ -99,18 +99,23 @@ func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
 		if !ok {
 			break
 		}
-		if next != 0 && h.lsn != next {
-			c.problem("segment %d at %d: frame %d follows frame %d", n, off, h.lsn, next-1)
-		}
-		meta, ok, err := s.meta(h, off)
+		whole, err := s.sound(h, off)
 		if err != nil {
 			return 0, err
 		}
-		if !ok || eachChange(meta, func(byte, []byte, []byte) error { return nil }) != nil {
+		if !whole {
 			if _, err := s.tail(off, h.lsn); err == nil && n != c.end.segment {
 				break // torn by a crash: the next segment has this LSN again
 			}
-			c.problem("segment %d at %d: the meta of frame %d is damaged", n, off, h.lsn)
+			c.problem("segment %d at %d: frame %d is damaged", n, off, h.lsn)
+		}
+		if next != 0 && h.lsn != next {
+			c.problem("segment %d at %d: frame %d follows frame %d", n, off, h.lsn, next-1)
+		}
+		if meta, _, err := s.meta(h, off); err != nil {
+			return 0, err
+		} else if whole && eachChange(meta, func(byte, []byte, []byte) error { return nil }) != nil {
+			c.problem("segment %d at %d: the meta of frame %d does not parse", n, off, h.lsn)
 		}
 		next = h.lsn + 1
 		off += int64(alignUp(h.frameLen))

@@ -104,31 +104,16 @@ func faultScript(t *testing.T, opt Options, l *load) {
 	}
 }
 
-// A fullDisk has so many bytes left for our files.
-type fullDisk struct {
-	vfs.FS
-	left *atomic.Int64
-}
-
-func newFullDisk(fs vfs.FS, left int64) (vfs.FS, *atomic.Int64) {
-	n := new(atomic.Int64)
-	n.Store(left)
-	return fullDisk{hookFS{fs, func(op, path string) error {
-		if op == "write" && ours(path) && n.Load() <= 0 {
-			return errShort
-		}
-		return nil
-	}}, n}, n
-}
-
-func (f fullDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{AvailBytes: uint64(max(f.left.Load(), 0))}, nil
+// setFree makes a disk say that it has n bytes left.
+func setFree(fs *vfs.MemFS, n uint64) {
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 1 << 40})
 }
 
 // TestWatermark: below the watermark mail is refused, changes of flags go on,
 // and once there is space mail is taken again.
 func TestWatermark(t *testing.T) {
-	fs, left := newFullDisk(vfs.NewMem(), 1<<30)
+	fs := vfs.NewMem()
+	setFree(fs, 1<<30)
 	e := mustOpen(t, Options{FS: fs, Dir: "/store", MinFree: 1 << 20, LargeBlob: 4000})
 	ctx := context.Background()
 	do := func(op engine.Op) error {
@@ -141,7 +126,7 @@ func TestWatermark(t *testing.T) {
 	if err := do(mail("a", 100)); err != nil {
 		t.Fatal(err)
 	}
-	left.Store(1<<20 - 1)
+	setFree(fs, 1<<20-1)
 	e.space.at.Store(-spaceEvery) // a second later
 	for _, size := range []int{100, 10_000} {
 		if err := do(mail("b", size)); !errors.Is(err, engine.ErrFull) {
@@ -157,7 +142,7 @@ func TestWatermark(t *testing.T) {
 	if s := e.Stats(); !s.ReadOnly || s.Failed {
 		t.Errorf("Stats on a full disk: %+v", s)
 	}
-	left.Store(1 << 20)
+	setFree(fs, 1<<20)
 	if err := do(mail("b", 100)); err != nil {
 		t.Fatalf("mail when there is space again: %v", err)
 	}
@@ -201,6 +186,7 @@ func TestNoSpaceAtAll(t *testing.T) {
 		}
 	}
 	full.Store(true)
+	setFree(mem, 4096)
 	for range 3 {
 		if err := commit(3000); !errors.Is(err, engine.ErrFull) {
 			t.Fatalf("a small message without space: %v", err)
@@ -227,6 +213,7 @@ func TestNoSpaceAtAll(t *testing.T) {
 	}
 	wg.Wait()
 	full.Store(false)
+	setFree(mem, 1<<30)
 	if err := commit(3000); err != nil {
 		t.Fatalf("a message when there is space again: %v", err)
 	}

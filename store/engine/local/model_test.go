@@ -36,8 +36,9 @@ func modelBlob(a engine.Account, uid uint32, size int) []byte {
 	return b
 }
 
-// step applies operation idx of account a to m and returns its changes.
-func (m *mailModel) step(a engine.Account, idx uint64) []engine.Op {
+// step applies operation idx of account a to m and returns its changes, whose
+// blobs have their bytes only if asked for.
+func (m *mailModel) step(a engine.Account, idx uint64, bytes bool) []engine.Op {
 	r := rand.New(rand.NewPCG(uint64(a), idx))
 	x := r.IntN(10)
 	if len(m.uids) == 0 {
@@ -52,7 +53,10 @@ func (m *mailModel) step(a engine.Account, idx uint64) []engine.Op {
 			size += 6000 // a large one, under crashOptions
 		}
 		m.uids[m.next] = modelMessage{size: size}
-		b := &engine.Blob{Bytes: modelBlob(a, m.next, size)}
+		b := &engine.Blob{}
+		if bytes {
+			b.Bytes = modelBlob(a, m.next, size)
+		}
 		ops = append(ops, engine.Op{Key: uidKey('m', m.next), Blob: b}, engine.Op{Key: uidKey('c', m.next), Blob: b},
 			engine.Op{Key: uidKey('f', m.next), Val: make([]byte, 4)})
 	case x < 8:
@@ -94,13 +98,13 @@ func (m *mailModel) pick(r *rand.Rand) uint32 {
 func modelAt(a engine.Account, idx uint64) *mailModel {
 	m := &mailModel{uids: map[uint32]modelMessage{}}
 	for i := uint64(1); i <= idx; i++ {
-		m.step(a, i)
+		m.step(a, i, false)
 	}
 	return m
 }
 
 func (m *mailModel) batch(a engine.Account, idx uint64) *engine.Batch {
-	return &engine.Batch{Account: a, Expect: idx - 1, Ops: m.step(a, idx)}
+	return &engine.Batch{Account: a, Expect: idx - 1, Ops: m.step(a, idx, true)}
 }
 
 // crashOptions make much happen in little time.

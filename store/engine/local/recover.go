@@ -148,23 +148,10 @@ func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
 		}
 		return h, false, nil
 	}
-	// Only the last frame can be torn: if another follows, this one was synced
-	// before, and its blobs are verified whenever they are read.
-	vouched := false
-	if after := r.off + int64(alignUp(h.frameLen)); after < s.size {
-		n, ok, err := s.header(after)
-		if err != nil {
-			return h, false, err
-		}
-		vouched = ok && n.durable >= h.lsn
-	}
 	if r.e.opt.mutate.acceptCRC {
 		return h, true, nil
 	}
-	_, ok, err = s.meta(h, r.off)
-	if err == nil && ok && !vouched {
-		ok, err = s.blobs(h, r.off)
-	}
+	ok, err = s.sound(h, r.off)
 	return h, ok, err
 }
 

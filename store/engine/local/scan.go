@@ -89,6 +89,23 @@ func (s *scanner) blobs(h header, off int64) (bool, error) {
 	return crc == h.blobCRC, nil
 }
 
+// sound verifies the checksums of a frame whose header is good. Only the last
+// frame can be torn: if another follows, this one was synced before, and its
+// blobs, which are verified whenever they are read, are passed over.
+func (s *scanner) sound(h header, off int64) (bool, error) {
+	_, ok, err := s.meta(h, off)
+	if err != nil || !ok {
+		return false, err
+	}
+	if after := off + int64(alignUp(h.frameLen)); after < s.size {
+		n, ok, err := s.header(after)
+		if err != nil || ok && n.durable >= h.lsn {
+			return err == nil, err
+		}
+	}
+	return s.blobs(h, off)
+}
+
 // tail looks at what follows the last good frame, which ends at off; next would
 // be the LSN of the frame there. It fails if frame next was synced once: then
 // the log did not end here, it is damaged. clean: only zeros follow.
