@@ -23,9 +23,10 @@ func showAccount(a directory.Account) Account {
 	return Account{uint64(a.ID), a.Address.String(), a.Name, a.Admin, a.Disabled, a.Quota, a.Created.UTC()}
 }
 
-// mailboxes are what every new account has beside its inbox: the names that mail
+// mailboxes are what every new account has: its inbox and the names that mail
 // programs look for, with their roles.
 var mailboxes = []store.NewMailbox{
+	{Path: "INBOX", Subscribe: true},
 	{Path: "Drafts", Role: mail.RoleDrafts, Subscribe: true},
 	{Path: "Sent", Role: mail.RoleSent, Subscribe: true},
 	{Path: "Archive", Role: mail.RoleArchive, Subscribe: true},
