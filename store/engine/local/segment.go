@@ -18,7 +18,7 @@ const (
 	// grow makes it grow by padBytes of zeros as well, so that the frames after it
 	// overwrite bytes that the file has already: their syncs need no commit of the
 	// file system's own journal. Larger frames carry that cost easily, and padding
-	// would only double the bytes written (docs/decisions/0001-growing-segments.md).
+	// would only double the bytes written (docs/decisions/0004-growing-segments.md).
 	padBelow = 4 << 10
 	padBytes = 64 << 10
 )
