@@ -1,10 +1,121 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"posthouse/admin"
 )
 
-func startPosthouse(context.Context, string) (*peer, error) {
-	return nil, fmt.Errorf("not built yet: %w", errAbsent)
+// Limits that would end a row early are off; durability is as ever.
+const posthouseConf = `hostname = "mx.bench.test"
+data = "DIR/data"
+allow_plaintext_login = true
+[listen]
+mx = ["MX"]
+lmtp = ["LMTP"]
+imap = ["IMAP"]
+submission = []
+submissions = []
+imaps = []
+http = []
+[log]
+level = "warn"
+[limits]
+smtp_messages_per_connection = "off"
+smtp_session = "off"
+smtp_session_bytes = "off"
+smtp_connections_per_address = "off"
+smtp_connections_per_minute = "off"
+imap_connections_per_address = "off"
+`
+
+const posthousePassword = "correct horse battery staple"
+
+// startPosthouse builds the server, starts it and makes its users.
+func startPosthouse(ctx context.Context, dir string) (*peer, error) {
+	binary := filepath.Join(dir, "posthouse")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	addrs, err := freeAddresses(3)
+	if err != nil {
+		return nil, err
+	}
+	conf := filepath.Join(dir, "posthouse.toml")
+	text := strings.NewReplacer("DIR", dir, "LMTP", addrs[0], "IMAP", addrs[1], "MX", addrs[2]).Replace(posthouseConf)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(binary, "serve", "--config", conf)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &peer{
+		dir: dir, name: ours, version: "Posthouse of this tree",
+		addrs:  map[protocol]string{imapAppend: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]},
+		domain: "bench.test", password: `"` + posthousePassword + `"`,
+		roots: func() []int { return []int{cmd.Process.Pid} },
+	}
+	p.stop = func() ([]*syscall.Rusage, error) {
+		cmd.Process.Signal(syscall.SIGTERM)
+		err := cmd.Wait()
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, said.Bytes())
+		}
+		ru, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		return []*syscall.Rusage{ru}, err
+	}
+	for _, addr := range addrs {
+		if err := waitTCP(ctx, addr, 10*time.Second); err != nil {
+			return nil, errors.Join(err, p.end()) // with what it said
+		}
+	}
+	if err := addUsers(ctx, p, filepath.Join(dir, "data")); err != nil {
+		return nil, errors.Join(err, p.end())
+	}
+	return p, nil
+}
+
+func addUsers(ctx context.Context, p *peer, data string) error {
+	c, err := admin.Dial(ctx, data)
+	if err != nil {
+		return err
+	}
+	var none any
+	if err := c.Call(ctx, "domain.add", map[string]string{"name": p.domain}, &none); err != nil {
+		return err
+	}
+	for i := range maxUsers {
+		in := admin.AccountAdd{Address: p.user(i), Password: posthousePassword}
+		if err := c.Call(ctx, "account.add", in, &none); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeAddresses finds TCP addresses on loopback that nobody uses now.
+func freeAddresses(n int) ([]string, error) {
+	var addrs []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
 }
