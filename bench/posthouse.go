@@ -90,6 +90,10 @@ func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 
 func addUsers(ctx context.Context, p *peer, data string) error {
 	c, err := admin.Dial(ctx, data)
+	for wait := 0; errors.Is(err, admin.ErrNotRunning) && wait < 500; wait++ { // its ports are bound first
+		time.Sleep(10 * time.Millisecond)
+		c, err = admin.Dial(ctx, data)
+	}
 	if err != nil {
 		return err
 	}
