@@ -10,7 +10,8 @@ func appendEnvelope(dst []byte, h *Header, l Limits) []byte {
 	dst = append(dst, ' ')
 	dst = appendUnstructured(dst, h.RawValue("Subject"))
 	dst = append(dst, ' ')
-	x := addressLexer{lexer: lexer{keep: true}}
+	var b [5][64]byte // most names and addresses are short
+	x := addressLexer{lexer: lexer{keep: true, comment: b[0][:0]}, name: b[1][:0], words: b[4][:0], local: b[2][:0], domain: b[3][:0]}
 	start := len(dst)
 	dst = x.appendList(dst, h, "From", l.Addresses)
 	from := dst[start:]

@@ -268,8 +268,8 @@ func paramText(ps []Param, name string) string {
 			return extendedText(p.Value)
 		}
 	}
-	if !found {
-		return ""
+	if !found || isASCIIString(plain) && !strings.Contains(plain, "=?") {
+		return plain
 	}
 	return DecodeHeader([]byte(plain))
 }

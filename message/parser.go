@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"slices"
+	"sync"
 )
 
 // A Parser builds a Message from bytes as they arrive. It keeps no more of them
@@ -16,26 +17,45 @@ type Parser struct {
 	lines int64 // line ends seen
 
 	inHeader bool
-	hdr      []byte // header section of the current part, up to the limit
-	hdrLine  int    // where in hdr the current line begins
-	fields   []field
+	hdrLine  int // where in hdr the current line begins
 
-	line    []byte // first bytes of the current line, where it was cut between two chunks
-	lineLen int    // bytes of the current line in earlier chunks
-	plain   bool   // the current line of a body is known to be no delimiter
-	eol     int    // length of the line end before the current line
-	last    byte   // the last byte seen
+	lineLen int  // bytes of the current line in earlier chunks
+	plain   bool // the current line of a body is known to be no delimiter
+	eol     int  // length of the line end before the current line
+	last    byte // the last byte seen
 
-	open   []openPart // the parts that we are in, outermost first
-	bounds []boundary
 	memory int // bytes of strings kept in m.Parts
 
-	text   int32  // the part that prefix comes from, -1 before one was found
-	prefix []byte // the start of its body
-	room   int    // how much more of it prefix takes
-	mark   int    // length of prefix where the current line began
+	text int32 // the part that prefix comes from, -1 before one was found
+	room int   // how much more of it prefix takes
+	mark int   // length of prefix where the current line began
 
-	scratch []byte // an envelope being written
+	*buffers
+}
+
+// buffers are what a Parser needs only while it works.
+type buffers struct {
+	hdr     []byte // header section of the current part, up to the limit
+	fields  []field
+	line    []byte     // first bytes of the current line, where it was cut between two chunks
+	open    []openPart // the parts that we are in, outermost first
+	bounds  []boundary
+	prefix  []byte // the start of the text that the preview is made of
+	scratch []byte // an envelope being written, decoded text
+}
+
+var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
+
+// maxPooled is how much of a buffer's memory is kept for the next message.
+const maxPooled = 64 << 10
+
+func (b *buffers) release() {
+	if cap(b.hdr)+cap(b.prefix)+cap(b.scratch)+cap(b.line)+cap(b.fields)*16 > maxPooled {
+		return
+	}
+	clear(b.bounds[:cap(b.bounds)])
+	*b = buffers{b.hdr[:0], b.fields[:0], b.line[:0], b.open[:0], b.bounds[:0], b.prefix[:0], b.scratch[:0]}
+	bufferPool.Put(b)
 }
 
 // An openPart is a part whose end was not seen yet.
@@ -67,9 +87,16 @@ func NewParser(l Limits) *Parser {
 
 // Reset prepares p for another message, under the same limits.
 func (p *Parser) Reset() {
-	*p = Parser{lim: p.lim, hdr: p.hdr[:0], fields: p.fields[:0], line: p.line[:0], open: p.open[:0],
-		bounds: p.bounds[:0], prefix: p.prefix[:0], scratch: p.scratch[:0], text: -1}
-	p.m = &Message{limits: p.lim}
+	if p.buffers != nil {
+		p.release()
+	}
+	*p = Parser{lim: p.lim, buffers: bufferPool.Get().(*buffers), text: -1}
+	first := &struct { // most messages have one part: one piece of memory
+		Message
+		part [1]Part
+	}{}
+	p.m = &first.Message
+	p.m.limits, p.m.Parts = p.lim, first.part[:0]
 	p.startPart(0)
 }
 
@@ -109,6 +136,8 @@ func (p *Parser) Close() *Message {
 	p.m.preview = p.makePreview()
 	m := p.m
 	p.m = nil
+	p.release()
+	p.buffers = nil
 	return m
 }
 
