@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"bytes"
 	"testing"
 
 	"posthouse/internal/corpus"
@@ -85,5 +86,33 @@ func BenchmarkHeaderFields(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = message.AppendHeaderFields(buf[:0], raw, names, false)
+	}
+}
+
+// BenchmarkTextReader is what a search through bodies costs.
+func BenchmarkTextReader(b *testing.B) {
+	raws := corpus.Random(3, 100, 8192)
+	var ms []*message.Message
+	for _, raw := range raws {
+		ms = append(ms, message.Parse(raw))
+	}
+	var t message.TextReader
+	var src bytes.Reader
+	buf := make([]byte, 32<<10)
+	b.ReportAllocs()
+	b.SetBytes(8192)
+	for i := 0; b.Loop(); i++ {
+		m, raw := ms[i%100], raws[i%100]
+		for j := range m.Parts {
+			if p := &m.Parts[j]; p.IsText() {
+				src.Reset(raw[p.BodyStart:p.BodyEnd])
+				t.Reset(&src, p)
+				for {
+					if _, err := t.Read(buf); err != nil {
+						break
+					}
+				}
+			}
+		}
 	}
 }

@@ -17,29 +17,39 @@ var ErrUnknownEncoding error = &mail.Error{Kind: mail.Invalid, Op: "message.NewD
 // do not belong into base64 are passed over, bad escapes of quoted-printable stay
 // as they are. The only errors are ErrUnknownEncoding and those of r.
 func NewDecoder(r io.Reader, encoding string) (io.Reader, error) {
-	switch encoding {
-	case "", "7bit", "8bit", "binary":
+	switch decoding(encoding) {
+	case decodeNothing:
 		return r, nil
-	case "base64":
+	case decodeBase64:
 		return &base64Reader{r: r}, nil
-	case "quoted-printable":
-		return &qpReader{r: bufio.NewReaderSize(r, 4096)}, nil
-	}
-	switch internLower(trimSpace([]byte(encoding))) {
-	case "7bit", "8bit", "binary", "7-bit", "8-bit", "none", "unencoded":
-		return r, nil
-	case "base64", "base-64":
-		return &base64Reader{r: r}, nil
-	case "quoted-printable", "quotedprintable", "quoted_printable":
-		return &qpReader{r: bufio.NewReaderSize(r, 4096)}, nil
+	case decodeQP:
+		return &qpReader{r: bufio.NewReaderSize(r, qpBuffer)}, nil
 	}
 	return nil, ErrUnknownEncoding
 }
 
 // KnownEncoding reports whether NewDecoder can undo an encoding.
-func KnownEncoding(encoding string) bool {
-	_, err := NewDecoder(nil, encoding)
-	return err == nil
+func KnownEncoding(encoding string) bool { return decoding(encoding) != decodeUnknown }
+
+type decoder uint8
+
+const (
+	decodeUnknown decoder = iota
+	decodeNothing
+	decodeBase64
+	decodeQP
+)
+
+// decoders are the encodings of RFC 2045 §6.1, and how some mailers spell them.
+var decoders = map[string]decoder{"": decodeNothing, "7bit": decodeNothing, "8bit": decodeNothing, "binary": decodeNothing,
+	"7-bit": decodeNothing, "8-bit": decodeNothing, "none": decodeNothing, "base64": decodeBase64, "base-64": decodeBase64,
+	"quoted-printable": decodeQP, "quotedprintable": decodeQP, "quoted_printable": decodeQP}
+
+func decoding(encoding string) decoder {
+	if d, ok := decoders[encoding]; ok {
+		return d
+	}
+	return decoders[internLower(trimSpace([]byte(encoding)))]
 }
 
 // DecodedSize reads r to its end and returns how many bytes its decoded form has:
@@ -126,6 +136,9 @@ type qpReader struct {
 	space []byte // white space that is dropped if a line end follows
 	buf   []byte
 }
+
+// qpBuffer is the input of a qpReader, more than maxTrailing.
+const qpBuffer = 4096
 
 // maxTrailing bounds the white space that is held back to see whether the line
 // ends after it.

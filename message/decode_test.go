@@ -107,7 +107,7 @@ func TestHTMLText(t *testing.T) {
 		{"<p never closed", ""},
 		{"</3>x", "x"},
 	} {
-		got, _ := io.ReadAll(newTextReader(strings.NewReader(tt.in), "", "utf-8", true))
+		got, _ := io.ReadAll(testReader(strings.NewReader(tt.in), "", "utf-8", true))
 		if string(got) != tt.want {
 			t.Errorf("%q = %q, want %q", tt.in, got, tt.want)
 		}
@@ -138,3 +138,42 @@ func TestPreview(t *testing.T) {
 		}
 	}
 }
+
+// testReader makes a TextReader for given properties of a part.
+func testReader(r io.Reader, cte, charset string, html bool) io.Reader {
+	t := new(TextReader)
+	t.reset(r, cte, charset, html)
+	return t
+}
+
+func TestTextReaderReset(t *testing.T) {
+	var r TextReader
+	parts := []struct {
+		p    Part
+		in   string
+		want string
+	}{
+		{Part{Type: "text", Subtype: "html", Encoding: "base64"}, "PHA+w6k8YnI+", "é"},
+		{Part{Type: "text", Subtype: "plain", Encoding: "quoted-printable"}, "=E9 =", "é "},
+		{Part{Type: "text", Subtype: "html", Encoding: "quoted-printable"}, "<!-- never closed", ""},
+		{Part{Type: "text", Subtype: "plain", Encoding: "7bit", Params: []Param{{"charset", "koi8-r"}}}, "\xef", "О"},
+		{Part{Type: "text", Subtype: "plain", Encoding: "x-what"}, "caf\xc3\xa9", "café"},
+	}
+	for round := range 3 {
+		for _, tt := range parts {
+			r.Reset(&chunkReader{[]byte(tt.in), round + 1}, &tt.p)
+			got, err := io.ReadAll(iotest{&r, round + 1})
+			if err != nil || string(got) != tt.want {
+				t.Errorf("round %d: %+v: %q, %v", round, tt.p, got, err)
+			}
+		}
+	}
+}
+
+// iotest reads in small pieces.
+type iotest struct {
+	r io.Reader
+	n int
+}
+
+func (i iotest) Read(p []byte) (int, error) { return i.r.Read(p[:min(len(p), i.n)]) }

@@ -196,8 +196,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		charset := charsets[int(n)%len(charsets)]
 		for _, html := range []bool{false, true} {
-			got, err := io.ReadAll(newTextReader(bytes.NewReader(b), "8bit", charset, html))
-			again, _ := io.ReadAll(newTextReader(&chunkReader{b, int(n%7) + 1}, "8bit", charset, html))
+			got, err := io.ReadAll(testReader(bytes.NewReader(b), "8bit", charset, html))
+			again, _ := io.ReadAll(testReader(&chunkReader{b, int(n%7) + 1}, "8bit", charset, html))
 			if err != nil || !utf8.Valid(got) || !bytes.Equal(got, again) {
 				t.Fatalf("charset %s html %v: %v %q or %q", charset, html, err, got, again)
 			}

@@ -14,6 +14,10 @@ type htmlReader struct {
 	in   [4096]byte
 }
 
+func (h *htmlReader) reset(r io.Reader) {
+	h.r, h.text, h.out = r, htmlText{buf: h.text.buf[:0]}, nil
+}
+
 func (h *htmlReader) Read(p []byte) (int, error) {
 	for len(h.out) == 0 && len(p) > 0 {
 		n, err := h.r.Read(h.in[:])
@@ -81,11 +85,26 @@ var rawTags = map[string]bool{"script": true, "style": true, "title": true, "nos
 	"textarea": false, "xml": true, "svg": true, "object": true, "iframe": true}
 
 func (h *htmlText) append(dst, src []byte) []byte {
-	for _, c := range src {
-		dst = h.byte(dst, c)
+	for i := 0; i < len(src); {
+		if h.state == htmlData { // words at once
+			n := i
+			for n < len(src) && !notWord[src[n]] {
+				n++
+			}
+			if n > i {
+				dst = append(h.due(dst), src[i:n]...)
+				i = n
+				continue
+			}
+		}
+		dst = h.byte(dst, src[i])
+		i++
 	}
 	return dst
 }
+
+// notWord ends a run of bytes that are text as they stand.
+var notWord = byteClass("<&\f")
 
 // flush ends the text: an entity without its ";" comes out.
 func (h *htmlText) flush(dst []byte) []byte {

@@ -30,7 +30,7 @@ func (p *Parser) makePreview() string {
 	simple := enc == nil || !known || !isLatin1(charset)
 	if part.Subtype == "html" || part.Encoding == "base64" || part.Encoding == "quoted-printable" ||
 		!simple || !utf8.Valid(text) {
-		r := newTextReader(bytes.NewReader(text), part.Encoding, charset, part.Subtype == "html")
+		r := NewTextReader(bytes.NewReader(text), part)
 		if cap(p.scratch) < previewText {
 			p.scratch = make([]byte, previewText)
 		}
