@@ -20,17 +20,17 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
 )
 
-// A System is what the operations work on. Status and Queue may be nil where
-// there is none.
+// A System is what the operations work on.
 type System struct {
 	Engine    engine.Engine
 	Store     *store.Store
 	Directory *directory.Directory
-	Queue     Queue
+	Queue     *queue.Queue
 	Logger    *slog.Logger
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus

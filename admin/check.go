@@ -32,7 +32,7 @@ func (f *Findings) add(format string, args ...any) {
 	f.Problems = append(f.Problems, fmt.Sprintf(format, args...))
 }
 
-// check verifies the engine, the store, the directory, and that they agree on
+// check verifies engine, store, directory and queue, and that they agree on
 // who exists. It runs beside everything else.
 func check(ctx context.Context, s *System, in Check) (Findings, error) {
 	out := Findings{V: 1, Problems: []string{}}
@@ -44,6 +44,9 @@ func check(ctx context.Context, s *System, in Check) (Findings, error) {
 		return out, err
 	}
 	if err := s.Directory.Check(ctx, func(p string) { out.add("directory: %s", p) }); err != nil {
+		return out, err
+	}
+	if err := s.Queue.Check(ctx, func(p string) { out.add("%s", p) }); err != nil {
 		return out, err
 	}
 	return out, s.checkAccounts(ctx, &out)

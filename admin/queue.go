@@ -5,39 +5,30 @@ import (
 	"time"
 
 	"posthouse/mail"
+	"posthouse/queue"
 )
-
-// A Queue is what the operations need of the queue. An id that is not there is
-// NotFound.
-type Queue interface {
-	// List calls f with each message that waits, oldest first, until it returns
-	// false.
-	List(ctx context.Context, f func(QueueMessage) bool) error
-	Show(ctx context.Context, id string) (QueueMessage, error)
-	Retry(ctx context.Context, id string) error   // attempt now
-	Hold(ctx context.Context, id string) error    // no attempts until Release
-	Release(ctx context.Context, id string) error // after Hold
-	Bounce(ctx context.Context, id string) error  // give up now, tell the sender
-}
 
 // A QueueMessage is a message that waits for other servers.
 type QueueMessage struct {
-	ID         string           `json:"id"`
-	TraceID    string           `json:"tid"`
-	From       string           `json:"from"` // "": the null reverse-path, as of bounces
-	Size       int64            `json:"size"`
-	Arrived    time.Time        `json:"arrived"`
-	Held       bool             `json:"held"`
-	Recipients []QueueRecipient `json:"recipients"`
+	ID          string           `json:"id"`
+	TraceID     string           `json:"tid"`
+	From        string           `json:"from"` // "": the null reverse-path, as of bounces
+	Size        int64            `json:"size"`
+	Arrived     time.Time        `json:"arrived"`
+	Destination string           `json:"destination"` // a domain, or the server of a route
+	Attempts    int              `json:"attempts"`
+	NextAttempt time.Time        `json:"nextAttempt"` // zero if held
+	Held        bool             `json:"held"`
+	Sending     bool             `json:"sending"` // an attempt is under way
+	Recipients  []QueueRecipient `json:"recipients"`
 }
 
-// A QueueRecipient is one recipient that the message still has.
+// A QueueRecipient is one recipient of the message.
 type QueueRecipient struct {
-	Address     string    `json:"address"`
-	State       string    `json:"state"` // waiting, sending, held …
-	Attempts    int       `json:"attempts"`
-	NextAttempt time.Time `json:"nextAttempt"`
-	LastReply   string    `json:"lastReply"` // the other server's words, or what failed
+	Address   string `json:"address"`
+	State     string `json:"state"`     // waiting, delivered, failed or expired
+	LastReply string `json:"lastReply"` // the other server's words, or what failed
+	Host      string `json:"host"`      // who said so
 }
 
 // QueuePick is the input of the operations that change the queue.
@@ -53,62 +44,77 @@ type QueueChanged struct {
 	IDs []string `json:"ids"`
 }
 
-func (s *System) queue(op string) (Queue, error) {
-	if s.Queue == nil {
-		return nil, refuse(mail.Unavailable, op, "the queue is served by a running server only: start it first")
+func showQueued(in queue.Info) QueueMessage {
+	m := QueueMessage{
+		ID: in.ID.String(), TraceID: in.TraceID, From: in.Sender.String(), Destination: in.Destination, Size: in.Size,
+		Arrived: in.Arrived.UTC(), Attempts: in.Attempts, NextAttempt: in.NextAttempt.UTC(), Held: in.Held, Sending: in.Active,
+		Recipients: []QueueRecipient{},
 	}
-	return s.Queue, nil
+	for _, r := range in.Recipients {
+		shown := QueueRecipient{Address: r.Address.String(), State: r.State, Host: r.Host}
+		if r.LastReply.Code != 0 {
+			shown.LastReply = r.LastReply.String()
+		}
+		m.Recipients = append(m.Recipients, shown)
+	}
+	return m
 }
 
 // each applies f to every message of the pick. One that went meanwhile was
 // delivered, which is no failure unless it was named.
-func (s *System) each(ctx context.Context, op string, pick QueuePick, f func(Queue, string) error) (QueueChanged, error) {
+func (s *System) each(ctx context.Context, op string, pick QueuePick, f func(context.Context, queue.ID) error) (QueueChanged, error) {
 	out := QueueChanged{V: 1, IDs: []string{}}
-	q, err := s.queue(op)
+	ids, err := s.picked(ctx, op, pick)
 	if err != nil {
 		return out, err
 	}
-	ids := pick.IDs
-	if pick.All || pick.Domain != "" {
-		if ids, err = s.pickAll(ctx, q, op, pick.Domain); err != nil {
-			return out, err
-		}
-	} else if len(ids) == 0 {
-		return out, refuse(mail.Invalid, op, "name the messages: ids as `posthouse queue list` shows them, --domain or --all")
-	}
 	for _, id := range ids {
-		err := f(q, id)
+		err := f(ctx, id)
 		if err != nil && (mail.KindOf(err) != mail.NotFound || len(pick.IDs) > 0) {
 			return out, err
 		}
 		if err == nil {
-			out.IDs = append(out.IDs, id)
+			out.IDs = append(out.IDs, id.String())
 		}
 	}
 	return out, nil
 }
 
-func (s *System) pickAll(ctx context.Context, q Queue, op, domain string) ([]string, error) {
+// picked returns the messages that are meant.
+func (s *System) picked(ctx context.Context, op string, pick QueuePick) ([]queue.ID, error) {
+	var ids []queue.ID
+	for _, text := range pick.IDs {
+		id, err := queue.ParseID(text)
+		if err != nil {
+			return nil, refuse(mail.Invalid, op, "%q is not an id as `posthouse queue list` shows them", text)
+		}
+		ids = append(ids, id)
+	}
+	if !pick.All && pick.Domain == "" {
+		if len(ids) == 0 {
+			return nil, refuse(mail.Invalid, op, "name the messages: ids as `posthouse queue list` shows them, --domain or --all")
+		}
+		return ids, nil
+	}
 	var only mail.Domain
-	if domain != "" {
+	if pick.Domain != "" {
 		var err error
-		if only, err = normalDomain(op, domain); err != nil {
+		if only, err = normalDomain(op, pick.Domain); err != nil {
 			return nil, err
 		}
 	}
-	var ids []string
-	err := q.List(ctx, func(m QueueMessage) bool {
-		if only == "" || m.sentTo(only) {
-			ids = append(ids, m.ID)
+	err := s.Queue.List(ctx, 0, func(in queue.Info) bool {
+		if only == "" || sentTo(in, only) {
+			ids = append(ids, in.ID)
 		}
 		return true
 	})
 	return ids, err
 }
 
-func (m QueueMessage) sentTo(dom mail.Domain) bool {
-	for _, r := range m.Recipients {
-		if n := len(r.Address) - len(dom) - 1; n >= 0 && r.Address[n:] == "@"+string(dom) {
+func sentTo(in queue.Info, dom mail.Domain) bool {
+	for _, r := range in.Recipients {
+		if r.Address.Domain == dom {
 			return true
 		}
 	}

@@ -3,5 +3,5 @@ package admin
 import "context"
 
 func queueHold(ctx context.Context, s *System, in QueuePick) (QueueChanged, error) {
-	return s.each(ctx, "queue.hold", in, func(q Queue, id string) error { return q.Hold(ctx, id) })
+	return s.each(ctx, "queue.hold", in, s.Queue.Hold)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"posthouse/mail"
+	"posthouse/queue"
 )
 
 // QueueList is the input of queue.list.
@@ -21,12 +22,9 @@ type QueueMessages struct {
 
 func queueList(ctx context.Context, s *System, in QueueList) (QueueMessages, error) {
 	out := QueueMessages{V: 1, Messages: []QueueMessage{}}
-	q, err := s.queue("queue.list")
-	if err != nil {
-		return out, err
-	}
 	var only mail.Domain
 	if in.Domain != "" {
+		var err error
 		if only, err = normalDomain("queue.list", in.Domain); err != nil {
 			return out, err
 		}
@@ -34,13 +32,13 @@ func queueList(ctx context.Context, s *System, in QueueList) (QueueMessages, err
 	if in.Limit <= 0 {
 		in.Limit = 1000
 	}
-	err = q.List(ctx, func(m QueueMessage) bool {
+	err := s.Queue.List(ctx, 0, func(m queue.Info) bool {
 		switch {
-		case only != "" && !m.sentTo(only):
+		case only != "" && !sentTo(m, only):
 		case len(out.Messages) >= in.Limit:
 			out.More++
 		default:
-			out.Messages = append(out.Messages, m)
+			out.Messages = append(out.Messages, showQueued(m))
 		}
 		return true
 	})

@@ -3,5 +3,5 @@ package admin
 import "context"
 
 func queueRelease(ctx context.Context, s *System, in QueuePick) (QueueChanged, error) {
-	return s.each(ctx, "queue.release", in, func(q Queue, id string) error { return q.Release(ctx, id) })
+	return s.each(ctx, "queue.release", in, s.Queue.Release)
 }

@@ -3,5 +3,5 @@ package admin
 import "context"
 
 func queueRetry(ctx context.Context, s *System, in QueuePick) (QueueChanged, error) {
-	return s.each(ctx, "queue.retry", in, func(q Queue, id string) error { return q.Retry(ctx, id) })
+	return s.each(ctx, "queue.retry", in, s.Queue.Retry)
 }

@@ -1,11 +1,20 @@
 package admin
 
-import "context"
+import (
+	"context"
+
+	"posthouse/mail"
+	"posthouse/queue"
+)
 
 func queueShow(ctx context.Context, s *System, in Named) (QueueMessage, error) {
-	q, err := s.queue("queue.show")
+	id, err := queue.ParseID(in.Name)
 	if err != nil {
-		return QueueMessage{}, err
+		return QueueMessage{}, refuse(mail.Invalid, "queue.show", "%q is not an id as `posthouse queue list` shows them", in.Name)
 	}
-	return q.Show(ctx, in.Name)
+	info, err := s.Queue.Show(ctx, id)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return QueueMessage{}, refuse(mail.NotFound, "queue.show", "there is no %s in the queue (delivered meanwhile?)", in.Name)
+	}
+	return showQueued(info), err
 }

@@ -84,7 +84,17 @@ func (p *parse) checkQueue() {
 			p.problem("queue.smarthost", "%q is not host:port (%v), as \"relay.example.net:587\"", q.Smarthost, err)
 		}
 	}
+	p.oneOf("queue.smarthost_tls", q.SmarthostTLS, "verified", "implicit", "opportunistic", "none")
+	if q.SmarthostLogin != "" && q.SmarthostTLS != "verified" && q.SmarthostTLS != "implicit" {
+		p.problem("queue.smarthost_login", "needs smarthost_tls = \"verified\" or \"implicit\": the password would cross the network in clear, or go to anybody")
+	}
+	if (q.SmarthostLogin == "") != (q.SmarthostPasswordFile == "") {
+		p.problem("queue.smarthost_login", "and smarthost_password_file belong together: give both or none")
+	}
 	for dom, to := range q.Routes {
+		if strings.ContainsAny(dom, " @/[") || dom == "" {
+			p.problem("queue.routes."+dom, "%q is not a domain name, as example.net", dom)
+		}
 		if err := checkHostPort(to, false); err != nil {
 			p.problem("queue.routes."+dom, "%q is not host:port (%v), as \"relay.example.net:25\"", to, err)
 		}

@@ -60,11 +60,14 @@ type IMAP struct {
 
 // Queue is the section [queue]: mail that waits for another server.
 type Queue struct {
-	Retry       []Duration        `toml:"retry" doc:"Waiting time after each failed attempt; the last one repeats. A random tenth is added or taken." values:"list of times"`
-	Expire      Duration          `toml:"expire" doc:"Mail that could not be delivered for this long goes back to its sender." why:"RFC 5321 §4.5.4.1 asks for at least 4 to 5 days: a server that is down over a long weekend loses nothing."`
-	DelayNotice Duration          `toml:"delay_notice" doc:"After this long the sender is told that mail still waits."`
-	Smarthost   string            `toml:"smarthost" doc:"Server that takes all outgoing mail, instead of the MX of each domain. Empty: none." values:"host:port, or [address]:port"`
-	Routes      map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX. As in: \"example.net\" = \"relay.internal:25\"" values:"domain = host:port"`
+	Retry                 []Duration        `toml:"retry" doc:"Waiting time after each failed attempt; the last one repeats. A random tenth is added or taken." values:"list of times"`
+	Expire                Duration          `toml:"expire" doc:"Mail that could not be delivered for this long goes back to its sender." why:"RFC 5321 §4.5.4.1 asks for at least 4 to 5 days: a server that is down over a long weekend loses nothing."`
+	DelayNotice           Duration          `toml:"delay_notice" doc:"After this long the sender is told that mail still waits."`
+	Smarthost             string            `toml:"smarthost" doc:"Server that takes all outgoing mail, instead of the MX of each domain. Empty: none." values:"host:port, or [address]:port"`
+	SmarthostTLS          string            `toml:"smarthost_tls" doc:"How to talk to the smarthost: verified needs TLS with a certificate for its name, implicit the same from the first byte (port 465), opportunistic takes what there is, none does without." values:"verified, implicit, opportunistic, none"`
+	SmarthostLogin        string            `toml:"smarthost_login" doc:"Name to log in to the smarthost with. Empty: none. Needs smarthost_tls verified or implicit."`
+	SmarthostPasswordFile string            `toml:"smarthost_password_file" doc:"File whose first line is the password for it. Read at start, before privileges are dropped."`
+	Routes                map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX. As in: \"example.net\" = \"relay.internal:25\"" values:"domain = host:port"`
 }
 
 // DNS is the section [dns].
@@ -96,7 +99,8 @@ func Default() Config {
 		IMAP: IMAP{ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
-			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour), Routes: map[string]string{},
+			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
+			SmarthostTLS: "opportunistic", Routes: map[string]string{},
 		},
 		DNS:    DNS{Servers: []string{}},
 		Log:    Log{Level: "info", Format: "auto"},

@@ -13,29 +13,32 @@ type Limits struct {
 	FailedPerMin Count `toml:"failed_logins_per_minute" doc:"Failed logins from one address (IPv6: /64) in a minute before more are refused. Loopback is exempt, and so is a password that was right within the last hour." why:"Ten guesses a minute lead nowhere; a person who mistypes tries three times."`
 	FailedPerDay Count `toml:"failed_logins_per_day" doc:"The same for a day."`
 
-	SMTPCommandLine    Size     `toml:"smtp_command_line" doc:"Longest SMTP command line." why:"RFC 5321 §4.5.3.1.4 asks for 512; extensions and long addresses take more."`
-	SMTPAuthLine       Size     `toml:"smtp_auth_line" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
-	SMTPDataLine       Size     `toml:"smtp_data_line" doc:"Longest line of a message that is taken, as it is." why:"Programs write such lines although RFC 5321 allows 998; cutting them breaks signatures."`
-	SMTPRecipients     Count    `toml:"smtp_recipients" doc:"Recipients of one message." why:"RFC 5321 §4.5.3.1.8 asks for 100 at least."`
-	SMTPMessages       Count    `toml:"smtp_messages_per_connection" doc:"Messages on one connection."`
-	SMTPSession        Duration `toml:"smtp_session" doc:"Longest session on the MX ports."`
-	SMTPSessionBytes   Size     `toml:"smtp_session_bytes" doc:"Bytes in one session on the MX ports."`
-	SubmissionSession  Duration `toml:"submission_session" doc:"Longest session on the submission ports."`
-	SMTPBadCommands    Count    `toml:"smtp_bad_commands" doc:"Bad commands on a connection before it ends."`
-	SMTPBadBeforeLogin Count    `toml:"smtp_bad_commands_before_login" doc:"The same on the submission ports before login."`
-	SMTPBadRecipients  Count    `toml:"smtp_bad_recipients" doc:"Refused recipients on a connection before it ends." why:"Who tries a list of names learns little."`
-	SMTPFailedLogins   Count    `toml:"smtp_failed_logins" doc:"Failed logins on one connection."`
-	SMTPLoginPause     Duration `toml:"smtp_login_pause" doc:"Pause after a failed login, doubled by each further one."`
-	SMTPLoginTime      Duration `toml:"smtp_login_time" doc:"Time to log in on the submission ports."`
-	SMTPCommandTime    Duration `toml:"smtp_command_time" doc:"Time to wait for a command (RFC 5321 §4.5.3.2.7)."`
-	SMTPDataTime       Duration `toml:"smtp_data_time" doc:"Time to wait for more of a message (RFC 5321 §4.5.3.2.5)."`
-	SMTPStallTime      Duration `toml:"smtp_stall_time" doc:"Time for which a client may not read replies."`
-	SMTPDataRate       Size     `toml:"smtp_data_rate" doc:"Bytes a second that a message must come with after its first minute." why:"Slower is an attack, or a line on which nothing arrives anyway."`
-	SMTPPerAddress     Count    `toml:"smtp_connections_per_address" doc:"Connections of one address (IPv6: /64) at once."`
-	SMTPRate           Count    `toml:"smtp_connections_per_minute" doc:"New connections of one address in a minute."`
-	Hops               Count    `toml:"hops" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
-	OutboundPerDomain  Count    `toml:"outbound_per_domain" doc:"Connections to the servers of one domain at once."`
-	QueueMessages      Count    `toml:"queue_messages" doc:"Messages that may wait in the queue before submission is refused for the time being."`
+	SMTPCommandLine       Size     `toml:"smtp_command_line" doc:"Longest SMTP command line." why:"RFC 5321 §4.5.3.1.4 asks for 512; extensions and long addresses take more."`
+	SMTPAuthLine          Size     `toml:"smtp_auth_line" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
+	SMTPDataLine          Size     `toml:"smtp_data_line" doc:"Longest line of a message that is taken, as it is." why:"Programs write such lines although RFC 5321 allows 998; cutting them breaks signatures."`
+	SMTPRecipients        Count    `toml:"smtp_recipients" doc:"Recipients of one message." why:"RFC 5321 §4.5.3.1.8 asks for 100 at least."`
+	SMTPMessages          Count    `toml:"smtp_messages_per_connection" doc:"Messages on one connection."`
+	SMTPSession           Duration `toml:"smtp_session" doc:"Longest session on the MX ports."`
+	SMTPSessionBytes      Size     `toml:"smtp_session_bytes" doc:"Bytes in one session on the MX ports."`
+	SubmissionSession     Duration `toml:"submission_session" doc:"Longest session on the submission ports."`
+	SMTPBadCommands       Count    `toml:"smtp_bad_commands" doc:"Bad commands on a connection before it ends."`
+	SMTPBadBeforeLogin    Count    `toml:"smtp_bad_commands_before_login" doc:"The same on the submission ports before login."`
+	SMTPBadRecipients     Count    `toml:"smtp_bad_recipients" doc:"Refused recipients on a connection before it ends." why:"Who tries a list of names learns little."`
+	SMTPFailedLogins      Count    `toml:"smtp_failed_logins" doc:"Failed logins on one connection."`
+	SMTPLoginPause        Duration `toml:"smtp_login_pause" doc:"Pause after a failed login, doubled by each further one."`
+	SMTPLoginTime         Duration `toml:"smtp_login_time" doc:"Time to log in on the submission ports."`
+	SMTPCommandTime       Duration `toml:"smtp_command_time" doc:"Time to wait for a command (RFC 5321 §4.5.3.2.7)."`
+	SMTPDataTime          Duration `toml:"smtp_data_time" doc:"Time to wait for more of a message (RFC 5321 §4.5.3.2.5)."`
+	SMTPStallTime         Duration `toml:"smtp_stall_time" doc:"Time for which a client may not read replies."`
+	SMTPDataRate          Size     `toml:"smtp_data_rate" doc:"Bytes a second that a message must come with after its first minute." why:"Slower is an attack, or a line on which nothing arrives anyway."`
+	SMTPPerAddress        Count    `toml:"smtp_connections_per_address" doc:"Connections of one address (IPv6: /64) at once."`
+	SMTPRate              Count    `toml:"smtp_connections_per_minute" doc:"New connections of one address in a minute."`
+	Hops                  Count    `toml:"hops" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
+	OutboundPerDomain     Count    `toml:"outbound_per_domain" doc:"Connections to the servers of one domain at once."`
+	OutboundPerConnection Count    `toml:"outbound_per_connection" doc:"Messages on one outgoing connection."`
+	OutboundActive        Count    `toml:"outbound_active" doc:"Delivery attempts at a time, to all servers together."`
+	QueueMessages         Count    `toml:"queue_messages" doc:"Messages that may wait in the queue before submission is refused for the time being."`
+	QueueBytes            Size     `toml:"queue_bytes" doc:"Bytes of all of them."`
 
 	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
 	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`
@@ -91,7 +94,7 @@ func defaultLimits() Limits {
 		SMTPLoginPause: Duration(time.Second), SMTPLoginTime: Duration(time.Minute),
 		SMTPCommandTime: Duration(5 * time.Minute), SMTPDataTime: Duration(3 * time.Minute),
 		SMTPStallTime: Duration(5 * time.Minute), SMTPDataRate: 500, SMTPPerAddress: 50, SMTPRate: 300,
-		Hops: 50, OutboundPerDomain: 20, QueueMessages: 100000,
+		Hops: 50, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB,
 
 		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,
 		IMAPLiteral: 128 * kB, IMAPLiterals: MB, IMAPAppendMessages: 1000, IMAPNesting: 100,

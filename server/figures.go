@@ -21,6 +21,7 @@ type reading struct {
 func (s *Server) readings() []reading {
 	c, g := metrics.Counter, metrics.Gauge
 	sm, im, en := s.smtp.Stats(), s.imap.Stats(), s.eng.Stats()
+	qu := s.queue.Stats()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	protocol := func(name string) []metrics.Label { return []metrics.Label{{Name: "protocol", Value: name}} }
@@ -46,6 +47,19 @@ func (s *Server) readings() []reading {
 		{"imap.appended", "posthouse_imap_messages_appended_total", "Messages appended.", c, nil, im.Appended},
 		{"imap.fetched", "posthouse_imap_messages_fetched_total", "Messages fetched.", c, nil, im.Fetched},
 		{"imap.idling", "posthouse_imap_idling", "Connections in IDLE.", g, nil, gauge(im.Idling)},
+		{"queue.messages", "posthouse_queue_messages", "Messages that wait for other servers.", g, nil, gauge(int64(qu.Entries))},
+		{"queue.bytes", "posthouse_queue_bytes", "Bytes of them.", g, nil, gauge(qu.Bytes)},
+		{"queue.held", "posthouse_queue_held", "Of them held by an operator.", g, nil, gauge(int64(qu.Held))},
+		{"queue.active", "posthouse_queue_active", "Delivery attempts under way.", g, nil, gauge(int64(qu.Active))},
+		{"queue.paused", "posthouse_queue_destinations_paused", "Destinations that took no connection lately.", g, nil, gauge(int64(qu.Paused))},
+		{"queue.added", "posthouse_queue_added_total", "Messages taken into the queue.", c, nil, qu.Added},
+		{"queue.attempts", "posthouse_queue_attempts_total", "Delivery attempts.", c, nil, qu.Attempts},
+		{"queue.delivered", "posthouse_queue_delivered_total", "Recipients delivered to.", c, nil, qu.Delivered},
+		{"queue.deferred", "posthouse_queue_deferred_total", "Attempts that left recipients waiting.", c, nil, qu.Deferred},
+		{"queue.bounced", "posthouse_queue_bounced_total", "Recipients refused for good.", c, nil, qu.Bounced},
+		{"queue.expired", "posthouse_queue_expired_total", "Recipients given up after the longest time.", c, nil, qu.Expired},
+		{"queue.reports", "posthouse_queue_reports_total", "Reports (DSNs) made.", c, nil, qu.Reports},
+		{"queue.double_bounces", "posthouse_queue_double_bounces_total", "Reports that could not be delivered.", c, nil, qu.DoubleBounces},
 		{"store.commits", "posthouse_store_commits_total", "Commits.", c, nil, en.Commits},
 		{"store.groups", "posthouse_store_groups_total", "Groups of commits that shared one sync.", c, nil, en.Groups},
 		{"store.syncs", "posthouse_store_syncs_total", "Syncs of the disk.", c, nil, en.Syncs},

@@ -10,6 +10,7 @@ import (
 	"posthouse/admin"
 	"posthouse/config"
 	"posthouse/directory"
+	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
@@ -112,9 +113,25 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
-	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Logger: log}
+	q, err := openIdleQueue(ctx, c, eng)
+	if err != nil {
+		return nil, errors.Join(err, st.Close(), eng.Close())
+	}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log}
 	return &Stopped{System: sys, eng: eng, store: st}, nil
 }
 
+// openIdleQueue opens a queue that sends nothing.
+func openIdleQueue(ctx context.Context, c config.Config, eng engine.Engine) (*queue.Queue, error) {
+	o, err := queueOptions(c, eng, hostname(c), "")
+	if err != nil {
+		return nil, err
+	}
+	o.Resolver = nowhere{}
+	return queue.Open(ctx, o)
+}
+
 // Close closes the store; what was changed is durable already.
-func (s *Stopped) Close() error { return errors.Join(s.store.Close(), s.eng.Close()) }
+func (s *Stopped) Close() error {
+	return errors.Join(s.System.Queue.Close(context.Background()), s.store.Close(), s.eng.Close())
+}

@@ -29,6 +29,7 @@ import (
 	"posthouse/directory"
 	"posthouse/dns"
 	"posthouse/imap"
+	"posthouse/queue"
 	"posthouse/smtp"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -59,13 +60,15 @@ type Server struct {
 	started  time.Time
 	hostname string
 
+	relayPassword string
+
 	bound []Bound
 	tls   atomic.Pointer[tls.Certificate]
 
 	eng   engine.Engine
 	store *store.Store
 	dir   *directory.Directory
-	dns   dns.Resolver
+	queue *queue.Queue
 	deliv *delivery.Service
 	smtp  *smtp.Server
 	imap  *imap.Server
@@ -98,8 +101,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		f    func(ctx context.Context) error
 	}{
 		{"limits of the process", s.raiseLimits}, {"certificate", s.loadCertificate}, {"listen", s.bind},
-		{"data directory", s.prepareData}, {"privileges", s.dropPrivileges},
-		{"store", s.openStore}, {"delivery", s.openDelivery},
+		{"data directory", s.prepareData}, {"secrets", s.readSecrets}, {"privileges", s.dropPrivileges},
+		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
 		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin},
 	}
 	for _, step := range steps {

@@ -47,12 +47,10 @@ func queueTable(t *table, out admin.QueueMessages) {
 	}
 	t.row("ID", "ARRIVED", "SIZE", "FROM", "TO", "TRIES", "NEXT", "LAST REPLY")
 	for _, m := range out.Messages {
-		for i, r := range m.Recipients {
-			if i == 0 {
-				t.row(m.ID, m.Arrived, size(m.Size), "<"+m.From+">", r.Address, r.Attempts, nextAttempt(t.app, m, r), orDash(shorten(r.LastReply, 60)))
-				continue
-			}
-			t.row("", "", "", "", r.Address, r.Attempts, nextAttempt(t.app, m, r), orDash(shorten(r.LastReply, 60)))
+		id, arrived, bytes, from, tries, next := m.ID, t.app.when(m.Arrived), size(m.Size), "<"+m.From+">", fmt.Sprint(m.Attempts), nextAttempt(t.app, m)
+		for _, r := range m.Recipients {
+			t.row(id, arrived, bytes, from, r.Address, tries, next, orDash(shorten(r.LastReply, 60)))
+			id, arrived, bytes, from, tries, next = "", "", "", "", "", ""
 		}
 	}
 	if out.More > 0 {
@@ -60,14 +58,14 @@ func queueTable(t *table, out admin.QueueMessages) {
 	}
 }
 
-func nextAttempt(a *app, m admin.QueueMessage, r admin.QueueRecipient) string {
-	if m.Held {
+func nextAttempt(a *app, m admin.QueueMessage) string {
+	switch {
+	case m.Held:
 		return "held"
+	case m.Sending:
+		return "now"
 	}
-	if r.State != "waiting" && r.State != "" {
-		return r.State
-	}
-	return a.when(r.NextAttempt)
+	return a.when(m.NextAttempt)
 }
 
 func shorten(s string, n int) string {
@@ -94,14 +92,15 @@ func (a *app) queueShow() *cobra.Command {
 				t.row("From", "<"+out.From+">")
 				t.row("Size", size(out.Size))
 				t.row("Arrived", out.Arrived)
-				t.row("Held", out.Held)
+				t.row("Goes to", out.Destination)
+				t.row("Attempts", out.Attempts)
+				t.row("Next", nextAttempt(a, out))
 				for _, r := range out.Recipients {
 					t.line("")
 					t.row("To", r.Address)
 					t.row("  State", orDash(r.State))
-					t.row("  Attempts", r.Attempts)
-					t.row("  Next", nextAttempt(a, out, r))
 					t.row("  Last reply", orDash(r.LastReply))
+					t.row("  From", orDash(r.Host))
 				}
 			})
 		},
