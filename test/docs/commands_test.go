@@ -19,6 +19,8 @@ page is made from the program's own help.
 // subRE finds the commands below a command in its help.
 var subRE = regexp.MustCompile(`(?m)^  ([a-z]+) {2,}\S`)
 
+var globalRE = regexp.MustCompile(`(?s)\nGlobal Flags:\n.*?(\n\n|\z)`)
+
 func TestCommands(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "posthouse")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/posthouse").CombinedOutput(); err != nil {
@@ -36,7 +38,11 @@ func describe(t *testing.T, b *strings.Builder, binary string, words []string) {
 	if err != nil {
 		t.Fatalf("posthouse %s --help: %v", strings.Join(words, " "), err)
 	}
-	help := strings.TrimSpace(string(out))
+	help := string(out)
+	if len(words) > 0 { // the same for all: said once, at the top
+		help = globalRE.ReplaceAllString(help, "")
+	}
+	help = strings.TrimSpace(help)
 	name := strings.Join(append([]string{"posthouse"}, words...), " ")
 	b.WriteString("\n" + strings.Repeat("#", min(2+max(0, len(words)-1), 3)) + " " + name + "\n\n```\n" + help + "\n```\n")
 	_, below, ok := strings.Cut(help, "Available Commands:\n")
