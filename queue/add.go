@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"posthouse/mail"
@@ -154,10 +156,7 @@ func engineFailure(op string, err error) error {
 // settle looks which announced entries were committed and takes them in.
 func (q *Queue) settle() {
 	q.mu.Lock()
-	open := make(map[ID]announcement, len(q.announced))
-	for id, a := range q.announced {
-		open[id] = a
-	}
+	open := maps.Clone(q.announced)
 	q.mu.Unlock()
 	if len(open) == 0 {
 		return
@@ -165,7 +164,8 @@ func (q *Queue) settle() {
 	r := q.opts.Engine.Snapshot(0)
 	defer r.Close()
 	now := q.opts.Now()
-	for id, a := range open {
+	for _, id := range slices.Sorted(maps.Keys(open)) { // first come, first served
+		a := open[id]
 		_, err := r.Get(dueKey(a.next, id))
 		q.mu.Lock()
 		if _, still := q.announced[id]; still && err == nil {

@@ -1,0 +1,111 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+	"posthouse/store/engine/mem"
+)
+
+func sample() (*record, *state) {
+	r := &record{created: time.Unix(1e9, 5), dest: "b.test", prefix: []byte("X: y\r\n"), size: 100, blob: 7,
+		env: mail.Envelope{ReversePath: mail.Address{Local: "a b", Domain: "ü.test"}, UTF8: true, Body: mail.Body8BitMIME,
+			EnvID: "e", TraceID: "t", Recipients: []mail.Recipient{
+				{Address: mail.Address{Local: "x", Domain: "b.test"}, Notify: mail.NotifyDelay, Original: "rfc822;x@y"},
+				{Address: mail.Address{Local: "y", Domain: "b.test"}}}}}
+	s := &state{attempts: 3, next: never, delayed: true, rcpts: []rcptState{
+		{status: stFailed, reported: true, reply: mail.Reply{Code: 550, Enhanced: [3]uint8{5, 1, 1}, Text: "no\nno"}, remote: true, host: "h", at: 9},
+		{}}}
+	return r, s
+}
+
+func withBlob(b []byte, id byte) []byte { return append(b, 0, 0, 0, 0, 0, 0, 0, id) }
+
+func TestRecords(t *testing.T) {
+	r, s := sample()
+	r2, err := decodeRecord(withBlob(r.encode(), 7))
+	if err != nil || !reflect.DeepEqual(r, r2) {
+		t.Errorf("%+v\n%+v, %v", r, r2, err)
+	}
+	s2, err := decodeState(s.encode(), 2)
+	if err != nil || !reflect.DeepEqual(s, s2) {
+		t.Errorf("%+v\n%+v, %v", s, s2, err)
+	}
+	if _, err := decodeState(s.encode(), 3); err == nil {
+		t.Error("another number of recipients")
+	}
+	full := withBlob(r.encode(), 7)
+	for n := range full {
+		if got, err := decodeRecord(full[:n]); err == nil && n < len(full)-1 {
+			t.Fatalf("cut at %d: %+v", n, got)
+		}
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	r, s := sample()
+	f.Add(withBlob(r.encode(), 7), 2)
+	f.Add(s.encode(), 2)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		if r, err := decodeRecord(b); err == nil {
+			again, err := decodeRecord(append(r.encode(), b[len(b)-8:]...))
+			if err != nil || !reflect.DeepEqual(r, again) {
+				t.Fatalf("%+v\n%+v, %v", r, again, err)
+			}
+		}
+		if s, err := decodeState(b, n&0xff); err == nil {
+			if again, err := decodeState(s.encode(), n&0xff); err != nil || len(again.rcpts) != len(s.rcpts) {
+				t.Fatalf("%+v\n%+v, %v", s, again, err)
+			}
+		}
+		if next, id, size, dest, ok := parseDue(b, b); ok && !bytes.Equal(dueKey(next, id)[2:], b[2:]) {
+			t.Fatal(next, id, size, dest)
+		}
+	})
+}
+
+// A waiting entry costs memory by the hundred bytes, whatever its message is.
+func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 entries")
+	}
+	const n = 100_000
+	eng := mem.New()
+	r, _ := sample()
+	next := time.Now().Add(time.Hour).UnixNano()
+	for i := 0; i < n; i += 1000 {
+		b := &engine.Batch{Expect: engine.AnyVersion}
+		for id := ID(i + 1); id <= ID(i+1000); id++ {
+			dest := fmt.Sprintf("d%d.test", id%1000)
+			b.Ops = append(b.Ops, engine.Op{Key: keyOf('m', id), Val: r.encode()}, engine.Op{Key: dueKey(next, id), Val: dueValue(100, dest)})
+		}
+		if _, err := eng.Commit(t.Context(), b).Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	start := time.Now()
+	q, err := Open(t.Context(), Options{Engine: eng, Hostname: "here.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	each := float64(heap()-before) / n
+	t.Logf("%.0f bytes each, Open took %v", each, took)
+	if each > 250 || len(q.items) != n {
+		t.Errorf("%.0f bytes for each of %d entries", each, len(q.items))
+	}
+	runtime.KeepAlive(eng)
+}
