@@ -9,7 +9,7 @@ demo: build
 	./bin/posthouse demo $(ARGS)
 
 build:
-	$(GO) build -trimpath -o bin/posthouse ./cmd/posthouse
+	$(GO) build -o bin/posthouse ./cmd/posthouse
 
 # Everything that must hold, real mail programs included.
 test: peers

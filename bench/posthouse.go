@@ -44,7 +44,7 @@ const posthousePassword = "correct horse battery staple"
 // startPosthouse builds the server, starts it and makes its users.
 func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 	binary := filepath.Join(dir, "posthouse")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
 	addrs, err := freeAddresses(3)
