@@ -39,9 +39,12 @@ func DecodeHeader(v []byte) string {
 	return d.out.String()
 }
 
-// plainText unfolds v and makes it valid UTF-8.
+// plainText unfolds v and makes it valid UTF-8 without NUL.
 func plainText(v []byte) string {
 	s := unfold(v)
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "")
+	}
 	if !utf8.ValidString(s) {
 		return guessText([]byte(s))
 	}

@@ -131,6 +131,18 @@ func (h *Header) Values(name string) []string {
 	return vs
 }
 
+// RawValues yields the values of all fields called name, each as RawValue gives
+// it.
+func (h *Header) RawValues(name string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, f := range h.fields {
+			if h.named(f, name) && !yield(h.value(f)) {
+				return
+			}
+		}
+	}
+}
+
 // Text returns the value of the first field called name, unfolded and with its
 // encoded words decoded (RFC 2047), as UTF-8.
 func (h *Header) Text(name string) string { return DecodeHeader(h.RawValue(name)) }
@@ -188,7 +200,8 @@ func trimSpace(b []byte) []byte {
 	return b
 }
 
-// unfold removes the line ends of a folded value (RFC 5322 §2.2.3).
+// unfold removes the line ends of a folded value (RFC 5322 §2.2.3). A CR that is
+// none becomes a space: the result is one line.
 func unfold(b []byte) string {
 	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0 {
 		return string(b)
@@ -196,10 +209,13 @@ func unfold(b []byte) string {
 	var s strings.Builder
 	s.Grow(len(b))
 	for i, c := range b {
-		if c == '\n' || c == '\r' && i+1 < len(b) && b[i+1] == '\n' {
-			continue
+		switch {
+		case c == '\n' || c == '\r' && i+1 < len(b) && b[i+1] == '\n':
+		case c == '\r':
+			s.WriteByte(' ')
+		default:
+			s.WriteByte(c)
 		}
-		s.WriteByte(c)
 	}
 	return s.String()
 }

@@ -16,6 +16,12 @@ func TestHeaderAccess(t *testing.T) {
 	if h.RawValue("X-Empty") == nil || h.RawValue("X-None") != nil || !h.Has("x-empty") || h.Has("X-None") {
 		t.Error("an empty field is there, a missing one is not")
 	}
+	for v := range h.RawValues("subject") {
+		if v == nil {
+			t.Error("no value")
+		}
+		break
+	}
 	n := 0
 	for name, value := range h.All() {
 		if n++; name == "" || value == nil {
@@ -97,6 +103,7 @@ func TestDecodeHeader(t *testing.T) {
 		{"plain\r\n folded", "plain folded"},
 		{"raw caf\xc3\xa9", "raw café"},
 		{"raw caf\xe9", "raw café"},
+		{"bare\rCR, N\x00UL", "bare CR, NUL"},
 		{"=?utf-8?B?8J+Ogg==?= 🎂", "🎂 🎂"},
 	} {
 		if got := DecodeHeader([]byte(tt.in)); got != tt.want {

@@ -11,8 +11,9 @@ import (
 type imapString string
 
 type imapReader struct {
-	s   string
-	err error
+	s     string
+	err   error
+	loose bool // 8-bit bytes may stand in quotes
 }
 
 func readIMAP(s string) (any, error) {
@@ -100,7 +101,7 @@ func (r *imapReader) quoted() any {
 				return nil
 			}
 			b.WriteByte(r.s[i])
-		case c == '\r' || c == '\n' || c == 0 || c > 126:
+		case c == '\r' || c == '\n' || c == 0 || c > 126 && !r.loose:
 			r.fail("bad byte in quoted string")
 			return nil
 		default:
