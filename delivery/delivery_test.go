@@ -60,7 +60,7 @@ type testQueue struct {
 	refuse   error
 }
 
-func (q *testQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byte, _ *store.Staged) (*engine.Batch, error) {
+func (q *testQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*engine.Batch, error) {
 	if q.refuse != nil {
 		return nil, q.refuse
 	}
@@ -70,7 +70,7 @@ func (q *testQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byt
 		text += " to=" + r.Address.String() + " orcpt=" + r.Original
 	}
 	return &engine.Batch{Expect: engine.AnyVersion,
-		Ops: []engine.Op{{Kind: engine.Set, Key: []byte("q" + strconv.Itoa(q.n)), Val: []byte(text + "\n" + string(prefix))}}}, nil
+		Ops: []engine.Op{{Kind: engine.Set, Key: []byte("q" + strconv.Itoa(q.n)), Val: []byte(text + "\n" + string(prefix)), Blob: msg.Blob()}}}, nil
 }
 
 func (q *testQueue) Wake() { q.woken++ }
@@ -464,4 +464,28 @@ func TestTooLarge(t *testing.T) {
 		t.Error(r)
 	}
 	h.wantMail(0, 0, 0)
+}
+
+// A large message lies in the engine before its commit: it is adopted once, also
+// when the first try fails.
+func TestLargeIsSharedToo(t *testing.T) {
+	h := newHouse(t, nil)
+	message := hello + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 30000)
+	before := h.eng.Stats().BlobBytes
+	tx := h.send(&Session{Origin: FromLMTP}, "eve@far.test", []string{"ghost@demo.test", "away@demo.test", "split@demo.test", "ada@demo.test"}, message)
+	var codes []int
+	for _, r := range tx.AcceptEach(t.Context()) {
+		codes = append(codes, r.Code)
+	}
+	if fmt.Sprint(codes) != "[550 250 250 250]" {
+		t.Error(codes)
+	}
+	h.wantMail(1, 1, 2)
+	if n := h.eng.Stats().BlobBytes - before; n != uint64(len(message)) {
+		t.Errorf("%d octets stored for %d", n, len(message))
+	}
+	tx.Close()
+	if got := h.inbox("ben@demo.test")[0]; !strings.HasSuffix(got, message) {
+		t.Error("ben has something else")
+	}
 }

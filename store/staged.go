@@ -25,6 +25,7 @@ type Staged struct {
 	buf    []byte
 	large  engine.Staged
 	stored engine.BlobID // once a commit adopted large
+	next   *engine.Blob  // handed out for a commit
 	size   int64
 	parsed *parsed
 	err    error
@@ -151,6 +152,20 @@ func (s *Staged) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// Blob returns the source of the bytes for the next commit: a batch that is given
+// to [Store.Update] as an extra shares them with the mailboxes by it. It is valid
+// for that one update.
+func (s *Staged) Blob() *engine.Blob {
+	if s.next != nil && s.next.ID == 0 {
+		return s.next // not committed yet
+	}
+	if s.next != nil && s.large != nil {
+		s.stored = s.next.ID
+	}
+	s.next = s.blob()
+	return s.next
 }
 
 // blob returns a new source of the bytes for a commit.

@@ -41,7 +41,7 @@ type group struct {
 func (g *group) blob(s *Staged) *engine.Blob {
 	b := g.blobs[s]
 	if b == nil {
-		b = s.blob()
+		b = s.Blob()
 		if g.blobs == nil {
 			g.blobs = make(map[*Staged]*engine.Blob, 1)
 		}
