@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -83,42 +82,10 @@ func (q *Queue) newIDLocked(now time.Time) ID {
 	return q.lastID
 }
 
-// AddBatch is Prepare for a message that is staged in the store.
-func (q *Queue) AddBatch(ctx context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*store.Batch, error) {
-	blob, err := q.blobOf(ctx, msg)
-	if err != nil {
-		return nil, err
-	}
-	return q.Prepare(*env, Message{Prefix: prefix, Blob: blob, Size: msg.Size()})
-}
-
-// A sharer can be stored once for the mailboxes and the queue together.
-type sharer interface{ Blob() *engine.Blob }
-
-// inMemory is the largest message that is copied in memory.
-const inMemory = 1 << 20
-
-// blobOf returns the bytes of msg as a blob.
-func (q *Queue) blobOf(ctx context.Context, msg *store.Staged) (*engine.Blob, error) {
-	if s, ok := any(msg).(sharer); ok {
-		return s.Blob(), nil
-	}
-	if n := msg.Size(); n <= inMemory {
-		b := make([]byte, n)
-		if k, err := msg.ReadAt(b, 0); err != nil && !(errors.Is(err, io.EOF) && int64(k) == n) {
-			return nil, err
-		}
-		return &engine.Blob{Bytes: b}, nil
-	}
-	st, err := q.opts.Engine.Stage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Should the commit not come, the engine drops the bytes when it is closed.
-	if _, err := io.Copy(st, io.NewSectionReader(msg, 0, msg.Size())); err != nil {
-		return nil, errors.Join(err, st.Close())
-	}
-	return &engine.Blob{Staged: st}, st.Sync()
+// AddBatch is Prepare for a message that is staged in the store. The batch goes with
+// a Store.Update, and the mailboxes of that share the bytes.
+func (q *Queue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*store.Batch, error) {
+	return q.Prepare(*env, Message{Prefix: prefix, Blob: msg.Blob(), Size: msg.Size()})
 }
 
 // Wake says that batches of Prepare were committed.
