@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for the server; reaching it is a failure.
+const patience = 20 * time.Second
+
+// imapConn is a client that says exactly what a test wants to say.
+type imapConn struct {
+	net.Conn
+	r   *bufio.Reader
+	tag int
+}
+
+func dialIMAP(addr, user, password string) (*imapConn, error) {
+	conn, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return nil, err
+	}
+	c := &imapConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := c.r.ReadString('\n'); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if _, err := c.cmd("LOGIN %s %s", user, password); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func mustIMAP(t testing.TB, addr, user, password string) *imapConn {
+	t.Helper()
+	c, err := dialIMAP(addr, user, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// An answer is what the server said to one command: its untagged responses, each
+// with its literals in place, and the text of the tagged OK.
+type answer struct {
+	untagged []string
+	ok       string
+}
+
+// A refusal is a tagged NO or BAD.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// cmd sends one command and reads to its tagged response.
+func (c *imapConn) cmd(format string, args ...any) (answer, error) {
+	c.tag++
+	tag := "t" + strconv.Itoa(c.tag)
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := fmt.Fprintf(c, tag+" "+format+"\r\n", args...); err != nil {
+		return answer{}, err
+	}
+	return c.finish(tag)
+}
+
+// appendMessage sends APPEND with a non-synchronising literal.
+func (c *imapConn) appendMessage(mailbox, flags string, msg []byte) (answer, error) {
+	return c.cmd("APPEND %s (%s) {%d+}\r\n%s", mailbox, flags, len(msg), msg)
+}
+
+func (c *imapConn) finish(tag string) (a answer, err error) {
+	for {
+		line, err := c.line()
+		if err != nil {
+			return a, err
+		}
+		rest, tagged := strings.CutPrefix(line, tag+" ")
+		switch {
+		case !tagged:
+			a.untagged = append(a.untagged, line)
+		case strings.HasPrefix(rest, "OK"):
+			a.ok = rest
+			return a, nil
+		default:
+			return a, refusal(rest)
+		}
+	}
+}
+
+var literalRE = regexp.MustCompile(`\{(\d+)\}$`)
+
+// line reads one response line with the literals in it.
+func (c *imapConn) line() (string, error) {
+	var b strings.Builder
+	for {
+		part, err := c.r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		part = strings.TrimSuffix(part, "\r\n")
+		b.WriteString(part)
+		m := literalRE.FindStringSubmatch(part)
+		if m == nil {
+			return b.String(), nil
+		}
+		n, _ := strconv.Atoi(m[1])
+		b.WriteString("\n")
+		if _, err := io.CopyN(&b, c.r, int64(n)); err != nil {
+			return "", err
+		}
+	}
+}
+
+// number finds the first number after a word in an answer, as in "[UIDVALIDITY 7]".
+func (a answer) number(word string) (uint64, bool) {
+	re := regexp.MustCompile(regexp.QuoteMeta(word) + `[ (]*(\d+)`)
+	for _, l := range append(a.untagged, a.ok) {
+		if m := re.FindStringSubmatch(l); m != nil {
+			n, err := strconv.ParseUint(m[1], 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
