@@ -132,3 +132,32 @@ func (a answer) number(word string) (uint64, bool) {
 	}
 	return 0, false
 }
+
+// waitFor polls a mailbox until a search finds n messages.
+func waitFor(t *testing.T, c *imapConn, mailbox, search string, n int) {
+	t.Helper()
+	if _, err := c.cmd("SELECT %s", mailbox); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // polling, bounded
+		a, err := c.cmd("SEARCH %s", search)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, u := range a.untagged {
+			if s, ok := strings.CutPrefix(u, "* SEARCH"); ok {
+				found = len(strings.Fields(s))
+			}
+		}
+		if found == n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s has %d messages with %s, want %d", mailbox, found, search, n)
+		}
+		if _, err := c.cmd("NOOP"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
