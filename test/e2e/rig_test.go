@@ -56,6 +56,12 @@ func startRig(t testing.TB) *rig {
 
 func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
+	return newRigOn(t, o, func(*rig) {})
+}
+
+// newRigOn is newRig after prepare has seen to the rig's directories.
+func newRigOn(t testing.TB, o rigOptions, prepare func(*rig)) *rig {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "posthouse-rig-")
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +75,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		}
 		os.RemoveAll(dir)
 	})
+	prepare(r)
 	r.imap, r.mx, r.submission, r.http = freePort(t), freePort(t), freePort(t), freePort(t)
 	r.config = writeFile(t, filepath.Join(dir, "posthouse.toml"), `
 hostname = "mx.home.test"

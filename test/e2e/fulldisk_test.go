@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// mountSmall puts a small file system of its own under the rig's data.
+func mountSmall(t *testing.T, r *rig, size string) {
+	t.Helper()
+	data := filepath.Join(r.dir, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("this test needs to mount a tmpfs (root): %v", err)
+	}
+	t.Cleanup(func() {
+		r.end(syscall.SIGKILL)
+		syscall.Unmount(data, syscall.MNT_DETACH)
+	})
+}
+
+// fill writes a file until the disk is full, leaving a number of bytes.
+func fill(t *testing.T, r *rig, leave int64) (free func()) {
+	t.Helper()
+	name := filepath.Join(r.dir, "data", "ballast")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n, err := io.Copy(f, zeroes{})
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v", err)
+	}
+	if err := f.Truncate(max(0, n-leave)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestFullDisk: on a full disk mail is refused with 4xx and NO, all that is
+// stored can be read, flags and expunges go on, nothing acknowledged is lost, and
+// the server recovers without a hand as soon as there is space.
+func TestFullDisk(t *testing.T) {
+	r := newRigOn(t, rigOptions{more: "free_disk = \"8 MB\""}, func(r *rig) { mountSmall(t, r, "192m") })
+	r.start(t)
+	user := r.person(t, "ada")
+	mx, err := dialSMTP(r.mx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { mx.Close() }()
+	for i := range 5 {
+		if err := mx.send("a@far.test", user, fmt.Appendf(nil, "Subject: %d\r\n\r\nkept\r\n", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := mustIMAP(t, r.imap, user, r.password)
+	for _, leave := range []int64{4 << 20, 0} {
+		free := fill(t, r, leave)
+		wantRefusals(t, mx, c, user, leave)
+		free()
+		if _, err := mx.cmd("250", "RSET"); err != nil {
+			t.Fatal(err)
+		}
+		if err := mx.send("a@far.test", user, []byte("Subject: after\r\n\r\nspace is back\r\n")); err != nil {
+			t.Errorf("with %d bytes free before, and space again: %v", leave, err)
+		}
+	}
+	free := fill(t, r, 0)
+	r.kill(t)
+	r.start(t)
+	c = mustIMAP(t, r.imap, user, r.password)
+	waitFor(t, c, "INBOX", "SUBJECT after", 2)
+	free()
+	if mx, err = dialSMTP(r.mx); err != nil {
+		t.Fatal(err)
+	}
+	if err := mx.send("a@far.test", user, []byte("Subject: after\r\n\r\na restart\r\n")); err != nil {
+		t.Error(err)
+	}
+	waitFor(t, c, "INBOX", "SUBJECT after", 3)
+	waitFor(t, c, "INBOX", "ALL", 6)
+	r.check(t)
+}
+
+// wantRefusals is the life on a full disk. It expunges one of the messages, and
+// does not send what fits: 4xx must come before the bytes or after them.
+func wantRefusals(t *testing.T, mx *smtpConn, c *imapConn, user string, leave int64) {
+	t.Helper()
+	body := []byte("Subject: refused\r\n\r\n" + strings.Repeat("no room for this line\r\n", 500))
+	var no refusal
+	if err := mx.send("a@far.test", user, body); !errors.As(err, &no) || !strings.HasPrefix(string(no), "4") {
+		t.Errorf("with %d bytes free, SMTP said %v, want 4xx", leave, err)
+	}
+	if _, err := c.appendMessage("INBOX", "", body); !errors.As(err, &no) || !strings.HasPrefix(string(no), "NO") {
+		t.Errorf("with %d bytes free, APPEND said %v, want NO", leave, err)
+	}
+	for _, cmd := range []string{"SELECT INBOX", "STORE 1 +FLAGS (\\Deleted)", "EXPUNGE", "FETCH 1:* (FLAGS BODY.PEEK[])"} {
+		a, err := c.cmd("%s", cmd)
+		if err != nil {
+			t.Errorf("with %d bytes free, %s: %v", leave, cmd, err)
+		}
+		if strings.HasPrefix(cmd, "FETCH") && !strings.Contains(strings.Join(a.untagged, ""), "kept") {
+			t.Errorf("with %d bytes free, FETCH gave %q", leave, a.untagged)
+		}
+	}
+}
