@@ -44,6 +44,7 @@ type rig struct {
 
 type rigOptions struct {
 	relay string // host:port that takes all mail for elsewhere
+	mx    string // host:port of the MX, any free one if empty
 	more  string // more lines of [limits]
 }
 
@@ -77,6 +78,9 @@ func newRigOn(t testing.TB, o rigOptions, prepare func(*rig)) *rig {
 	})
 	prepare(r)
 	r.imap, r.mx, r.submission, r.http = freePort(t), freePort(t), freePort(t), freePort(t)
+	if o.mx != "" {
+		r.mx = o.mx
+	}
 	r.config = writeFile(t, filepath.Join(dir, "posthouse.toml"), `
 hostname = "mx.home.test"
 data = "%s"
