@@ -53,8 +53,8 @@ func (l *ledger) newID(kind string) string {
 	return fmt.Sprintf("%s-%s-%d", kind, l.user[:strings.IndexByte(l.user, '@')], l.serial)
 }
 
-func ledgerMessage(id string, size int) []byte {
-	return fmt.Appendf(nil, "From: a@ledger.test\r\nX-Ledger: %s\r\nSubject: %s\r\n\r\n%s\r\n", id, id, strings.Repeat("0123456789abcde\r\n", size/17))
+func ledgerMessage(from, id string, size int) []byte {
+	return fmt.Appendf(nil, "From: %s\r\nX-Ledger: %s\r\nSubject: %s\r\n\r\n%s\r\n", from, id, id, strings.Repeat("0123456789abcde\r\n", size/17))
 }
 
 // attempt runs op, which brings message id to the place after. Unless it was
@@ -132,7 +132,7 @@ func newUID(a answer) (uint64, error) {
 func (l *ledger) append(c *imapConn) error {
 	id, box := l.newID("append"), ledgerMailboxes[l.rng.IntN(2)]
 	return l.attempt(id, place{mailbox: box}, func() (place, error) {
-		a, err := c.appendMessage(box, "", ledgerMessage(id, 200+l.rng.IntN(12000)))
+		a, err := c.appendMessage(box, "", ledgerMessage(l.user, id, 200+l.rng.IntN(12000)))
 		if err != nil {
 			return place{}, err
 		}
@@ -191,7 +191,7 @@ func (l *ledger) selected(c *imapConn, mailbox, format string, args ...any) erro
 func (l *ledger) deliver(c *smtpConn) error {
 	id := l.newID("smtp")
 	return l.attempt(id, place{mailbox: "INBOX"}, func() (place, error) {
-		return place{mailbox: "INBOX"}, c.send("a@ledger.test", l.user, ledgerMessage(id, 3000))
+		return place{mailbox: "INBOX"}, c.send("a@ledger.test", l.user, ledgerMessage("a@ledger.test", id, 3000))
 	})
 }
 
@@ -201,7 +201,7 @@ func (l *ledger) submit(c *smtpConn) error {
 	l.mu.Lock()
 	l.remote[id] = false
 	l.mu.Unlock()
-	err := c.send(l.user, "someone@remote.test", ledgerMessage(id, 1000))
+	err := c.send(l.user, "someone@remote.test", ledgerMessage(l.user, id, 1000))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var no refusal
