@@ -36,17 +36,19 @@ func ParseAddresses(value []byte, limit int) []Mailbox {
 	return list
 }
 
-// foldDomain brings the ASCII letters of a domain to lower case.
+// foldDomain brings a domain to lower case and cuts its trailing dot. A-labels stay
+// as they are.
 func foldDomain(b []byte) mail.Domain {
 	return mail.Domain(strings.ToLower(string(bytes.TrimSuffix(b, []byte(".")))))
 }
 
-// Addresses returns the mailboxes of all fields called name.
+// Addresses returns the mailboxes of all fields called name, at most
+// Limits.Addresses.
 func (h *Header) Addresses(name string) []Mailbox {
 	var list []Mailbox
 	for _, f := range h.fields {
-		if h.named(f, name) && len(list) < defaultAddresses {
-			list = append(list, ParseAddresses(h.value(f), defaultAddresses-len(list))...)
+		if h.named(f, name) && len(list) < h.addresses {
+			list = append(list, ParseAddresses(h.value(f), h.addresses-len(list))...)
 		}
 	}
 	return list

@@ -51,7 +51,7 @@ func Inline(mediaType, contentID string, data []byte) *Entity {
 	e := &Entity{}
 	e.contentType(mediaType, nil)
 	e.mime = appendParamField(e.mime, "Content-Disposition", "inline", nil)
-	e.mime = append(e.mime, "Content-ID: <"+contentID+">\r\n"...)
+	e.mime = appendRawField(e.mime, "Content-ID", "<"+contentID+">")
 	e.base64(data)
 	return e
 }
@@ -63,7 +63,7 @@ func Raw(mediaType, encoding string, body []byte, params ...Param) *Entity {
 	e := &Entity{body: body}
 	e.contentType(mediaType, params)
 	if encoding != "" {
-		e.mime = append(e.mime, "Content-Transfer-Encoding: "+encoding+"\r\n"...)
+		e.mime = appendRawField(e.mime, "Content-Transfer-Encoding", encoding)
 	}
 	return e
 }
@@ -102,16 +102,22 @@ func (e *Entity) Set(name, value string) *Entity {
 	return e
 }
 
-// SetRaw adds a field whose value is ASCII in its final form, folded at spaces:
-// msg-ids, tokens, numbers.
+// SetRaw adds a field whose value is in its final form, folded at spaces: msg-ids,
+// tokens, numbers. A word that no line can hold is left out.
 func (e *Entity) SetRaw(name, value string) *Entity {
-	f := fieldWriter{dst: append(e.header, name...)}
-	f.start(name)
-	for _, w := range strings.Fields(value) {
-		f.word(w)
-	}
-	e.header = f.end()
+	e.header = appendRawField(e.header, name, value)
 	return e
+}
+
+func appendRawField(dst []byte, name, value string) []byte {
+	f := fieldWriter{dst: append(dst, name...)}
+	f.start(name)
+	for w := range strings.FieldsSeq(value) {
+		if len(w) <= maxWordBytes {
+			f.word(w)
+		}
+	}
+	return f.end()
 }
 
 // SetDate adds a date field, RFC 5322 §3.3.
@@ -120,6 +126,8 @@ func (e *Entity) SetDate(name string, t time.Time) *Entity {
 }
 
 // SetAddresses adds an address field. A Group runs to the next Group or the end.
+// Names are encoded where they must be; an address that is not ASCII is written as
+// it is (RFC 6532) and makes the message one that needs SMTPUTF8.
 func (e *Entity) SetAddresses(name string, list ...Mailbox) *Entity {
 	f := fieldWriter{dst: append(e.header, name...)}
 	f.start(name)

@@ -117,3 +117,46 @@ func TestBuildMultipart(t *testing.T) {
 		t.Error(d, ok)
 	}
 }
+
+// FuzzBuild: whatever stands in a subject, a name, a file name or a text comes back
+// from the message that was written, and nothing else does.
+func FuzzBuild(f *testing.F) {
+	f.Add("Grüße", "Jörg", "ä.txt", "text\r\n")
+	f.Add("=?utf-8?q?x?=", "a\r\nBcc: b", "\"; x=y", "From x\n.\n = \t")
+	f.Add(strings.Repeat("long ", 200), "", " ", strings.Repeat("é", 500))
+	f.Fuzz(func(t *testing.T, subject, name, file, text string) {
+		if strings.Contains(text, "\r") || len(name) > 2000 {
+			return
+		}
+		valid := func(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+		raw := Multipart("mixed", "=_b", []*Entity{Text("plain", valid(text)), Attachment("a/b", file, []byte(text))}).
+			Set("Subject", subject).SetAddresses("To", Mailbox{name, mail.Address{Local: name, Domain: "x.example"}, false}).
+			SetRaw("X-Raw", subject).Append(nil)
+		for line := range bytes.Lines(raw) {
+			if !bytes.HasSuffix(line, []byte("\r\n")) || len(line) > 1000+2*len(name) || bytes.ContainsAny(line[:len(line)-2], "\r\n\x00") {
+				t.Fatalf("line %q", line)
+			}
+		}
+		m := Parse(raw)
+		if m.Header.Len() != 5 || len(m.Parts) != 3 {
+			t.Fatalf("%d fields, %d parts:\n%s", m.Header.Len(), len(m.Parts), raw)
+		}
+		want := strings.Trim(strings.NewReplacer("\r", " ", "\n", " ", "\x00", "").Replace(valid(subject)), " ")
+		if got := m.Subject(); got != want {
+			t.Fatalf("subject %q, want %q\n%s", got, want, raw)
+		}
+		if got := m.Parts[2].Filename(); got != valid(file) && !strings.ContainsAny(file, "\r\n\x00") && !strings.Contains(file, "=?") {
+			t.Fatalf("file name %q, want %q\n%s", got, file, raw)
+		}
+		p := &m.Parts[1]
+		got, _ := io.ReadAll(NewTextReader(bytes.NewReader(raw[p.BodyStart:p.BodyEnd]), p))
+		if string(got) != toCRLF(valid(text)) {
+			t.Fatalf("text %q, want %q", got, text)
+		}
+		p = &m.Parts[2]
+		d, _ := NewDecoder(bytes.NewReader(raw[p.BodyStart:p.BodyEnd]), p.Encoding)
+		if got, _ := io.ReadAll(d); string(got) != text {
+			t.Fatalf("file %q, want %q", got, text)
+		}
+	})
+}

@@ -17,7 +17,7 @@ func (p *Parser) finishHeader(bodyStart, lines int64) {
 	part := &p.m.Parts[o.index]
 	part.BodyStart = bodyStart
 	if o.index == 0 {
-		p.m.Header = Header{raw: bytes.Clone(h.raw), fields: slices.Clone(h.fields), limit: h.limit}
+		p.m.Header = Header{bytes.Clone(h.raw), slices.Clone(h.fields), h.limit, h.addresses}
 	}
 	delimiter := p.describe(part, &h)
 	if part.Parent >= 0 && p.m.Parts[part.Parent].IsMessage() {

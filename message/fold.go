@@ -7,8 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is where a header line is folded, RFC 5322 §2.1.1.
-const maxLine = 76
+// Header lines are folded at 76 bytes, and must not be longer than 998 (RFC 5322
+// §2.1.1): no word may be.
+const (
+	maxLine      = 76
+	maxWordBytes = 900
+)
 
 // A fieldWriter writes the words of a field and folds between them.
 type fieldWriter struct {
@@ -22,8 +26,12 @@ func (f *fieldWriter) start(name string) {
 	f.col, f.fresh = len(name)+1, true
 }
 
-// word writes a word after a space, on a new line if it does not fit.
+// word writes a word after a space, on a new line if it does not fit. Whatever it
+// holds, it begins no other field.
 func (f *fieldWriter) word(w string) {
+	if strings.ContainsAny(w, "\r\n\x00") {
+		w = lineBreakers.Replace(w)
+	}
 	if f.col+1+len(w) > maxLine && !f.fresh {
 		f.dst = append(f.dst, '\r', '\n')
 		f.col = 0
@@ -38,6 +46,8 @@ func (f *fieldWriter) attach(s string) {
 	f.dst = append(f.dst, s...)
 	f.col += len(s)
 }
+
+var lineBreakers = strings.NewReplacer("\r", "", "\n", "", "\x00", "")
 
 func (f *fieldWriter) end() []byte {
 	if f.fresh {
@@ -56,7 +66,7 @@ func appendUnstructuredField(dst []byte, name, value string) []byte {
 			return ' '
 		}
 		return r
-	}, value)
+	}, strings.ToValidUTF8(value, "\uFFFD"))
 	if value = strings.Trim(value, " "); strings.Contains(value, "  ") { // folding would lose a space
 		f.encoded(value)
 		return f.end()
@@ -82,7 +92,7 @@ func appendUnstructuredField(dst []byte, name, value string) []byte {
 // that are not printable ASCII, what looks like an encoded word, a word that no
 // line could hold.
 func needsEncoding(w string) bool {
-	if len(w) > 900 || strings.Contains(w, "=?") {
+	if len(w) > maxWordBytes || strings.Contains(w, "=?") {
 		return true
 	}
 	for i := range len(w) {

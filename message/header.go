@@ -9,9 +9,10 @@ import (
 // A Header is a header section: its bytes and where its fields lie. Names
 // compare without regard to case. The zero Header is empty.
 type Header struct {
-	raw    []byte
-	fields []field
-	limit  int // bytes of a field that are looked at
+	raw       []byte
+	fields    []field
+	limit     int // bytes of a field that are looked at
+	addresses int // addresses of a field that are kept
 }
 
 // A field is one header field as offsets into the section: the name is
@@ -38,7 +39,7 @@ func indexHeader(raw []byte, l Limits, fields []field) Header {
 		line := raw[at:end]
 		switch c := line[0]; {
 		case c == '\n' || c == '\r' && len(line) == 2:
-			return Header{raw: raw, fields: fields, limit: l.FieldBytes}
+			return Header{raw, fields, l.FieldBytes, l.Addresses}
 		case c == ' ' || c == '\t':
 			if open {
 				fields[len(fields)-1].end = int32(end)
@@ -51,7 +52,7 @@ func indexHeader(raw []byte, l Limits, fields []field) Header {
 		}
 		at = end
 	}
-	return Header{raw: raw, fields: fields, limit: l.FieldBytes}
+	return Header{raw, fields, l.FieldBytes, l.Addresses}
 }
 
 // splitField splits the first line of a field, which lies at offset at. White
