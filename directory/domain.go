@@ -65,7 +65,7 @@ func (d *Directory) RemoveDomain(ctx context.Context, name mail.Domain) error {
 			return err
 		}
 		if accounts+aliases > 0 {
-			return fail(mail.Denied, op, nil, "%s still has %d accounts and %d aliases: remove them first", name, accounts, aliases)
+			return fail(mail.Denied, op, nil, "%s still has addresses (accounts: %d, aliases: %d): remove them first", name, accounts, aliases)
 		}
 		c.delete(domainKey(name))
 		return nil

@@ -63,7 +63,7 @@ func StartDemo(ctx context.Context, o DemoOptions) (_ *Demo, err error) {
 	cfg := demoConfig(d.dir)
 	log, level := NewLogger(o.Log, cfg.Log)
 	d.Server, err = Start(ctx, Options{
-		Config: cfg, Logger: log, Level: level, Listeners: bound, Resolver: nowhere{}, small: true,
+		Config: cfg, Logger: log, Level: level, Listeners: bound, small: true, demo: true,
 		People: []web.Person{{Name: "Ada", Address: demoAda, Password: demoPassword}, {Name: "Ben", Address: demoBen, Password: demoPassword}},
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func fieldOf(path, name string) (int64, bool) {
 // and the data directory is there.
 func (s *Server) dropPrivileges(context.Context) error {
 	if s.cfg.Run.User == "" {
-		if os.Geteuid() == 0 && s.opts.People == nil {
+		if os.Geteuid() == 0 && !s.opts.demo {
 			s.log.Warn("running as root: set run.user to a user of its own")
 		}
 		return nil

@@ -42,8 +42,8 @@ func (s *Server) readSecrets(context.Context) error {
 
 // openQueue opens the queue; nothing is sent before startQueue.
 func (s *Server) openQueue(ctx context.Context) error {
-	resolver := s.opts.Resolver
-	if resolver == nil {
+	var resolver dns.Resolver = nowhere{}
+	if !s.opts.demo {
 		client, err := newResolver(s.cfg.DNS)
 		if err != nil {
 			return err
@@ -56,6 +56,9 @@ func (s *Server) openQueue(ctx context.Context) error {
 		return err
 	}
 	o.Resolver, o.Logger, o.SelfAddrs = resolver, s.log, s.selfAddrs()
+	if s.opts.demo {
+		o.Router, o.Dialer.DialContext = everywhere{}, dialSink
+	}
 	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
 	}

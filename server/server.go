@@ -27,7 +27,6 @@ import (
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/directory"
-	"posthouse/dns"
 	"posthouse/imap"
 	"posthouse/queue"
 	"posthouse/smtp"
@@ -44,12 +43,11 @@ type Options struct {
 	Level *slog.LevelVar
 	// Listeners replaces those of the configuration: already bound, by face.
 	Listeners []Bound
-	// Resolver replaces the DNS of outgoing mail.
-	Resolver dns.Resolver
 	// People are shown on the status page: for the demo only.
 	People []web.Person
-	// small makes caches as small as they may be, for the demo.
-	small bool
+	// small makes caches as small as they may be; demo also keeps all mail on this
+	// computer.
+	small, demo bool
 }
 
 // A Server is a running mail server.
@@ -132,7 +130,7 @@ func (s *Server) warn() {
 	if s.cfg.AllowPlaintextLogin {
 		s.log.Warn("allow_plaintext_login is on: passwords cross the network in clear")
 	}
-	if s.cfg.TLS.Cert == "" && s.opts.People == nil {
+	if s.cfg.TLS.Cert == "" && !s.opts.demo {
 		s.log.Warn("no certificate is configured: a self-signed one is used, and mail programs will warn about it")
 	}
 }

@@ -97,7 +97,7 @@ func (a *app) accountAdd() *cobra.Command {
 			if in.Quota, err = parseQuota(quota); err != nil {
 				return err
 			}
-			if !noPassword {
+			if !noPassword && strings.Contains(in.Address, "@") { // without, it is refused: no need to ask
 				if in.Password, err = pass.read(a, in.Address); err != nil {
 					return err
 				}

@@ -117,7 +117,7 @@ func noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usage("%s needs %s, as: %s", c.CommandPath(), what, example(c))
+			return usage("%s needs %s, as: %s", strings.TrimPrefix(c.CommandPath(), "posthouse "), what, example(c))
 		}
 		return nil
 	}
@@ -126,7 +126,7 @@ func exactly(n int, what string) cobra.PositionalArgs {
 func atLeast(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < n {
-			return usage("%s needs %s, as: %s", c.CommandPath(), what, example(c))
+			return usage("%s needs %s, as: %s", strings.TrimPrefix(c.CommandPath(), "posthouse "), what, example(c))
 		}
 		return nil
 	}
@@ -210,7 +210,9 @@ func errorText(err error) string {
 		}
 		return me.Error()
 	}
-	return err.Error()
+	// cobra's own suggestion stands on lines of its own.
+	text := strings.TrimSpace(err.Error())
+	return strings.NewReplacer("\n\nDid you mean this?\n\t", ". Did you mean ", "\n\t", " or ").Replace(text)
 }
 
 func exitCode(err error) int {

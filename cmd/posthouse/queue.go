@@ -12,7 +12,7 @@ import (
 func (a *app) queueCommand() *cobra.Command {
 	return noun("queue", "Mail that waits for other servers",
 		a.queueList(), a.queueShow(),
-		a.queueChange("retry", "Attempt delivery now", "Will be attempted now: %d of the queue."),
+		a.queueChange("retry", "Attempt delivery now", "Will be attempted now: %d."),
 		a.queueChange("hold", "Stop attempts until released", "Held: %d."),
 		a.queueChange("release", "Go on after hold", "Released: %d."),
 		a.queueChange("bounce", "Give up and tell the senders", "Given up: %d; the senders are told."))
