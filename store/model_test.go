@@ -13,6 +13,7 @@ import (
 
 	"posthouse/mail"
 	"posthouse/store/engine"
+	"posthouse/store/engine/local"
 	"posthouse/store/engine/mem"
 )
 
@@ -79,6 +80,7 @@ type held struct {
 type machine struct {
 	t     *rapid.T
 	eng   engine.Engine
+	id    mail.AccountID
 	open  func(eng engine.Engine) *Store
 	s     *Store
 	a     *Account
@@ -502,7 +504,7 @@ func (x *machine) Reopen(t *rapid.T) {
 func (x *machine) reopen() {
 	x.s = x.open(x.eng)
 	var err error
-	if x.a, err = x.s.Account(context.Background(), 3); err != nil {
+	if x.a, err = x.s.Account(context.Background(), x.id); err != nil {
 		x.t.Fatal(err)
 	}
 	x.held = nil
@@ -531,11 +533,11 @@ func (x *machine) Check(t *rapid.T) {
 		}
 		x.checkHeld(v)
 	})
-	x.s.checkOnce(t)
+	x.s.checkOnce(t, x.id)
 }
 
-func (s *Store) checkOnce(t *rapid.T) {
-	if err := s.Check(context.Background(), true, func(id mail.AccountID, p string) { t.Errorf("check: account %d: %s", id, p) }); err != nil {
+func (s *Store) checkOnce(t *rapid.T, id mail.AccountID) {
+	if err := s.checkAccount(context.Background(), id, true, func(id mail.AccountID, p string) { t.Errorf("check: account %d: %s", id, p) }); err != nil {
 		t.Fatal(err)
 	}
 	if t.Failed() {
@@ -635,8 +637,8 @@ func (x *machine) checkHeld(v *View) {
 	}
 }
 
-func newMachine(t *rapid.T, eng engine.Engine) *machine {
-	x := &machine{t: t, eng: eng, clock: newClock()}
+func newMachine(t *rapid.T, eng engine.Engine, id mail.AccountID) *machine {
+	x := &machine{t: t, eng: eng, id: id, clock: newClock()}
 	x.open = func(eng engine.Engine) *Store {
 		s, err := Open(context.Background(), eng, Options{Now: x.clock.now})
 		if err != nil {
@@ -647,7 +649,7 @@ func newMachine(t *rapid.T, eng engine.Engine) *machine {
 	}
 	x.s = x.open(eng)
 	x.m = &model{boxes: map[string]*modelBox{}, subs: map[string]bool{}, text: map[EmailID]string{}}
-	if err := x.s.Update(context.Background(), []mail.AccountID{3}, nil, func(txs []*Tx) error {
+	if err := x.s.Update(context.Background(), []mail.AccountID{x.id}, nil, func(txs []*Tx) error {
 		if err := txs[0].CreateAccount(nil); err != nil {
 			return err
 		}
@@ -662,8 +664,23 @@ func newMachine(t *rapid.T, eng engine.Engine) *machine {
 }
 
 func TestModel(t *testing.T) {
+	runModel(t, func() engine.Engine { return mem.New() })
+}
+
+// TestModelLocal runs all machines in one store on disk, each in its own account.
+func TestModelLocal(t *testing.T) {
+	eng, err := local.Open(t.Context(), local.Options{Dir: t.TempDir(), SegmentSize: 4 << 20, MinFree: -1, Reserve: -1})
+	must(t, err)
+	runModel(t, func() engine.Engine { return eng })
+	must(t, eng.Check(t.Context(), true, func(p string) { t.Error(p) }))
+	must(t, eng.Close())
+}
+
+func runModel(t *testing.T, open func() engine.Engine) {
+	id := mail.AccountID(0)
 	rapid.Check(t, func(t *rapid.T) {
-		x := newMachine(t, mem.New())
+		id++
+		x := newMachine(t, open(), id)
 		t.Repeat(map[string]func(*rapid.T){
 			"":           x.Check,
 			"append":     x.Append,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 
 	"posthouse/message"
 	"posthouse/store/engine"
@@ -35,7 +36,7 @@ func references(m *message.Message) []uint64 {
 	if len(ids) == 0 {
 		return nil
 	}
-	subject := message.BaseSubject(m.Subject())
+	subject := strings.ToLower(message.BaseSubject(m.Subject()))
 	hashes := make([]uint64, 0, len(ids))
 	for _, id := range ids {
 		if h := referenceHash(id, subject); !slices.Contains(hashes, h) {

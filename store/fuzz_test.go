@@ -1,0 +1,199 @@
+package store
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"posthouse/mail"
+)
+
+// sampleRows are messages with all that a column can hold.
+func sampleRows(n int) []Row {
+	rows := make([]Row, n)
+	for i := range rows {
+		rows[i] = Row{UID: UID(10 + i*i), Flags: FlagSet(i % 3), Size: uint32(i * 70_000), InternalDate: int64(i-3) << (i % 60), SaveDate: 1_800_000_000,
+			ModSeq: ModSeq(1) << (i % 50), Email: EmailID(i * 3)}
+	}
+	return rows
+}
+
+func TestChunkCodec(t *testing.T) {
+	for _, n := range []int{1, 2, 5, 50, chunkRows} {
+		k := newChunk(10, n)
+		for _, r := range sampleRows(n) {
+			k.push(&r)
+		}
+		cols, err := decodeColumns(appendColumns(nil, k.cols))
+		must(t, err)
+		mark, err := decodeMarks(appendMarks(nil, k.mark), n, 3)
+		must(t, err)
+		back := chunk{10, cols, mark}
+		for j := range n {
+			if back.row(j) != k.row(j) {
+				t.Fatalf("row %d: %+v, want %+v", j, back.row(j), k.row(j))
+			}
+		}
+		if _, err := decodeMarks(appendMarks(nil, k.mark), n, 1); n > 1 && mail.KindOf(err) != mail.Corrupt {
+			t.Errorf("a flag set that does not exist: %v", err)
+		}
+	}
+}
+
+func FuzzColumns(f *testing.F) {
+	for _, n := range []int{1, 3, 40} {
+		k := newChunk(10, n)
+		for _, r := range sampleRows(n) {
+			k.push(&r)
+		}
+		f.Add(appendColumns(nil, k.cols), appendMarks(nil, k.mark))
+	}
+	f.Fuzz(func(t *testing.T, s, m []byte) {
+		cols, err := decodeColumns(s)
+		if err != nil {
+			return
+		}
+		if len(cols.uid) > chunkRows || !slices.IsSorted(cols.uid) {
+			t.Fatal("bad columns accepted")
+		}
+		again, err := decodeColumns(appendColumns(nil, cols))
+		if err != nil || !slices.Equal(again.uid, cols.uid) || !slices.Equal(again.date, cols.date) || !slices.Equal(again.email, cols.email) {
+			t.Fatalf("columns do not survive: %v", err)
+		}
+		if mark, err := decodeMarks(m, len(cols.uid), 9); err == nil && slices.Max(mark.flags) >= 9 {
+			t.Fatal("bad marks accepted")
+		}
+	})
+}
+
+func sampleJournal() []byte {
+	b := []byte{formatVersion}
+	b = appendBoxEvent(b, actCreate, 3)
+	rows := sampleRows(5)
+	for i := range rows {
+		rows[i].UID = UID(7 + i)
+	}
+	b = appendAdd(b, 3, rows)
+	b = appendFlagged(b, 3, FlagsAdd, 2, UIDSet{{1, 5}, {9, 9}, {1 << 31, 1<<32 - 1}})
+	b = appendExpunged(b, 3, UIDSet{{8, 9}}, []EmailID{5, 2})
+	return appendBoxEvent(b, actDelete, 3)
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add(sampleJournal())
+	f.Add([]byte{formatVersion})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		out := []byte{formatVersion}
+		err := decodeJournal(b, 9, 3, func(e *event) bool {
+			emails := make([]EmailID, len(e.rows))
+			for i, r := range e.rows {
+				emails[i] = r.Email
+			}
+			switch e.action {
+			case actAdd:
+				out = appendAdd(out, e.mailbox, e.rows)
+			case actFlags:
+				out = appendFlagged(out, e.mailbox, e.op, e.mask, e.uids)
+			case actExpunge:
+				out = appendExpunged(out, e.mailbox, e.uids, emails)
+			default:
+				out = appendBoxEvent(out, e.action, e.mailbox)
+			}
+			return true
+		})
+		if err != nil {
+			return
+		}
+		// What was understood is written in one way and understood again.
+		again := []byte{formatVersion}
+		if err := decodeJournal(out, 9, 3, func(e *event) bool { return true }); err != nil {
+			t.Fatalf("%x, written as %x: %v", b, out, err)
+		}
+		_ = again
+		c := noContent
+		decodeJournal(out, 9, 3, func(e *event) bool {
+			table := flagTable{sets: []flagSet{{}, {system: SeenBit}, {system: DeletedBit}}}
+			if next, err := c.apply(e, 9, &table); err == nil {
+				c = next
+			}
+			return c.n < 10_000
+		})
+	})
+}
+
+func sampleEmail() *Email {
+	return &Email{ID: 9, Thread: 4, Size: 1000, Sent: sentTime(1_700_000_000, 330), Envelope: []byte("(NIL)"), BodyStructure: []byte("(x)"),
+		Preview: "Hello", HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63}}
+}
+
+func FuzzEmail(f *testing.F) {
+	f.Add(append(appendEmail(nil, sampleEmail()), 0, 0, 0, 0, 0, 0, 0, 7))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var e, o Email
+		if decodeEmail(&e, 9, b) != nil {
+			return
+		}
+		e.Message()
+		out := appendEmail(nil, &e)
+		out = append(out, b[len(b)-8:]...)
+		if err := decodeEmail(&o, 9, out); err != nil || !bytes.Equal(e.Envelope, o.Envelope) || e.blob != o.blob || !e.Sent.Equal(o.Sent) {
+			t.Fatalf("%+v, %+v, %v", e, o, err)
+		}
+	})
+}
+
+func FuzzAccountRecords(f *testing.F) {
+	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, nextEmail: 3, bytes: 1 << 40}))
+	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Parent: 3, Path: "a/b", Role: mail.RoleSent, UIDNext: 4}, recent: 2}))
+	f.Add(byte(2), appendFlagSet(nil, &flagSet{system: 3, keywords: []uint16{1, 4, 7}}))
+	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}}))
+	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
+		switch kind % 4 {
+		case 0:
+			if h, err := decodeHeader(b); err == nil {
+				if again, err := decodeHeader(appendHeader(nil, &h)); err != nil || again != h {
+					t.Fatalf("%+v, %+v, %v", h, again, err)
+				}
+			}
+		case 1:
+			if m, err := decodeMailbox(1, b); err == nil {
+				again, err := decodeMailbox(1, appendMailbox(nil, m))
+				if m.mb.Path = lastLevel(m.mb.Path); err != nil || again.mb != m.mb || again.recent != m.recent {
+					t.Fatalf("%+v, %+v, %v", m, again, err)
+				}
+			}
+		case 2:
+			if s, err := decodeFlagSet(b, 9); err == nil {
+				if again, err := decodeFlagSet(appendFlagSet(nil, &s), 9); err != nil || !again.equal(&s) {
+					t.Fatalf("%+v, %+v, %v", s, again, err)
+				}
+			}
+		case 3:
+			decodeDead(b, func(m MailboxID, uids UIDSet, emails []EmailID) {
+				if uids.Len() != len(emails) {
+					t.Fatal("lengths differ")
+				}
+			})
+		}
+	})
+}
+
+func TestDeadsCut(t *testing.T) {
+	d := deads{mailbox: 1, uids: UIDSet{{1, 3}, {5, 5}, {9, 12}}, emails: []EmailID{1, 2, 3, 4, 5, 6, 7, 8}}
+	for n := 1; n <= 9; n++ {
+		var got UIDSet
+		var emails []EmailID
+		for rest := d; len(rest.emails) > 0; {
+			var head deads
+			head, rest = rest.cut(n)
+			if head.uids.Len() != len(head.emails) || len(head.emails) > n {
+				t.Fatalf("cut %d: %+v", n, head)
+			}
+			got = got.Union(head.uids)
+			emails = append(emails, head.emails...)
+		}
+		if !slices.Equal(got, d.uids) || !slices.Equal(emails, d.emails) {
+			t.Errorf("cut %d: %v %v", n, got, emails)
+		}
+	}
+}
