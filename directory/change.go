@@ -98,6 +98,7 @@ func (d *Directory) tryChange(ctx context.Context, commit Commit, fn func(c *cha
 	if err := fn(c); err != nil || len(c.ops) == 0 {
 		return err
 	}
+	defer d.resolved.forget()
 	return commit(ctx, c.id, c.batch())
 }
 

@@ -52,6 +52,7 @@ type Directory struct {
 	hashing  *hashGate
 	seen     *successes
 	failures *failures
+	resolved resolutions
 	decoy    string // hash that a login without account is checked against
 }
 

@@ -23,11 +23,20 @@ const (
 //  4. for postmaster (RFC 5321 §4.5.1) and abuse (RFC 2142 §4): the first admin
 //
 // The address "postmaster" without a domain (RFC 5321 §4.1.1.3) is local and
-// goes to the first admin.
+// goes to the first admin. The slices of the result are shared: do not change them.
 func (d *Directory) Resolve(ctx context.Context, a mail.Address) (Resolution, error) {
+	now := d.opts.Now()
+	res, generation, ok := d.resolved.load(a, now)
+	if ok {
+		return res, nil
+	}
 	r := d.eng.Snapshot(0)
 	defer r.Close()
-	return reader{r}.resolve(a)
+	res, err := reader{r}.resolve(a)
+	if err == nil {
+		d.resolved.add(generation, a, res, now)
+	}
+	return res, err
 }
 
 func (r reader) resolve(a mail.Address) (Resolution, error) {
