@@ -40,13 +40,13 @@ func readBinaryPath(d *wire.Decoder, b *boundItem, name string) {
 }
 
 // binary finds a part and how it is encoded.
-func binary(m *fetched, path []int) (r message.Range, encoding string, ok bool) {
-	r, ok = m.msg.Section(path, message.SpecAll)
-	if !ok {
-		return r, "", false
+func (f *fetch) binary(m *fetched, path []int) (r message.Range, encoding string, ok bool) {
+	r, ok = f.section(m, path, message.SpecAll)
+	if !ok || len(path) == 0 {
+		return r, "binary", ok
 	}
 	encoding = "binary"
-	if i, found := m.msg.PartAt(path); found && len(path) > 0 {
+	if i, found := m.msg.PartAt(path); found {
 		if p := &m.msg.Parts[i]; !p.IsMultipart() && !p.IsMessage() {
 			encoding = p.Encoding
 		}
@@ -65,7 +65,7 @@ func (f *fetch) reader(m *fetched, r message.Range) io.Reader {
 // [UNKNOWN-CTE] behind a NIL (RFC 3516 §4.3).
 func writeBinary(f *fetch, m *fetched, b *boundItem, dst []byte) []byte {
 	dst = append(dst, b.section.label...)
-	r, encoding, ok := binary(m, b.section.path)
+	r, encoding, ok := f.binary(m, b.section.path)
 	if !ok {
 		return append(dst, "NIL"...)
 	}
@@ -123,7 +123,7 @@ func (f *fetch) measure(m *fetched, r message.Range, encoding string) (size int6
 // writeBinarySize writes BINARY.SIZE[part].
 func writeBinarySize(f *fetch, m *fetched, b *boundItem, dst []byte) []byte {
 	dst = append(dst, b.section.label...)
-	r, encoding, ok := binary(m, b.section.path)
+	r, encoding, ok := f.binary(m, b.section.path)
 	if ok && !message.KnownEncoding(encoding) {
 		f.unknownCTE, ok = true, false
 	}

@@ -391,9 +391,6 @@ func (f *fetch) message(m *fetched) error {
 		*m = fetched{}
 	}()
 	var err error
-	if m.msg, err = m.email.Message(); err != nil {
-		return err
-	}
 	if m.email.Size <= int64(c.srv.opts.Limits.FetchWhole) {
 		if f.raw, err = c.acct.Read(c.ctx, f.raw[:0], m.email); err != nil {
 			return f.unreadable(err)
@@ -404,6 +401,31 @@ func (f *fetch) message(m *fetched) error {
 	}
 	f.respond(m)
 	return c.drain()
+}
+
+// section finds the bytes of BODY[path.spec]. The part table is decoded when it is
+// first needed: BODY[] does without.
+func (f *fetch) section(m *fetched, path []int, spec message.Spec) (message.Range, bool) {
+	if len(path) == 0 && spec == message.SpecAll {
+		return message.Range{End: m.email.Size}, true
+	}
+	if !f.table(m) {
+		return message.Range{}, false
+	}
+	return m.msg.Section(path, spec)
+}
+
+// table decodes the part table of m.
+func (f *fetch) table(m *fetched) bool {
+	if m.msg == nil {
+		msg, err := m.email.Message()
+		if err != nil {
+			f.c.broken(err)
+			return false
+		}
+		m.msg = msg
+	}
+	return true
 }
 
 // unreadable: a message that another session expunged may be gone with its

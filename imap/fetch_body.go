@@ -42,15 +42,10 @@ func readBody(c *conn, d *wire.Decoder, b *boundItem) {
 // writeBody writes BODY without a section.
 func writeBody(f *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
 	dst = append(dst, "BODY "...)
-	msg := m.msg
-	if msg == nil {
-		var err error
-		if msg, err = m.email.Message(); err != nil {
-			f.c.log.Error("imap: part table", "trace", f.c.trace, "email", uint64(m.email.ID), "err", err)
-			return append(dst, m.email.BodyStructure...) // BODYSTRUCTURE is BODY and more
-		}
+	if !f.table(m) {
+		return dst
 	}
-	return msg.AppendBody(dst)
+	return m.msg.AppendBody(dst)
 }
 
 // whole makes the reader of an RFC822 item: a section without brackets.
@@ -164,7 +159,7 @@ func readPartial(d *wire.Decoder, s *section) {
 func writeSection(f *fetch, m *fetched, b *boundItem, dst []byte) []byte {
 	s := &b.section
 	dst = append(dst, s.label...)
-	r, ok := m.msg.Section(s.path, s.spec)
+	r, ok := f.section(m, s.path, s.spec)
 	if !ok {
 		return append(dst, "NIL"...)
 	}

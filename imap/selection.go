@@ -175,10 +175,9 @@ func (c *conn) grown(d store.Difference) {
 	if len(d.Added) == 0 {
 		return
 	}
-	before := len(c.sel.recent)
-	c.claimRecent()
+	fresh := c.claimRecent()
 	c.sayCount(c.sel.snap.Len(), "EXISTS")
-	if !c.dia.rev2 && len(c.sel.recent) != before {
+	if !c.dia.rev2 && fresh {
 		c.sayCount(c.recentCount(), "RECENT")
 	}
 }
@@ -249,8 +248,8 @@ func (c *conn) appendFlags(dst []byte, snap *store.Snapshot, row store.Row) []by
 }
 
 // claimRecent makes the messages that no session was told of \Recent in this
-// one, RFC 3501 §2.3.2.
-func (c *conn) claimRecent() {
+// one, RFC 3501 §2.3.2, and reports whether there were any.
+func (c *conn) claimRecent() (fresh bool) {
 	var first store.UID
 	if c.sel.readOnly {
 		first = c.acct.Recent(c.sel.mailbox)
@@ -260,9 +259,12 @@ func (c *conn) claimRecent() {
 	if n := len(c.sel.recent); n > 0 { // EXAMINE claims nothing and gets the same again
 		first = max(first, c.sel.recent[n-1].Last+1)
 	}
-	if last := c.sel.snap.Mailbox().UIDNext - 1; first != 0 && first <= last {
-		c.sel.recent = append(c.sel.recent, store.UIDRange{First: first, Last: last})
+	last := c.sel.snap.Mailbox().UIDNext - 1
+	if first == 0 || first > last {
+		return false
 	}
+	c.sel.recent.AddRange(first, last)
+	return true
 }
 
 // recentCount is the number of messages that are \Recent in this session.
