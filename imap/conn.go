@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -55,61 +54,11 @@ type conn struct {
 	stranger bool
 
 	deadline time.Time   // of reading
+	one      [1]byte     // what is read while there is no buffer
 	woken    atomic.Bool // by a watcher or Shutdown: stop reading and look
 	idling   bool        // woken ends a read
 
 	commands, bytesOut int64
-}
-
-// errWoken says that a read ended because something else is to be done.
-var errWoken = errors.New("imap: woken")
-
-// errIdleTimeout says that the client was silent for too long.
-var errIdleTimeout = errors.New("imap: idle timeout")
-
-// errShutdown says that the server is going down.
-var errShutdown = errors.New("imap: shutting down")
-
-// Read reads from the network with the deadline of the moment. The reader of the
-// grammar calls it.
-func (c *conn) Read(p []byte) (int, error) {
-	for {
-		if err := c.nc.SetReadDeadline(c.deadline); err != nil {
-			return 0, err
-		}
-		// Who wakes us sets the flag first and the deadline then: one of the two is
-		// seen here or ends the read.
-		if err := c.interrupted(); err != nil {
-			return 0, err
-		}
-		n, err := c.nc.Read(p)
-		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		if err := c.interrupted(); err != nil {
-			return 0, err
-		}
-		if !time.Now().Before(c.deadline) {
-			return 0, errIdleTimeout
-		}
-	}
-}
-
-func (c *conn) interrupted() error {
-	if c.srv.closing.Load() {
-		return errShutdown
-	}
-	if c.idling && c.woken.Swap(false) {
-		return errWoken
-	}
-	return nil
-}
-
-// wake makes the connection's goroutine look up from a read. Any goroutine may
-// call it.
-func (c *conn) wake(nc net.Conn) {
-	c.woken.Store(true)
-	nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // a closed connection is awake
 }
 
 // serve runs the connection to its end.

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"posthouse/imap/wire"
 )
 
 // client is a connection that a test drives by hand.
@@ -314,4 +317,59 @@ func TestBigMessage(t *testing.T) {
 	}
 	c.until(" UID 1)")
 	c.until("c OK")
+}
+
+// TestIdleMemory: connections that wait hold no buffers.
+func TestIdleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip()
+	}
+	const conns = 500
+	h := newHouse(t, Options{AllowPlaintextLogin: true, Limits: Limits{PerUserAddress: conns, PerAddress: conns}})
+	before := heapAndStacks()
+	for range conns {
+		c := h.client("ada")
+		c.send("a SELECT INBOX\r\nb IDLE\r\n")
+		c.until("+ ")
+		c.r = nil
+	}
+	per := (heapAndStacks() - before) / conns
+	t.Logf("%d bytes an idling connection, the test's own side of it included", per)
+	if per > 40<<10 {
+		t.Errorf("an idling connection costs %d bytes", per)
+	}
+}
+
+func heapAndStacks() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// TestPanic: a bug in one command ends one connection, is counted and logged.
+func TestPanic(t *testing.T) {
+	h := newHouse(t, Options{AllowPlaintextLogin: true})
+	h.srv.tables.commands["XPANIC"] = &command{name: "XPANIC", in: anyState, run: func(*conn, *wire.Decoder) error { panic("test") }}
+	other, c := h.client("ben"), h.client("ada")
+	c.send("a XPANIC\r\n")
+	if _, err := c.r.ReadByte(); err != io.EOF {
+		t.Fatalf("got %v", err)
+	}
+	other.send("a NOOP\r\n")
+	other.until("a OK")
+	if h.srv.stats.panics.Swap(0) != 1 {
+		t.Error("the panic was not counted")
+	}
+}
+
+// TestTwice: two extensions cannot claim one name.
+func TestTwice(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("taken twice")
+		}
+	}()
+	newTables(append(extensions(), &extension{name: "X", commands: []command{{name: "NOOP"}}}))
 }

@@ -83,7 +83,7 @@ func (r *Reader) fill(limit int) error {
 		}
 	}
 	if r.buf == nil {
-		r.buf = buffers.Get().(*[]byte)
+		return r.first()
 	}
 	if r.start > 0 {
 		r.end = copy(*r.buf, (*r.buf)[r.start:r.end])
@@ -106,6 +106,39 @@ func (r *Reader) fill(limit int) error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// A LazyReader can wait for bytes without a buffer: it reads into what alloc
+// returns, and calls free before it waits.
+type LazyReader interface {
+	ReadLazily(alloc func() []byte, free func()) (int, error)
+}
+
+// first reads into a buffer that is taken when there is something to read.
+func (r *Reader) first() error {
+	lazy, ok := r.src.(LazyReader)
+	if !ok {
+		r.buf = buffers.Get().(*[]byte)
+		return r.fill(startSize)
+	}
+	n, err := lazy.ReadLazily(r.alloc, r.Release)
+	r.end += n
+	r.in += int64(n)
+	if n > 0 {
+		return nil
+	}
+	r.Release()
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+func (r *Reader) alloc() []byte {
+	if r.buf == nil {
+		r.buf = buffers.Get().(*[]byte)
+	}
+	return *r.buf
 }
 
 // Line returns the next line without its end, which is CRLF, or LF alone as
@@ -224,8 +257,8 @@ func (r *Reader) Discard(n int64) error {
 	return nil
 }
 
-// Wait waits until there is something to read. The buffer is released while it
-// waits if the source can tell that it is readable without one.
+// Wait waits until there is something to read, without a buffer if the source is a
+// LazyReader.
 func (r *Reader) Wait() error {
 	if r.Buffered() > 0 {
 		return nil
