@@ -381,3 +381,44 @@ func TestLoggers(t *testing.T) {
 		t.Errorf("%s %v", b.String(), err)
 	}
 }
+
+// What Ada of the demo sends to the outside comes back with the reason, and no
+// connection leaves the process.
+func TestDemoSendsNothingOut(t *testing.T) {
+	d, err := StartDemo(t.Context(), DemoOptions{PortBase: -1, Log: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Wait(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	nc, err := tls.Dial("tcp", d.addr("submissions"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	got := talk(t, nc, smtpDone, "EHLO x.test", "AUTH PLAIN AGFkYUBkZW1vLnRlc3QAZGVtbw==", "MAIL FROM:<ada@demo.test>", "RCPT TO:<friend@gmail.com>", "DATA",
+		"From: ada@demo.test\r\nTo: friend@gmail.com\r\nSubject: hello\r\n\r\nHello\r\n.")
+	if !strings.Contains(got, "\n235 ") || strings.Count(got, "\n250 ") != 4 {
+		t.Fatal(got)
+	}
+	if err := d.queue.Idle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	im, err := tls.Dial("tcp", d.addr("imaps"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer im.Close()
+	tagged := func(line string) bool { return strings.HasPrefix(line, "a ") || strings.HasPrefix(line, "* OK [CAP") }
+	got = talk(t, im, tagged, "a LOGIN ada@demo.test demo", "a SELECT INBOX", "a FETCH * BODY[]")
+	if !strings.Contains(got, "nothing leaves this computer") || !strings.Contains(got, "Action: failed") {
+		t.Error(got)
+	}
+}
