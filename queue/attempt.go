@@ -36,14 +36,15 @@ func (s *session) connect(ctx context.Context, t smtpclient.Target, hop bool) (*
 }
 
 func (s *session) leadsTo(t smtpclient.Target) bool {
-	if s.conn == nil || !s.conn.Reusable() || s.conn.Used() >= s.q.opts.Limits.PerConnection {
+	if !s.open() {
 		return false
 	}
 	have := s.conn.Target()
 	return have.Addr == t.Addr && have.Host == t.Host && have.Mode == t.Mode
 }
 
-// prefer moves the target of the open connection to the front.
+// prefer moves the target of the open connection to the front: a server that works
+// is worth more than the order, and one that is down is not waited for each time.
 func (s *session) prefer(targets []smtpclient.Target) {
 	for i, t := range targets {
 		if s.leadsTo(t) {
@@ -52,6 +53,11 @@ func (s *session) prefer(targets []smtpclient.Target) {
 			return
 		}
 	}
+}
+
+// open reports whether there is a connection that can be used again.
+func (s *session) open() bool {
+	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.opts.Limits.PerConnection
 }
 
 func (s *session) quit() {
@@ -114,7 +120,7 @@ func (q *Queue) deliver(s *session, e *entry, idx []int) {
 		var v *verdict
 		errors.As(err, &v)
 		e.mark(idx, v.reply, false, "")
-		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), recipients: len(idx)})
+		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), to: e.address(idx[0]), recipients: len(idx)})
 		return
 	}
 	s.prefer(rt.targets)
@@ -136,7 +142,7 @@ func (q *Queue) tryHosts(s *session, e *entry, left []int, rt route) {
 			if last.Reply.Permanent() {
 				refusals++
 			}
-			q.logAttempt(e, attemptLine{reply: last.Reply, remote: t.String(), recipients: len(left), took: time.Since(start), err: err})
+			q.logAttempt(e, attemptLine{reply: last.Reply, remote: t.String(), to: e.address(left[0]), recipients: len(left), took: time.Since(start), err: err})
 			continue
 		}
 		sessions++
@@ -210,9 +216,11 @@ func (q *Queue) transact(s *session, e *entry, conn *smtpclient.Conn, idx []int,
 		res = conn.Send(q.ctx, m)
 	}
 	left := e.apply(idx, res, conn.Target().String())
-	q.logTransaction(e, conn, res, start)
+	q.logTransaction(e, conn, res, e.address(idx[0]), start)
 	return left
 }
+
+func (e *entry) address(i int) mail.Address { return e.rec.env.Recipients[i].Address }
 
 // apply notes the outcomes of a transaction. It returns who may be tried elsewhere.
 func (e *entry) apply(idx []int, res smtpclient.Result, host string) []int {
@@ -242,6 +250,7 @@ func (q *Queue) checkpoint(e *entry) {
 type attemptLine struct {
 	reply      mail.Reply
 	remote     string
+	to         mail.Address // the first recipient
 	recipients int
 	delivered  int
 	took       time.Duration
@@ -249,8 +258,8 @@ type attemptLine struct {
 	err        error
 }
 
-func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, start time.Time) {
-	l := attemptLine{remote: conn.Target().String(), recipients: len(res.Outcomes), took: time.Since(start),
+func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, to mail.Address, start time.Time) {
+	l := attemptLine{remote: conn.Target().String(), to: to, recipients: len(res.Outcomes), took: time.Since(start),
 		tls: conn.TLS() != nil, err: res.Err}
 	for _, o := range res.Outcomes {
 		if o.Reply.Positive() {
@@ -266,7 +275,7 @@ func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.R
 
 func (q *Queue) logAttempt(e *entry, l attemptLine) {
 	attrs := []slog.Attr{slog.String("tid", e.rec.env.TraceID), slog.String("id", e.it.id.String()),
-		slog.String("from", e.rec.env.ReversePath.String()), slog.String("remote", l.remote),
+		slog.String("from", e.rec.env.ReversePath.String()), slog.String("to", l.to.String()), slog.String("remote", l.remote),
 		slog.Int("rcpts", l.recipients), slog.Int("delivered", l.delivered), slog.String("reply", l.reply.String()),
 		slog.Int("attempt", e.st.attempts+1), slog.Bool("tls", l.tls), slog.Duration("took", l.took)}
 	if l.err != nil {

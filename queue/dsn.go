@@ -147,7 +147,8 @@ func (d *dsn) bytes(ctx context.Context) (b []byte, full bool, err error) {
 	}
 	defer c.Close()
 	size := int64(len(c.prefix)) + c.blob.Size()
-	if d.e.rec.env.ReturnFull && len(d.rep.failed) > 0 && size <= d.q.opts.Limits.ReturnedBytes {
+	whole := d.e.rec.env.ReturnFull && d.e.rec.env.Body != mail.BodyBinaryMIME && len(d.rep.failed) > 0
+	if whole && size <= d.q.opts.Limits.ReturnedBytes {
 		b, err = io.ReadAll(c.reader())
 		return b, err == nil, err
 	}
@@ -235,6 +236,14 @@ func (d *dsn) fields() []byte {
 			b.WriteString("\r\n")
 			d.recipient(&b, i, g.action)
 		}
+	}
+	if !d.global { // RFC 3464 §2: US-ASCII
+		return bytes.Map(func(r rune) rune {
+			if r > '~' {
+				return '?'
+			}
+			return r
+		}, b.Bytes())
 	}
 	return b.Bytes()
 }

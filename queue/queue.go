@@ -54,6 +54,9 @@ type Options struct {
 	DelayDSN time.Duration   // tell the sender of a delay after, 4 h; negative: never
 	// Pause is how long a destination that takes no connection is left alone; 4 min.
 	Pause time.Duration
+	// Linger is how long a connection is kept for the next message; 2 s. Negative:
+	// not at all.
+	Linger time.Duration
 	// Spread is the time over which due work is spread after a start; 30 s.
 	Spread time.Duration
 	Limits Limits
@@ -78,6 +81,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Lifetime, 5*24*time.Hour)
 	orDefault(&o.DelayDSN, 4*time.Hour)
 	orDefault(&o.Pause, 4*time.Minute)
+	orDefault(&o.Linger, 2*time.Second)
 	orDefault(&o.Spread, 30*time.Second)
 	limit(&o.Limits.Entries, 100_000)
 	limit(&o.Limits.Bytes, 10<<30)
@@ -117,13 +121,14 @@ func limit[T int | int64](v *T, def T) {
 
 // A Queue sends mail to other servers. Its methods may be called at once.
 type Queue struct {
-	opts   Options
-	direct smtpclient.Dialer // to hosts of the Router: any address
-	ctx    context.Context   // of attempts; ends when Close loses patience
-	stop   context.CancelFunc
-	group  sync.WaitGroup // the scheduler and the workers
-	wake   chan struct{}
-	count  counters
+	opts    Options
+	direct  smtpclient.Dialer // to hosts of the Router: any address
+	ctx     context.Context   // of attempts; ends when Close loses patience
+	stop    context.CancelFunc
+	group   sync.WaitGroup // the scheduler and the workers
+	wake    chan struct{}
+	closing chan struct{} // closed with closed
+	count   counters
 
 	mu        sync.Mutex // guards what follows
 	inject    Injector
@@ -146,7 +151,7 @@ type Queue struct {
 // until then it can be looked at and changed.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	o = o.withDefaults()
-	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), items: map[ID]*item{}, dests: map[string]*dest{},
+	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{},
 		announced: map[ID]announcement{}, changed: make(chan struct{})}
 	q.direct.AddrPolicy = smtpclient.AnyAddr
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -171,7 +176,10 @@ func (q *Queue) Start(inj Injector) {
 // it breaks them off. Nothing is lost by that.
 func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Lock()
-	q.closed = true
+	if !q.closed {
+		q.closed = true
+		close(q.closing)
+	}
 	q.mu.Unlock()
 	q.nudge()
 	done := make(chan struct{})

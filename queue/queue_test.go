@@ -91,7 +91,8 @@ func TestNoWay(t *testing.T) {
 
 func TestHostsInOrder(t *testing.T) {
 	good := smtptest.New(t, smtptest.Options{})
-	w := newWorld(t, good.Addr.Port(), nil)
+	// No lingering: an open connection goes before the order of hosts.
+	w := newWorld(t, good.Addr.Port(), func(o *queue.Options) { o.Linger = -1 })
 	w.add("x@two.test") // nobody listens at the first MX
 	w.add("x@backup.test")
 	w.idle()
@@ -335,6 +336,40 @@ func TestReuseAndConcurrency(t *testing.T) {
 		if n > 30 {
 			t.Errorf("connection %d: %d messages", c, n)
 		}
+	}
+}
+
+// Few messages one after the other go over one connection.
+func TestLinger(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Extensions: extensions})
+	w := newWorld(t, srv.Addr.Port(), func(o *queue.Options) { o.Linger = time.Minute })
+	for i := range 5 {
+		w.add(fmt.Sprintf("r%d@b.test", i))
+		w.idle()
+	}
+	w.empty()
+	if total, _ := srv.Conns(); total != 1 {
+		t.Errorf("%d connections", total)
+	}
+	w.close() // does not wait for the minute
+	if v := srv.Verbs(); !strings.HasSuffix(v, "QUIT") {
+		t.Errorf("%s", v)
+	}
+}
+
+// Recipients that are too many for one transaction follow at once.
+func TestTooManyRecipients(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Extensions: []string{"PIPELINING", "LIMITS RCPTMAX=2"}})
+	w := newWorld(t, srv.Addr.Port(), nil)
+	w.add("a@b.test", "b@b.test", "c@b.test", "d@b.test", "e@b.test")
+	for range 2 {
+		w.idle()
+		w.clock.add(10 * time.Second)
+	}
+	w.idle()
+	w.empty()
+	if n := len(srv.Messages()); n != 3 {
+		t.Errorf("%d transactions", n)
 	}
 }
 

@@ -35,7 +35,8 @@ type dest struct {
 	items   int
 	ready   []*item // first come, first served
 	workers int
-	window  int // workers allowed: grows with success, shrinks with failure
+	window  int            // workers allowed: grows with success, shrinks with failure
+	idle    []chan<- *item // workers that linger; each takes one item
 	// Until paused, connections are not tried; reason is what the last one gave.
 	paused time.Time
 	reason mail.Reply
@@ -91,7 +92,7 @@ func (q *Queue) forgetLocked(it *item) {
 }
 
 func (q *Queue) dropDestLocked(d *dest) {
-	if d.items == 0 && d.workers == 0 && !q.opts.Now().Before(d.paused) {
+	if d.items == 0 && d.workers == 0 && len(d.idle) == 0 && !q.opts.Now().Before(d.paused) {
 		delete(q.dests, d.name)
 	}
 }
@@ -195,22 +196,30 @@ func (q *Queue) dispatch() (time.Duration, bool) {
 	return min(idleWait, max(0, time.Duration(q.waiting[0].next-now.UnixNano()))), true
 }
 
-// staffLocked starts workers, one destination after the other, as far as the
-// limits allow.
+// staffLocked gives what is ready to workers, one destination after the other, as
+// far as the limits allow: to one that lingers, or to a new one.
 func (q *Queue) staffLocked() {
-	for more := true; more && q.faults == 0 && !q.closed; {
-		more = false
-		for _, d := range slices.Clone(q.ready) {
-			if q.workers >= q.opts.Limits.Active {
-				return
-			}
-			if d.workers >= d.window || len(d.ready) == 0 {
-				continue
-			}
-			it := q.nextLocked(d)
-			d.workers++
-			q.workers++
-			more = true
+	if q.faults > 0 || q.closed {
+		return
+	}
+	for full := 0; full < len(q.ready) && q.workers < q.opts.Limits.Active; {
+		d := q.ready[0]
+		if d.workers >= d.window {
+			q.ready = append(q.ready[1:], d)
+			full++
+			continue
+		}
+		full = 0
+		it := q.nextLocked(d)
+		if len(d.ready) > 0 { // to the back
+			q.ready = append(q.ready[1:], d)
+		}
+		d.workers++
+		q.workers++
+		if n := len(d.idle); n > 0 {
+			d.idle[n-1] <- it
+			d.idle = d.idle[:n-1]
+		} else {
 			q.group.Go(func() { q.work(d, it) })
 		}
 	}
@@ -242,7 +251,9 @@ func (q *Queue) work(d *dest, it *item) {
 	s := &session{q: q}
 	for turns := 1; it != nil; turns++ {
 		q.attempt(s, it)
-		it = q.another(d, turns)
+		if it = q.another(d, turns); it == nil && s.open() {
+			it, turns = q.lingerFor(d), 0
+		}
 	}
 	q.mu.Lock()
 	d.workers--
@@ -251,6 +262,40 @@ func (q *Queue) work(d *dest, it *item) {
 	q.staffLocked()
 	q.mu.Unlock()
 	s.quit()
+}
+
+// lingerFor waits a little for another item of d, to use the connection again. It
+// does not count as a worker meanwhile.
+func (q *Queue) lingerFor(d *dest) *item {
+	next := make(chan *item, 1)
+	q.mu.Lock()
+	if q.closed || q.opts.Linger < 0 {
+		q.mu.Unlock()
+		return nil
+	}
+	d.workers--
+	q.workers--
+	d.idle = append(d.idle, next)
+	q.staffLocked()
+	q.mu.Unlock()
+	timer := time.NewTimer(q.opts.Linger)
+	defer timer.Stop()
+	select {
+	case it := <-next:
+		return it
+	case <-timer.C:
+	case <-q.closing:
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := slices.Index(d.idle, next)
+	if n < 0 { // it came just now
+		return <-next
+	}
+	d.idle = slices.Delete(d.idle, n, n+1)
+	d.workers++
+	q.workers++
+	return nil
 }
 
 // fairTurns is how many messages a worker sends before it leaves its place to a

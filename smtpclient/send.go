@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"posthouse/mail"
 	"posthouse/smtp/wire"
@@ -158,9 +159,26 @@ func (t *transaction) prepare() bool {
 			t.decide(i, Outcome{Reply: t.needUTF8("the address " + rcpt.Address.String())})
 			continue
 		}
+		if n := t.rcptMax(); n > 0 && len(t.live) == n {
+			t.decide(i, Outcome{Reply: mail.Reply{Code: 452, Enhanced: [3]uint8{4, 5, 3},
+				Text: fmt.Sprintf("%s takes no more than %d recipients at a time", t.c.target, n)}})
+			continue
+		}
 		t.live = append(t.live, i)
 	}
 	return len(t.live) > 0
+}
+
+// rcptMax is the number of recipients that the server takes at a time, if it says
+// so: LIMITS of RFC 9422 §3.
+func (t *transaction) rcptMax() int {
+	for _, f := range strings.Fields(t.c.ext["LIMITS"]) {
+		if v, ok := strings.CutPrefix(strings.ToUpper(f), "RCPTMAX="); ok {
+			n, _ := strconv.Atoi(v) // what is no number is no limit
+			return n
+		}
+	}
+	return 0
 }
 
 func (t *transaction) needUTF8(what string) mail.Reply {

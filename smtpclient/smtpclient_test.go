@@ -154,6 +154,14 @@ func TestServerThatKnowsLess(t *testing.T) {
 	}
 }
 
+func TestRecipientLimit(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Extensions: []string{"LIMITS MAILMAX=5 RCPTMAX=2"}})
+	c := connect(t, dialer(), target(srv))
+	if got := brief(c.Send(t.Context(), message("x", "y", "z"))); got != "250/2.0.0 250/2.0.0 452/4.5.3!" {
+		t.Error(got)
+	}
+}
+
 func TestBinary(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Options{Extensions: append([]string{"CHUNKING", "BINARYMIME"}, all...)})
 	c := connect(t, dialer(), target(srv))
