@@ -40,7 +40,8 @@ type committer struct {
 	meta      []byte
 	versions  map[engine.Account]version // of accounts that changed lately
 	undo      []undo
-	unapplied []*group // that the index may not have yet, in order
+	unapplied []*group      // that the index may not have yet, in order
+	retry     time.Duration // since the engine's begin: when to try again to make a reserve
 }
 
 // run commits until the engine is closed and the queue is empty.
@@ -183,12 +184,7 @@ func (c *committer) write(g *group) error {
 	if !e.opt.mutate.publishEarly {
 		e.groups <- g
 	}
-	if !c.w.reserve && !e.space.full(e) {
-		if err := c.w.makeReserve(); err != nil && !isNoSpace(err) {
-			e.log.Warn("cannot set space aside for a full disk", "err", err)
-			c.w.reserve = e.opt.Reserve == 0
-		}
-	}
+	c.keepReserves()
 	return nil
 }
 

@@ -143,6 +143,10 @@ func TestWatermark(t *testing.T) {
 		t.Errorf("Stats on a full disk: %+v", s)
 	}
 	setFree(fs, 1<<20)
+	if err := do(mail("b", 100)); !errors.Is(err, engine.ErrFull) {
+		t.Fatalf("mail at the very watermark: %v", err)
+	}
+	setFree(fs, 1<<20+1<<18)
 	if err := do(mail("b", 100)); err != nil {
 		t.Fatalf("mail when there is space again: %v", err)
 	}
@@ -231,5 +235,54 @@ func TestNoSpaceAtAll(t *testing.T) {
 	}
 	if err := e.Check(ctx, true, func(p string) { t.Errorf("Check: %s", p) }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestIndexWithoutSpace: the index gets the ballast, then waits for space, and
+// nothing stops meanwhile.
+func TestIndexWithoutSpace(t *testing.T) {
+	mem := vfs.NewMem()
+	setFree(mem, 1<<30)
+	var full atomic.Bool
+	refused := make(chan struct{}, 1000)
+	fs := hookFS{mem, func(op, path string) error {
+		if op != "write" || ours(path) || !full.Load() {
+			return nil
+		}
+		if _, err := mem.Stat("/store/" + ballastName); err != nil {
+			refused <- struct{}{}
+		}
+		return syscall.ENOSPC
+	}}
+	e := mustOpen(t, Options{FS: fs, Dir: "/store"})
+	ctx := context.Background()
+	b := &engine.Blob{Bytes: make([]byte, 100)}
+	if _, err := e.Commit(ctx, &engine.Batch{Account: 1, Ops: []engine.Op{{Key: []byte("k"), Blob: b}}}).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Commit(ctx).Wait(); err != nil { // the one before has made the reserves
+		t.Fatal(err)
+	}
+	if _, err := mem.Stat("/store/" + ballastName); err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	setFree(mem, 0)
+	done, err := e.db.AsyncFlush()
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-refused // the ballast is gone, and that was not enough
+	if _, err := e.Commit(ctx, &engine.Batch{Account: 1, Expect: 1}).Wait(); err != nil {
+		t.Errorf("commit while the index waits: %v", err)
+	}
+	if _, err := e.ReadBlob(ctx, nil, b.ID); err != nil {
+		t.Errorf("read while the index waits: %v", err)
+	}
+	full.Store(false)
+	setFree(mem, 1<<30)
+	<-done
+	if e.failed() != nil {
+		t.Errorf("the engine stopped: %v", e.failed())
 	}
 }

@@ -2,7 +2,7 @@ package local
 
 import (
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"posthouse/store/engine"
 )
@@ -12,35 +12,32 @@ func errClosed() error { return fmt.Errorf("local: the store is closed: %w", eng
 // A gate lets uses of the index and of files in until it is shut, and shut
 // waits for those inside. Unlike a RWMutex it may be entered again from inside.
 type gate struct {
-	mu     sync.Mutex
-	empty  sync.Cond
-	inside int
-	closed bool
+	n     atomic.Int64 // how many are inside, and gateShut
+	empty chan struct{} // of size 1
 }
 
+const gateShut = 1 << 62
+
 func (g *gate) enter() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+	if g.n.Add(1)&gateShut != 0 {
+		g.leave()
 		return errClosed()
 	}
-	g.inside++
 	return nil
 }
 
 func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.inside--; g.closed && g.inside == 0 {
-		g.empty.Broadcast()
+	if g.n.Add(-1) == gateShut {
+		select {
+		case g.empty <- struct{}{}:
+		default:
+		}
 	}
 }
 
+// shut is called once.
 func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-	for g.inside > 0 {
-		g.empty.Wait()
+	if g.n.Or(gateShut) != 0 {
+		<-g.empty
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"posthouse/store/engine"
 )
@@ -39,7 +40,7 @@ func (e *Engine) openPebble() error {
 	cache := pebble.NewCache(e.opt.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS:                          e.fs,
+		FS:                          vfs.OnDiskFull(e.fs, e.indexDiskFull),
 		Cache:                       cache,
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatNewest,

@@ -52,6 +52,7 @@ type Engine struct {
 	segs        segmentFiles
 	files       largeFiles
 	space       space
+	ballast     ballast
 
 	commits, groupCount, syncs, blobBytes, written atomic.Uint64
 	segmentCount                                   atomic.Int64
@@ -87,12 +88,14 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 		space:   space{begin: time.Now()},
 	}
 	e.space.at.Store(-spaceEvery)
-	e.wake.L, e.gate.empty.L = &e.mu, &e.gate.mu
+	e.wake.L = &e.mu
+	e.gate.empty = make(chan struct{}, 1)
 	e.segs = segmentFiles{fs: e.fs, name: e.segmentName, max: opt.OpenSegments, open: map[uint32]*segmentFile{}}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.closeFiles())
 	}
 	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}}
+	e.ballast.opened.Store(true)
 	e.wg.Add(3)
 	go c.run()
 	go e.applier()
@@ -105,6 +108,8 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.openDir(); err != nil {
 		return err
 	}
+	_, err := e.fs.Stat(e.path(ballastName))
+	e.ballast.there.Store(err == nil)
 	if err := e.openIndex(); err != nil {
 		return err
 	}

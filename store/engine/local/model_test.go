@@ -27,6 +27,8 @@ type modelMessage struct {
 
 func (m *mailModel) state(v uint64) string { return fmt.Sprintf("version %d, next %d", v, m.next) }
 
+func accountID(i int) engine.Account { return engine.Account(i) }
+
 func uidKey(kind byte, uid uint32) []byte { return binary.BigEndian.AppendUint32([]byte{kind}, uid) }
 
 func modelBlob(a engine.Account, uid uint32, size int) []byte {

@@ -35,8 +35,9 @@ type Options struct {
 	// MinFree is the free space in bytes below which commits that carry blobs are
 	// refused with ErrFull; default 128 MiB, negative: never.
 	MinFree int64
-	// Reserve is the space in bytes set aside so that commits without blobs
-	// (expunge, flags) go on when the disk is full; default 16 MiB, negative: none.
+	// Reserve is the space in bytes set aside, twice, so that commits without blobs
+	// (expunge, flags) and the index go on when the disk is full; default 16 MiB,
+	// negative: none.
 	Reserve int64
 
 	mutate mutations // tests only

@@ -57,7 +57,7 @@ type writer struct {
 	off     uint64 // where the next frame begins
 	size    uint64 // bytes that the file has
 	average int    // length of the frames of late
-	reserve bool   // the spare segment is there
+	reserve bool   // the spare segment is there: space for commits without blobs
 }
 
 // create begins segment n. What a crash may have left under its name was never
@@ -130,33 +130,6 @@ func (w *writer) write(frame []byte) ([]byte, error) {
 	}
 	w.size = max(w.size, w.off+uint64(m))
 	return frame, nil
-}
-
-// makeReserve sets the spare segment aside, unless it is there.
-func (w *writer) makeReserve() error {
-	if w.reserve || w.e.opt.Reserve == 0 {
-		return nil
-	}
-	name := w.e.path("log", spareName)
-	f, err := w.e.fs.Create(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	if err = f.Preallocate(0, w.e.opt.Reserve); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = syncDir(w.e.fs, w.e.path("log"))
-	}
-	if err != nil {
-		_ = w.e.fs.Remove(name)
-		return err
-	}
-	w.reserve = true
-	return nil
 }
 
 // useReserve makes the spare segment the active one: its space is allocated.

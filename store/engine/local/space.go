@@ -33,8 +33,12 @@ func (s *space) full(e *Engine) bool {
 	}
 	s.at.Store(now)
 	s.written.Store(e.written.Load())
+	need := uint64(e.opt.MinFree)
+	if s.short.Load() {
+		need += need / 8 // once short, a little more must come back: no flapping
+	}
 	free, ok := e.free()
-	short := ok && free < uint64(e.opt.MinFree)
+	short := ok && free < need
 	s.set(e, short, free)
 	return short
 }

@@ -1,0 +1,99 @@
+package local
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Two files set space aside for the day when the disk is full: the spare
+// segment for commits without blobs, the ballast for the index, which would
+// not survive a full disk without.
+const ballastName = "ballast"
+
+// ballast is the index's reserve.
+type ballast struct {
+	there  atomic.Bool
+	opened atomic.Bool // waiting for space makes sense
+}
+
+// keepReserves makes the reserves that are not there, once there is space.
+func (c *committer) keepReserves() {
+	e := c.e
+	if e.opt.Reserve == 0 || c.w.reserve && e.ballast.there.Load() || e.space.full(e) || !c.due() {
+		return
+	}
+	var err error
+	if !c.w.reserve {
+		err = e.setAside(e.path("log"), spareName)
+		c.w.reserve = err == nil
+	}
+	if err == nil && !e.ballast.there.Load() {
+		err = e.setAside(e.dir, ballastName)
+		e.ballast.there.Store(err == nil)
+	}
+	if err != nil && !isNoSpace(err) {
+		e.log.Warn("cannot set space aside for a full disk", "err", err)
+	}
+}
+
+// due tells whether it is time to try, after a failure, to make a reserve.
+func (c *committer) due() bool {
+	now := time.Since(c.e.space.begin)
+	if now < c.retry {
+		return false
+	}
+	c.retry = now + time.Duration(spaceEvery)
+	return true
+}
+
+// setAside makes a file that occupies Reserve bytes and writes nothing.
+func (e *Engine) setAside(dir, name string) error {
+	path := e.fs.PathJoin(dir, name)
+	f, err := e.fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	if err = f.Preallocate(0, e.opt.Reserve); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = syncDir(e.fs, dir)
+	}
+	if err != nil {
+		_ = e.fs.Remove(path)
+	}
+	return err
+}
+
+// indexDiskFull is called when the index found no space, before it tries again
+// once. It frees the ballast. If that is gone, it waits for space: the index
+// could not go on, while readers can and the log has what it does not.
+func (e *Engine) indexDiskFull() {
+	e.space.exhausted(e)
+	if e.ballast.there.Swap(false) {
+		if err := e.fs.Remove(e.path(ballastName)); err != nil {
+			e.log.Error("cannot free the ballast", "err", err)
+		}
+		return
+	}
+	if !e.ballast.opened.Load() {
+		return
+	}
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.closing:
+			return
+		case <-t.C:
+			if free, known := e.free(); !known || free > uint64(e.opt.MemTable) {
+				return
+			}
+		}
+	}
+}
