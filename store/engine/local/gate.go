@@ -12,7 +12,7 @@ func errClosed() error { return fmt.Errorf("local: the store is closed: %w", eng
 // A gate lets uses of the index and of files in until it is shut, and shut
 // waits for those inside. Unlike a RWMutex it may be entered again from inside.
 type gate struct {
-	n     atomic.Int64 // how many are inside, and gateShut
+	n     atomic.Int64  // how many are inside, and gateShut
 	empty chan struct{} // of size 1
 }
 
