@@ -385,7 +385,7 @@ func TestLog(t *testing.T) {
 	p.send("MAIL FROM:<ben@demo.test>", "MAIL FROM:<ada@demo.test>", "RSET", "QUIT")
 	p.want("550", "250", "250", "221")
 	log := h.log.String()
-	for _, want := range []string{"message accepted\" id=" + id, "message refused", "login failed", "rcpts=1 to=ben@demo.test refused=1"} {
+	for _, want := range []string{"message accepted\" tid=" + id, "message refused", "login failed", "rcpts=1 to=ben@demo.test refused=1"} {
 		if n := strings.Count(log, want); n != 1 {
 			t.Errorf("%d times %q", n, want)
 		}

@@ -68,7 +68,7 @@ func (c *conn) logTransaction() {
 	}
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
-		slog.String("id", env.TraceID), slog.String("face", c.face.name),
+		slog.String("tid", env.TraceID), slog.String("face", c.face.name),
 		slog.String("from", env.ReversePath.String()), slog.Int("rcpts", len(env.Recipients)))
 	if len(env.Recipients) > 0 {
 		attrs = append(attrs, slog.String("to", env.Recipients[0].Address.String()))
@@ -80,7 +80,7 @@ func (c *conn) logTransaction() {
 		slog.Int("code", rec.reply.Code), slog.String("reply", rec.reply.Text))
 	attrs = c.appendPeer(attrs)
 	if err != nil {
-		attrs = append(attrs, slog.Any("error", err))
+		attrs = append(attrs, slog.Any("err", err))
 	}
 	log.LogAttrs(context.WithoutCancel(c.ctx), level, msg, attrs...)
 }

@@ -131,7 +131,7 @@ func (c *conn) loginFailed(err error) mail.Reply {
 		return replyBadResponse
 	case mail.Denied, mail.NotFound:
 	default:
-		c.srv.opts.Logger.Warn("login could not be checked", "face", c.face.name, "remote", c.session.Remote, "error", err)
+		c.srv.opts.Logger.Warn("login could not be checked", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return replyNoLoginNow
 	}
 	l := &c.srv.opts.Limits

@@ -60,7 +60,7 @@ func (c *conn) handshake() bool {
 	layer := tls.Server(c.raw, c.srv.opts.TLSConfig)
 	if err := layer.HandshakeContext(ctx); err != nil {
 		c.srv.stats.failedHandshakes.Add(1)
-		c.srv.opts.Logger.Info("TLS handshake failed", "face", c.face.name, "remote", c.session.Remote, "error", err)
+		c.srv.opts.Logger.Info("TLS handshake failed", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return false
 	}
 	state := layer.ConnectionState()

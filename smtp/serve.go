@@ -38,7 +38,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, f Face) error {
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		s.opts.Logger.Warn("accept failed", "face", f.String(), "error", err)
+		s.opts.Logger.Warn("accept failed", "face", f.String(), "err", err)
 		select {
 		case <-time.After(acceptPause):
 		case <-ctx.Done():

@@ -39,7 +39,8 @@ type Authenticator interface {
 type Options struct {
 	Delivery      *delivery.Service
 	Authenticator Authenticator // nil: nobody can log in
-	// TLSConfig returns the present configuration for a new connection; nil: no TLS.
+	// TLSConfig is for STARTTLS and Submissions; its GetCertificate may change its
+	// mind at any time. nil: no TLS.
 	TLSConfig *tls.Config
 	Hostname  string // in the greeting
 	Limits    Limits
