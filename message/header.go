@@ -66,7 +66,7 @@ func splitField(line []byte, at int) (field, bool) {
 	for name > 0 && isWSP(line[name-1]) {
 		name--
 	}
-	if name == 0 {
+	if name == 0 || bytes.IndexByte(line[:name], ' ') >= 0 { // "From a@b Mon Nov 23 06:00" of an mbox is no field
 		return field{}, false
 	}
 	return field{int32(at), int32(at + name), int32(at + colon + 1), int32(at + len(line))}, true

@@ -6,7 +6,7 @@ import (
 )
 
 func TestHeaderAccess(t *testing.T) {
-	h := ParseHeader([]byte("Subject: one\r\n two\r\n\tthree \r\nX-Empty:\r\nSUBJECT : second\r\nno colon\r\n  after it\r\nTo: a@b\nCc:c\r\n\r\nBody: no\r\n"), Limits{})
+	h := ParseHeader([]byte("From mbox Mon 06:00\r\n more\r\nSubject: one\r\n two\r\n\tthree \r\nX-Empty:\r\nSUBJECT : second\r\nno colon\r\n  after it\r\nTo: a@b\nCc:c\r\n\r\nBody: no\r\n"), Limits{})
 	if h.Len() != 5 || h.Value("subject") != "one two\tthree" || h.Value("Cc") != "c" || h.Value("body") != "" {
 		t.Errorf("%d fields, subject %q, cc %q, body %q", h.Len(), h.Value("subject"), h.Value("Cc"), h.Value("body"))
 	}

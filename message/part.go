@@ -57,7 +57,7 @@ type Part struct {
 	envelope []byte // of the message that begins with this part, as IMAP writes it; not for Parts[0]
 }
 
-// IsMultipart reports whether p is a multipart that was split at a boundary.
+// IsMultipart reports whether p is a multipart. One beyond a limit has no children.
 func (p *Part) IsMultipart() bool { return p.Type == "multipart" }
 
 // IsMessage reports whether p is a message/rfc822 part.

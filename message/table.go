@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"posthouse/mail"
 )
@@ -134,6 +135,7 @@ func ParseTable(b []byte) (*Message, error) {
 		return nil, corruptTable("bad part count")
 	}
 	m.Parts = make([]Part, n)
+	r.spare = make([]Param, 0, min(2*n, 64))
 	at := int64(0)
 	for i := range m.Parts {
 		p := &m.Parts[i]
@@ -209,8 +211,9 @@ const (
 // A tableReader reads a table; after the first error it reads zeros and bad is
 // set.
 type tableReader struct {
-	s   string
-	bad bool
+	s     string
+	bad   bool
+	spare []Param // memory for the parameters of many parts
 }
 
 func (r *tableReader) fail() {
@@ -288,11 +291,11 @@ func (r *tableReader) word() string {
 }
 
 func (r *tableReader) params() []Param {
-	ps := make([]Param, r.count(minParam))
-	for i := range ps {
-		ps[i] = Param{r.word(), r.word()}
+	start := len(r.spare)
+	for range r.count(minParam) {
+		r.spare = append(r.spare, Param{r.word(), r.word()})
 	}
-	return ps
+	return slices.Clip(r.spare[start:])
 }
 
 func (r *tableReader) partStrings(p *Part) {
