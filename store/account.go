@@ -156,6 +156,7 @@ func (a *Account) prepareLocked() error {
 	}
 	a.pending = st
 	a.index = newFlagIndex(&st.flags)
+	a.threads = threadCache{}
 	a.store.size.Add(-a.size.Swap(0))
 	a.grow(st.memory())
 	a.durable.Store(st)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 
 	"posthouse/mail"
 	"posthouse/store/engine"
+	"posthouse/store/engine/local"
 	"posthouse/store/engine/mem"
 )
 
@@ -42,6 +44,19 @@ func fill(t testing.TB, s *Store, n int) (*Account, MailboxID) {
 func benchStore(b *testing.B) *Store {
 	s, err := Open(b.Context(), mem.New(), Options{Now: newClock().now})
 	must(b, err)
+	return s
+}
+
+// localStore is over the embedded engine, on disk.
+func localStore(b *testing.B) *Store {
+	eng, err := local.Open(b.Context(), local.Options{Dir: b.TempDir(), MinFree: -1})
+	must(b, err)
+	s, err := Open(b.Context(), eng, Options{})
+	must(b, err)
+	b.Cleanup(func() {
+		s.Close()
+		eng.Close()
+	})
 	return s
 }
 
@@ -277,7 +292,7 @@ func BenchmarkRows100k(b *testing.B) {
 }
 
 func BenchmarkEmails100k(b *testing.B) {
-	a, inbox := fill(b, benchStore(b), large)
+	a, inbox := fill(b, localStore(b), large)
 	rows := snapshotOf(b, a, inbox).RowsOf(UIDSet{{1, large}})
 	var n atomic.Int64
 	b.ReportAllocs()
@@ -293,7 +308,7 @@ func BenchmarkEmails100k(b *testing.B) {
 }
 
 func BenchmarkLoad100k(b *testing.B) {
-	s := benchStore(b)
+	s := localStore(b)
 	a, inbox := fill(b, s, large)
 	a.mu.Lock()
 	a.checkpointLocked(b.Context(), 0)
@@ -310,7 +325,7 @@ func BenchmarkLoad100k(b *testing.B) {
 // BenchmarkSelect100k is a view of an account that is not in memory, without its
 // messages.
 func BenchmarkSelect100k(b *testing.B) {
-	s := benchStore(b)
+	s := localStore(b)
 	a, _ := fill(b, s, large)
 	defer cpu(b, 1)()
 	for b.Loop() {
@@ -320,4 +335,29 @@ func BenchmarkSelect100k(b *testing.B) {
 			return err
 		}))
 	}
+}
+
+// BenchmarkLocal100Writers is delivery of 8 KB to one mailbox, durable.
+func BenchmarkLocal100Writers(b *testing.B) {
+	s := localStore(b)
+	a := newTestAccount(b, s, 1)
+	inbox := mailboxID(b, a, "INBOX")
+	text := []byte("\r\nHello\r\n" + strings.Repeat("This is a line of text that fills the message.\r\n", 160))
+	b.SetParallelism(50)
+	var id atomic.Int64
+	defer cpu(b, 1)()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			m, _ := s.Stage(context.Background())
+			n := id.Add(1)
+			fmt.Fprintf(m, "From: Ada <ada%d@demo.test>\r\nTo: ben@demo.test\r\nSubject: letter %d\r\nMessage-ID: <%d@demo.test>\r\n", n, n, n)
+			m.Write(text)
+			m.Finish()
+			must(b, a.Update(context.Background(), func(tx *Tx) error {
+				_, err := tx.Append(inbox, m, AppendOptions{})
+				return err
+			}))
+			m.Close()
+		}
+	})
 }

@@ -56,6 +56,7 @@ func (a *Account) evict() {
 	}
 	a.pending = nil
 	a.index = flagIndex{}
+	a.threads = threadCache{}
 	a.store.size.Add(-a.size.Swap(0))
 	a.store.mu.Lock()
 	delete(a.store.loaded, a)

@@ -195,3 +195,28 @@ func TestRecent(t *testing.T) {
 		t.Errorf("after a restart %d", got)
 	}
 }
+
+// Replies find their parents also when the filter answers most lookups.
+func TestThreadsOfManyMessages(t *testing.T) {
+	s := openStore(t, mem.New(), Options{})
+	a := newTestAccount(t, s, 1)
+	inbox := mailboxID(t, a, "INBOX")
+	var texts []string
+	const n = 3000
+	for i := range n {
+		texts = append(texts, reply(i, "Plan"))
+	}
+	parents := appendLetters(t, s, a, inbox, texts...)
+	if a.threads.filter.bits == nil {
+		t.Error("no filter was made")
+	}
+	for _, round := range []string{"filtered", "loaded"} {
+		for i := 0; i < n; i += 97 {
+			got := appendLetters(t, s, a, inbox, reply(n+i, "Re: Plan", fmt.Sprintf("m%d@x.test", i)))
+			if got[0].Thread != parents[i].Thread {
+				t.Fatalf("%s: reply to %d is in thread %d, want %d", round, i, got[0].Thread, parents[i].Thread)
+			}
+		}
+		a.evict()
+	}
+}

@@ -97,6 +97,15 @@ func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
 	if t, ok := tx.acct.threads.pending[h]; ok {
 		return t.thread, nil
 	}
+	c := &tx.acct.threads
+	if t := c.remembered(h); t != 0 || c.filter.lacks(h) {
+		return t, nil
+	}
+	n, err := c.filter.lookedUp(tx.reader(), tx.st.hdr.messages, c.pending)
+	if err != nil {
+		return 0, wrap("Append", err)
+	}
+	tx.acct.grow(n)
 	v, err := tx.reader().Get(referenceKey(h))
 	if errors.Is(err, engine.ErrNotFound) {
 		return 0, nil
@@ -107,7 +116,9 @@ func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
 	if err != nil {
 		return 0, wrap("Append", err)
 	}
-	return ThreadID(binary.BigEndian.Uint64(v)), nil
+	t := ThreadID(binary.BigEndian.Uint64(v))
+	c.remember(h, t)
+	return t, nil
 }
 
 // A threadCache holds the references whose commit is under way. It belongs to
@@ -115,6 +126,10 @@ func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
 type threadCache struct {
 	pending map[uint64]pendingThread
 	queue   []pendingRef // by modseq
+	filter  refFilter
+	// known holds references that were found of late: a reply names many that its
+	// parent named. They never change once they are durable.
+	known *[knownRefs]knownRef
 }
 
 type pendingThread struct {
@@ -125,6 +140,29 @@ type pendingThread struct {
 type pendingRef struct {
 	hash   uint64
 	modseq ModSeq
+}
+
+const knownRefs = 64
+
+type knownRef struct {
+	hash   uint64
+	thread ThreadID
+}
+
+func (c *threadCache) remembered(h uint64) ThreadID {
+	if c.known != nil {
+		if k := c.known[h%knownRefs]; k.hash == h {
+			return k.thread
+		}
+	}
+	return 0
+}
+
+func (c *threadCache) remember(h uint64, t ThreadID) {
+	if c.known == nil {
+		c.known = new([knownRefs]knownRef)
+	}
+	c.known[h%knownRefs] = knownRef{h, t}
 }
 
 func (c *threadCache) reset() { c.pending, c.queue = nil, nil }
@@ -145,5 +183,6 @@ func (c *threadCache) add(tx *Tx) {
 	for h, t := range tx.refs {
 		c.pending[h] = pendingThread{t, tx.modseq}
 		c.queue = append(c.queue, pendingRef{h, tx.modseq})
+		c.filter.add(h)
 	}
 }
