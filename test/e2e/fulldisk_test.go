@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mountSmall puts a small file system of its own under the rig's data.
+func mountSmall(t *testing.T, r *rig, size string) {
+	t.Helper()
+	data := filepath.Join(r.dir, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("this test needs to mount a tmpfs (root): %v", err)
+	}
+	t.Cleanup(func() {
+		r.end(syscall.SIGKILL)
+		syscall.Unmount(data, syscall.MNT_DETACH)
+	})
+}
+
+// fill writes a file until the disk is full, leaving a number of bytes.
+func fill(t *testing.T, r *rig, leave int64) (free func()) {
+	t.Helper()
+	name := filepath.Join(r.dir, "data", "ballast")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n, err := io.Copy(f, zeroes{})
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk: %v", err)
+	}
+	if err := f.Truncate(max(0, n-leave)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestFullDisk: on a full disk mail is refused with 4xx and NO, all that is
+// stored can be read, flags and expunges go on, nothing acknowledged is lost, and
+// the server recovers without a hand as soon as there is space.
+func TestFullDisk(t *testing.T) {
+	r := newRigOn(t, rigOptions{more: "free_disk = \"8 MB\""}, func(r *rig) { mountSmall(t, r, "192m") })
+	r.start(t)
+	user := r.person(t, "ada")
+	mx, err := dialSMTP(r.mx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { mx.Close() }()
+	for i := range 5 {
+		if err := mx.send("a@far.test", user, fmt.Appendf(nil, "Subject: %d\r\n\r\nkept\r\n", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := mustIMAP(t, r.imap, user, r.password)
+	last := 0
+	for _, leave := range []int64{4 << 20, 0} {
+		free := fill(t, r, leave)
+		last += wantRefusals(t, mx, c, user, leave)
+		free()
+		if _, err := mx.cmd("250", "RSET"); err != nil {
+			t.Fatal(err)
+		}
+		if err := mx.send("a@far.test", user, []byte("Subject: after\r\n\r\nspace is back\r\n")); err != nil {
+			t.Errorf("with %d bytes free before, and space again: %v", leave, err)
+		}
+	}
+	free := fill(t, r, 0)
+	r.kill(t)
+	r.start(t)
+	c = mustIMAP(t, r.imap, user, r.password)
+	waitFor(t, c, "INBOX", "SUBJECT after", 2)
+	free()
+	if mx, err = dialSMTP(r.mx); err != nil {
+		t.Fatal(err)
+	}
+	if err := mx.send("a@far.test", user, []byte("Subject: after\r\n\r\na restart\r\n")); err != nil {
+		t.Error(err)
+	}
+	waitFor(t, c, "INBOX", "SUBJECT after", 3)
+	waitFor(t, c, "INBOX", "SUBJECT last", last)
+	waitFor(t, c, "INBOX", "ALL", 5-2+3+last)
+	r.check(t)
+}
+
+// wantRefusals is the life on a full disk. What still fits into space that the
+// store has already is taken, and counts; it returns how many of those there were.
+func wantRefusals(t *testing.T, mx *smtpConn, c *imapConn, user string, leave int64) (taken int) {
+	t.Helper()
+	body := []byte("Subject: last\r\n\r\n" + strings.Repeat("hardly room for this line\r\n", 500))
+	refused := func(what, code string, try func() error) {
+		t.Helper()
+		var no refusal
+		err := try()
+		for end := time.Now().Add(patience); err == nil && time.Now().Before(end); err = try() {
+			taken++
+		}
+		if !errors.As(err, &no) || !strings.HasPrefix(string(no), code) {
+			t.Errorf("with %d bytes free, %s said %v, want %s", leave, what, err, code)
+		}
+	}
+	refused("SMTP", "4", func() error { return mx.send("a@far.test", user, body) })
+	refused("APPEND", "NO", func() error { _, err := c.appendMessage("INBOX", "", body); return err })
+	for _, cmd := range []string{"SELECT INBOX", "STORE 1 +FLAGS (\\Deleted)", "EXPUNGE", "FETCH 1:* (FLAGS BODY.PEEK[])"} {
+		a, err := c.cmd("%s", cmd)
+		if err != nil {
+			t.Errorf("with %d bytes free, %s: %v", leave, cmd, err)
+		}
+		if strings.HasPrefix(cmd, "FETCH") && !strings.Contains(strings.Join(a.untagged, ""), "kept") {
+			t.Errorf("with %d bytes free, FETCH gave %q", leave, a.untagged)
+		}
+	}
+	return taken
+}
