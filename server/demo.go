@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -36,8 +37,10 @@ var demoPorts = []struct {
 	face string
 	port int
 }{
-	{"mx", 25}, {"submission", 587}, {"submissions", 465}, {"imap", 143}, {"imaps", 993}, {"http", 80},
+	{"mx", 25}, {"submission", 587}, {"submissions", 465}, {"imap", 143}, {"imaps", 993}, {"http", httpPort},
 }
+
+const httpPort = 80
 
 // DemoPorts is the highest port of the demo, counted from its base.
 const DemoPorts = 993
@@ -117,7 +120,26 @@ func bindAt(ctx context.Context, base int) ([]Bound, error) {
 		}
 		bound = append(bound, Bound{p.face, l})
 	}
-	return bound, nil
+	return withBrowserPort(ctx, bound, base), nil
+}
+
+// refusedByBrowsers are the ports, among those that a demo can get, that browsers
+// do not connect to ("bad ports" of the Fetch standard): N+80 of the first base is
+// one of them.
+var refusedByBrowsers = []int{1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
+
+// withBrowserPort adds a second HTTP port where browsers refuse the first.
+func withBrowserPort(ctx context.Context, bound []Bound, base int) []Bound {
+	if !slices.Contains(refusedByBrowsers, base+httpPort) {
+		return bound
+	}
+	var lc net.ListenConfig
+	for _, port := range []string{strconv.Itoa(base + httpPort + 1), "0"} {
+		if l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			return append(bound, Bound{"http", l})
+		}
+	}
+	return bound
 }
 
 func (d *Demo) addr(face string) string {
@@ -137,8 +159,16 @@ func (d *Demo) port(face string) string {
 	return port
 }
 
-// URL is the demo's page.
-func (d *Demo) URL() string { return "http://" + d.addr("http") + "/" }
+// URL is the demo's page, at a port that browsers connect to.
+func (d *Demo) URL() string {
+	addr := ""
+	for _, b := range d.bound { // the second one is there because the first is refused
+		if b.Face == "http" {
+			addr = b.Addr().String()
+		}
+	}
+	return "http://" + addr + "/"
+}
 
 // Announce tells a person what there is.
 func (d *Demo) Announce(w io.Writer) {

@@ -422,3 +422,14 @@ func TestDemoSendsNothingOut(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestPortsThatBrowsersRefuse(t *testing.T) {
+	if bound := withBrowserPort(t.Context(), nil, 11000); len(bound) != 0 {
+		t.Errorf("%v", bound)
+	}
+	bound := withBrowserPort(t.Context(), nil, 10000)
+	if len(bound) != 1 || bound[0].Face != "http" {
+		t.Fatalf("%v", bound)
+	}
+	_ = bound[0].Close()
+}
