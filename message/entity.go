@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -17,7 +16,7 @@ func (p *Parser) finishHeader(bodyStart, lines int64) {
 	part := &p.m.Parts[o.index]
 	part.BodyStart = bodyStart
 	if o.index == 0 {
-		p.m.Header = Header{bytes.Clone(h.raw), slices.Clone(h.fields), h.limit, h.addresses}
+		p.m.Header = Header{append([]byte(nil), h.raw...), append([]field(nil), h.fields...), h.limit, h.addresses}
 	}
 	delimiter := p.describe(part, &h)
 	if part.Parent >= 0 && p.m.Parts[part.Parent].IsMessage() {

@@ -129,6 +129,7 @@ func (p *Parser) Close() *Message {
 	if p.lineLen > 0 && !p.plain && p.line[0] == '-' { // a last line without a line end
 		p.delimiter(p.line, 0)
 	}
+	p.dropLast()
 	p.endHeaders(p.off, p.lines)
 	p.closeParts(0, p.off, p.lines)
 	p.m.Size = p.off
@@ -139,6 +140,26 @@ func (p *Parser) Close() *Message {
 	p.release()
 	p.buffers = nil
 	return m
+}
+
+// dropLast takes back a part of which there is no byte: the message was cut off
+// behind a delimiter.
+func (p *Parser) dropLast() {
+	parts, last := p.m.Parts, len(p.m.Parts)-1
+	if !p.inHeader || last == 0 || parts[last].HeaderStart < p.off || !parts[parts[last].Parent].IsMultipart() {
+		return
+	}
+	up := int(parts[last].Parent)
+	for c := range p.m.ChildrenOf(up) {
+		if parts[c].Next == int32(last) {
+			parts[c].Next = 0
+			break
+		}
+	}
+	parts[up].Children--
+	p.m.Parts = parts[:last]
+	p.open = p.open[:len(p.open)-1]
+	p.inHeader = false
 }
 
 // advance counts bytes that were dealt with.

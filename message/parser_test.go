@@ -146,6 +146,26 @@ func TestChunkIndependence(t *testing.T) {
 	}
 }
 
+func TestCutOff(t *testing.T) {
+	raw := crlf(nested)
+	for n := range raw {
+		m := Parse(raw[:n])
+		checkMessage(t, m, raw[:n])
+	}
+	for _, tt := range []struct{ in, want string }{
+		{"--b\r\n\r\nx\r\n--b", `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 1 0) "mixed")`},
+		{"--b\r\n\r\nx\r\n--b\r\n", `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 1 0) "mixed")`},
+		{"--b\r\n\r\nx\r\n--b\r\n\r\n", `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 1 0)("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "mixed")`},
+		{"--b", `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "mixed")`},
+		{"", `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "mixed")`},
+	} {
+		m := Parse([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n" + tt.in))
+		if got := string(m.AppendBody(nil)); got != tt.want {
+			t.Errorf("%q\n got %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
+
 func TestDeepNestingIsLinear(t *testing.T) {
 	raw := []byte(strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 50_000))
 	m := Parse(raw)
