@@ -123,10 +123,13 @@ func (e *Engine) apply(h header, meta []byte, off uint64) error {
 	e.markMu.Unlock()
 	e.applied.Store(h.lsn)
 	e.unflushed.Add(alignUp(h.frameLen))
+	if err := b.Close(); err != nil {
+		return indexError(err)
+	}
 	if e.unflushed.Load() > uint64(e.opt.FlushBytes) {
 		return e.flushIndex()
 	}
-	return b.Close()
+	return nil
 }
 
 // flushIndex begins to write the index's memory to disk, which bounds how much

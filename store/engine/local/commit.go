@@ -30,6 +30,7 @@ type newBlob struct {
 	data   []byte         // for the log; nil: in big
 	crc    uint32
 	staged *staged // that it comes from, or nil
+	own    bool    // staged was made here, for Bytes
 	big    bool    // staged has a file
 	owned  bool    // the committer has written its record
 	offset uint64  // in the active segment
@@ -138,7 +139,7 @@ func (e *Engine) prepareBlob(ctx context.Context, r *request, op *engine.Op) err
 		if err != nil {
 			return err
 		}
-		n.staged = s
+		n.staged, n.own = s, true
 	case b.Staged != nil:
 		s, ok := b.Staged.(*staged)
 		if !ok || s.e != e {
@@ -151,7 +152,7 @@ func (e *Engine) prepareBlob(ctx context.Context, r *request, op *engine.Op) err
 	}
 	if n.staged != nil {
 		id, err := n.staged.claim(&n)
-		if err != nil && b.Staged == nil {
+		if err != nil && n.own {
 			_ = n.staged.Close()
 		}
 		if err != nil {
@@ -233,7 +234,7 @@ func (r *request) settle(unknown bool) {
 		} else {
 			n.staged.release(unknown)
 		}
-		if n.src.Staged == nil { // made here, from Bytes
+		if n.own {
 			_ = n.staged.Close()
 		}
 	}

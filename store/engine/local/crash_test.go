@@ -89,7 +89,7 @@ func (l *load) crash(fs *vfs.MemFS, pct int, rnd *rand.Rand) (*vfs.MemFS, expect
 // TestCrashModel crashes a busy store at random moments, again and again on
 // the disk that the crash before left.
 func TestCrashModel(t *testing.T) {
-	limit := 6 * time.Second
+	limit := 4 * time.Second
 	if testing.Short() {
 		limit = time.Second
 	}

@@ -79,6 +79,13 @@ func TestConformanceDisk(t *testing.T) {
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	e := mustOpen(t, Options{Dir: dir})
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), Options{Dir: link}); !errors.Is(err, engine.ErrUnavailable) {
+		t.Fatalf("second Open by another name: %v", err)
+	}
 	_, err := Open(context.Background(), Options{Dir: dir})
 	if !errors.Is(err, engine.ErrUnavailable) || mail.KindOf(err) != mail.Unavailable || !strings.Contains(mail.TextOf(err), dir) {
 		t.Fatalf("second Open: %v", err)

@@ -2,7 +2,9 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -58,6 +60,18 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default
+		// one name per store: the lock knows other processes, not other names
+		dir, err := filepath.Abs(o.Dir)
+		if err != nil {
+			return o, fmt.Errorf("local: %w", err)
+		}
+		if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+			dir = filepath.Join(parent, filepath.Base(dir))
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+		o.Dir = dir
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -447,3 +447,63 @@ func FuzzRecords(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSegment walks a segment of any bytes as recovery does.
+func FuzzSegment(f *testing.F) {
+	var seg []byte
+	for lsn := uint64(1); lsn < 4; lsn++ {
+		h := header{frameLen: headerLen + 16 + 3, lsn: lsn, durable: lsn - 1, segment: 1, metaLen: 3, metaOff: headerLen + 16, store: 9}
+		frame := append(make([]byte, headerLen), "sixteen bytes ok"...)
+		frame = append(frame, metaDelete, 1, 'K')
+		h.metaCRC, h.blobCRC = checksum(frame[h.metaOff:]), checksum(frame[headerLen:h.metaOff])
+		h.encode(frame)
+		seg = appendPadding(append(seg, frame...))
+	}
+	f.Add(seg, 0)
+	f.Add(seg, 70)
+	f.Add(append(seg, zeros[:1000]...), 200)
+	f.Fuzz(func(t *testing.T, seg []byte, flip int) {
+		if flip >= 0 && flip < len(seg) {
+			seg[flip] ^= 1
+		}
+		fs := vfs.NewMem()
+		w, err := fs.Create("seg", vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(seg); err != nil {
+			t.Fatal(err)
+		}
+		r, err := fs.Open("seg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newScanner(r, 1, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off, lsn := int64(0), uint64(0)
+		for {
+			h, ok, err := s.header(off)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			if ok, err = s.sound(h, off); err != nil {
+				t.Fatal(err)
+			} else if !ok {
+				break
+			}
+			off, lsn = off+int64(alignUp(h.frameLen)), h.lsn
+		}
+		clean, err := s.tail(off, lsn+1)
+		if err != nil && !errors.Is(err, engine.ErrCorrupt) {
+			t.Fatal(err)
+		}
+		if clean && off < int64(len(seg)) && !allZero(seg[off:]) {
+			t.Errorf("the tail from %d is not clean", off)
+		}
+	})
+}

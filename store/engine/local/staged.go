@@ -271,10 +271,12 @@ func (s *staged) disposeLocked() error {
 	}
 	err := s.f.Close()
 	s.f = nil
-	if s.id == 0 && !s.keep {
+	// Once the engine is closed, the number may be another one's: the next Open sweeps.
+	if s.id == 0 && !s.keep && s.e.gate.enter() == nil {
 		if rerr := s.e.fs.Remove(s.e.largeName(s.number)); err == nil {
 			err = rerr
 		}
+		s.e.gate.leave()
 	}
 	if err != nil {
 		return fmt.Errorf("local: large blob: %w", err)
