@@ -60,9 +60,10 @@ func (s *session) open() bool {
 	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.opts.Limits.PerConnection
 }
 
+// quit ends the connection, politely unless Close has lost patience.
 func (s *session) quit() {
 	if s.conn != nil {
-		_ = s.conn.Quit() // nothing depends on it
+		_ = s.conn.Quit(s.q.ctx) // nothing depends on it
 		s.conn = nil
 	}
 }
@@ -274,6 +275,10 @@ func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.R
 }
 
 func (q *Queue) logAttempt(e *entry, l attemptLine) {
+	ctx := context.WithoutCancel(q.ctx)
+	if !q.opts.Logger.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
 	attrs := []slog.Attr{slog.String("tid", e.rec.env.TraceID), slog.String("id", e.it.id.String()),
 		slog.String("from", e.rec.env.ReversePath.String()), slog.String("to", l.to.String()), slog.String("remote", l.remote),
 		slog.Int("rcpts", l.recipients), slog.Int("delivered", l.delivered), slog.String("reply", l.reply.String()),
@@ -281,5 +286,5 @@ func (q *Queue) logAttempt(e *entry, l attemptLine) {
 	if l.err != nil {
 		attrs = append(attrs, slog.String("err", l.err.Error()))
 	}
-	q.opts.Logger.LogAttrs(context.WithoutCancel(q.ctx), slog.LevelInfo, "attempt", attrs...)
+	q.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "attempt", attrs...)
 }

@@ -29,8 +29,7 @@ func (q *Queue) conclude(e *entry) error {
 		return nil
 	}
 	err := q.report(e, rep, now)
-	switch mail.KindOf(err) {
-	case mail.NotFound, mail.Denied, mail.OverQuota, mail.TooLarge, mail.Invalid:
+	if err != nil && e.hopeless(err, now) {
 		q.opts.Logger.Warn("dsn refused", "tid", e.rec.env.TraceID, "id", e.it.id, "to", e.rec.env.ReversePath.String(), "err", err)
 		q.save(e)
 		return nil
@@ -43,14 +42,31 @@ func (q *Queue) conclude(e *entry) error {
 	q.opts.Logger.Error("dsn not stored", "tid", e.rec.env.TraceID, "id", e.it.id, "err", err)
 	*e.st = before
 	if e.st.next != never {
-		e.st.next = min(e.st.next, now.Add(dsnRetry).UnixNano())
+		e.st.next = min(e.st.next, now.Add(e.dsnRetry()).UnixNano())
 	}
 	q.save(e)
 	return err
 }
 
+// hopeless reports whether a DSN that failed with err will never be stored. A full
+// mailbox may be emptied: it is given as long again as the message was.
+func (e *entry) hopeless(err error, now time.Time) bool {
+	switch mail.KindOf(err) {
+	case mail.NotFound, mail.Denied, mail.TooLarge, mail.Invalid:
+		return true
+	case mail.OverQuota:
+		return now.After(e.rec.created.Add(2 * e.q.opts.Lifetime))
+	}
+	return false
+}
+
 // dsnRetry is the wait before a DSN that could not be stored is tried again.
-const dsnRetry = 5 * time.Minute
+func (e *entry) dsnRetry() time.Duration {
+	if e.st.attempts < 12 {
+		return 5 * time.Minute
+	}
+	return time.Hour
+}
 
 // expire gives up on those who waited for Lifetime.
 func (e *entry) expire(now time.Time) {

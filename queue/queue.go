@@ -19,8 +19,8 @@ import (
 type Injector interface {
 	// Inject stores content for the recipients of env, or queues it where they are
 	// elsewhere, in one commit with also, which records that the report was made. An
-	// error means that nothing was committed: of kind NotFound, Denied, OverQuota,
-	// TooLarge or Invalid that it never will be, else that it may be later.
+	// error means that nothing was committed: of kind NotFound, Denied, TooLarge or
+	// Invalid that it never will be, else that it may be later.
 	Inject(ctx context.Context, env mail.Envelope, content []byte, also *engine.Batch) error
 }
 

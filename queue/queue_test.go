@@ -495,11 +495,43 @@ func TestInjectorFails(t *testing.T) {
 	if got := w.inj.all(); len(got) != 1 || strings.Count(srv.Verbs(), "RCPT") != 1 {
 		t.Errorf("%+v, %s", got, srv.Verbs())
 	}
+	// A full mailbox has its time.
+	w.inj.fail(&mail.Error{Kind: mail.OverQuota})
+	w.add("x@b.test")
+	w.idle()
+	for range 9 {
+		w.clock.add(24 * time.Hour)
+		w.idle()
+	}
+	if len(w.list()) != 1 {
+		t.Error("given up early")
+	}
+	w.clock.add(25 * time.Hour)
+	w.idle()
+	w.empty()
 	// The sender is not there: nothing to be done.
 	w.inj.fail(&mail.Error{Kind: mail.NotFound})
 	w.add("x@b.test")
 	w.idle()
 	w.empty()
+}
+
+// A server that does not answer QUIT does not hold up Close.
+func TestCloseDuringQuit(t *testing.T) {
+	quit := make(chan struct{})
+	srv := smtptest.New(t, smtptest.Options{Hook: func(c smtptest.Command) smtptest.Reaction {
+		if c.Verb == "QUIT" {
+			close(quit)
+			return smtptest.Reaction{Hang: true}
+		}
+		return smtptest.Reaction{}
+	}})
+	w := newWorld(t, srv.Addr.Port(), func(o *queue.Options) { o.Linger = -1; o.Dialer.Timeouts.Reset = time.Hour })
+	w.add("x@b.test")
+	<-quit
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = w.q.Close(ctx)
 }
 
 func TestClose(t *testing.T) {

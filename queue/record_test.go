@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,38 @@ func FuzzRecord(f *testing.F) {
 		}
 		if next, id, size, dest, ok := parseDue(b, b); ok && !bytes.Equal(dueKey(next, id)[2:], b[2:]) {
 			t.Fatal(next, id, size, dest)
+		}
+	})
+}
+
+// What strangers say does not break out of its field.
+func FuzzField(f *testing.F) {
+	f.Add("smtp; 550 no", "rfc822;x@y")
+	f.Add("a\r\nAction: delivered\r\n\r\nX", strings.Repeat("ÿ", 1000))
+	f.Fuzz(func(t *testing.T, reply, orcpt string) {
+		r, s := sample()
+		r.env.Recipients[0].Original = orcpt
+		r.env.EnvID = reply
+		s.rcpts[0].reply.Text, s.rcpts[0].host = reply, orcpt
+		for _, global := range []bool{false, true} {
+			e := &entry{q: &Queue{opts: Options{Hostname: "here.test"}}, rec: r, st: s}
+			d := dsn{q: e.q, e: e, rep: report{failed: []int{0}}, now: time.Unix(0, 0), global: global}
+			names := ""
+			for line := range strings.SplitSeq(strings.TrimSuffix(string(d.fields()), "\r\n"), "\r\n") {
+				if strings.ContainsAny(line, "\r\n\x00") || len(line) > 998 {
+					t.Fatalf("%q", line)
+				}
+				if name, _, ok := strings.Cut(line, ": "); ok && line[0] != ' ' {
+					names += name + " "
+				} else if line != "" && line[0] != ' ' {
+					t.Fatalf("%q", line)
+				}
+			}
+			want := "Reporting-MTA Original-Envelope-Id Arrival-Date Original-Recipient Final-Recipient Action Status " +
+				"Remote-MTA Diagnostic-Code Last-Attempt-Date "
+			if reply != "" && orcpt != "" && strings.TrimSpace(reply) != "" && names != want {
+				t.Fatalf("%q: %s", d.fields(), names)
+			}
 		}
 	})
 }

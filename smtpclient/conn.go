@@ -126,10 +126,11 @@ func (c *Conn) Close() error {
 	return c.nc.Close()
 }
 
-// Quit ends the connection with QUIT, without waiting for the answer longer than
-// Timeouts.Reset.
-func (c *Conn) Quit() error {
+// Quit ends the connection with QUIT. It waits for the answer no longer than
+// Timeouts.Reset, nor than ctx.
+func (c *Conn) Quit(ctx context.Context) error {
 	if !c.dead {
+		defer context.AfterFunc(ctx, func() { _ = c.nc.Close() })()
 		_, _ = c.command(stReset, "QUIT")
 	}
 	return c.Close()

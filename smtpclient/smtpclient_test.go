@@ -79,7 +79,7 @@ func TestSendAndReuse(t *testing.T) {
 				t.Fatalf("message %d: %s, %v", i, got, res.Err)
 			}
 		}
-		if err := c.Quit(); err != nil {
+		if err := c.Quit(t.Context()); err != nil {
 			t.Error(err)
 		}
 		msgs := srv.Messages()
