@@ -29,6 +29,7 @@ func (t *Transaction) Accept(ctx context.Context) mail.Reply {
 		t.fault("accept", err)
 		return t.s.reply(err)
 	}
+	t.report(ctx, all)
 	return t.stored()
 }
 
@@ -206,9 +207,14 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 			addRemote(direct, r, w.remote)
 			continue
 		}
+		if w.expands() && r.Notify&mail.NotifySuccess != 0 { // we report, RFC 3461 §5.2.7.3
+			if r.Notify &^= mail.NotifySuccess; r.Notify == 0 {
+				r.Notify = mail.NotifyNever
+			}
+		}
 		env := t.forward()
 		addRemote(env, r, w.remote)
-		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(appendDeliveredTo(nil, r), trace...), t.staged)
+		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(t.appendDeliveredTo(nil, r), trace...), t.staged)
 		if err != nil {
 			return nil, err
 		}

@@ -1,11 +1,12 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
+	"strings"
 
 	"posthouse/mail"
 	"posthouse/message"
+	"posthouse/smtp/wire"
 )
 
 var replyLoop = mail.Reply{Code: 554, Enhanced: [3]uint8{5, 4, 6}, Text: "This message is going in circles"}
@@ -24,9 +25,9 @@ var checkLoop = stage{name: "loop",
 		if t.sess.Origin == FromSubmission || !h.Has(deliveredTo) {
 			return Verdict{}
 		}
-		own := []byte(r.Address.String())
-		for name, value := range h.All() {
-			if len(name) == len(deliveredTo) && bytes.EqualFold(value, own) && bytes.EqualFold([]byte(name), []byte(deliveredTo)) {
+		for _, value := range h.Values(deliveredTo) {
+			a, err := wire.ParseAddress(value)
+			if err == nil && a.Domain == r.Address.Domain && strings.EqualFold(a.Local, r.Address.Local) {
 				return reject(replyLoop)
 			}
 		}

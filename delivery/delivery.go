@@ -20,6 +20,8 @@ package delivery
 
 import (
 	"context"
+	"crypto/rand"
+	"io"
 	"log/slog"
 	"time"
 
@@ -60,6 +62,7 @@ type Options struct {
 	Hostname string // in Received and Message-ID
 	Logger   *slog.Logger
 	Now      func() time.Time
+	Rand     io.Reader // of ids and boundaries
 	Limits   Limits
 	// RefuseOverQuota makes a full mailbox a permanent failure (552) instead of one
 	// to be tried again (452).
@@ -77,6 +80,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

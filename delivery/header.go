@@ -114,12 +114,22 @@ func (s *Session) protocol(utf8 bool) string {
 // appendFinal appends what a mailbox copy for recipient r gets above the trace:
 // Return-Path (RFC 5321 §4.4) and Delivered-To (RFC 9228 §4).
 func (t *Transaction) appendFinal(dst []byte, r mail.Recipient) []byte {
-	dst = append(dst, "Return-Path: <"...)
-	dst = append(append(dst, t.Env.ReversePath.String()...), ">\r\n"...)
-	return appendDeliveredTo(dst, r)
+	dst = append(append(append(dst, "Return-Path: <"...), t.spell(t.Env.ReversePath)...), ">\r\n"...)
+	return t.appendDeliveredTo(dst, r)
 }
 
-func appendDeliveredTo(dst []byte, r mail.Recipient) []byte {
+func (t *Transaction) appendDeliveredTo(dst []byte, r mail.Recipient) []byte {
 	dst = append(append(dst, deliveredTo...), ": "...)
-	return append(append(dst, r.Address.String()...), "\r\n"...)
+	return append(append(dst, t.spell(r.Address)...), "\r\n"...)
+}
+
+// spell writes an address for the header: in ASCII where the message did not come
+// with SMTPUTF8 and that is possible.
+func (t *Transaction) spell(a mail.Address) string {
+	if !t.Env.UTF8 && !a.IsASCII() {
+		if d, err := wire.DomainToASCII(a.Domain); err == nil {
+			a.Domain = mail.Domain(d)
+		}
+	}
+	return a.String()
 }

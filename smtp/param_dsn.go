@@ -12,8 +12,10 @@ const maxEnvID = 100
 const maxORCPT = 500
 
 // DSN, RFC 3461: the parameters travel with the envelope; who fails to deliver or
-// is asked to confirm makes the notification.
+// is asked to confirm makes the notification. Behind LMTP that is the server in
+// front of us, as long as it is not told that we could.
 var extDSN = &extension{keyword: "DSN", rfc: "RFC 3461",
+	offered:    func(c *conn) bool { return !c.face.lmtp },
 	mailParams: []param{{"RET", paramRet}, {"ENVID", paramEnvID}},
 	rcptParams: []param{{"NOTIFY", paramNotify}, {"ORCPT", paramORCPT}},
 }
