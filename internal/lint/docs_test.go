@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"go/ast"
 	"maps"
 	"path"
 	"regexp"
@@ -17,7 +18,8 @@ var (
 	targetRE = regexp.MustCompile(`(?m)^([a-z][a-z0-9 -]*):(?:[^=]|$)`)
 )
 
-func TestDocs(t *testing.T) { check(t, docs) }
+func TestDocs(t *testing.T)       { check(t, docs) }
+func TestGuarantees(t *testing.T) { check(t, guarantees) }
 
 // docs checks that relative links lead somewhere and that each "make X" exists.
 func docs(tr *tree) []string {
@@ -79,6 +81,52 @@ func deadLink(tr *tree, from, link string) string {
 	return target + " has no such heading"
 }
 
+const guaranteesFile = "docs/guarantees.md"
+
+var (
+	rowRE   = regexp.MustCompile(`(?m)^\| ([A-Z][0-9]+) \|.*$`)
+	proofRE = regexp.MustCompile("`([a-z0-9/]+)(?:\\.((?:Test|Fuzz|test)[A-Za-z0-9]*)|/([a-z0-9_*]+\\.txt))`")
+)
+
+// guarantees checks that each line names tests, and that they exist: functions as
+// `+"`store.TestModel`"+`, transcripts as `+"`imap/testdata/idle.txt`"+` or with a *.
+func guarantees(tr *tree) []string {
+	funcs := map[string]bool{}
+	for _, f := range tr.files {
+		for _, d := range f.ast.Decls {
+			if fd, ok := d.(*ast.FuncDecl); ok && fd.Recv == nil {
+				funcs[f.dir+"."+fd.Name.Name] = true
+			}
+		}
+	}
+	var out []string
+	for _, row := range rowRE.FindAllStringSubmatch(tr.texts[guaranteesFile], -1) {
+		cells := strings.Split(row[0], "|")
+		proofs := proofRE.FindAllStringSubmatch(cells[len(cells)-2], -1)
+		if len(proofs) == 0 {
+			out = append(out, fmt.Sprintf("%s: %s names no test", guaranteesFile, row[1]))
+		}
+		for _, p := range proofs {
+			if p[2] != "" && !funcs[p[1]+"."+p[2]] {
+				out = append(out, fmt.Sprintf("%s: %s: there is no function %s.%s", guaranteesFile, row[1], p[1], p[2]))
+			}
+			if p[3] != "" && !hasText(tr, p[1]+"/"+p[3]) {
+				out = append(out, fmt.Sprintf("%s: %s: there is no file %s/%s", guaranteesFile, row[1], p[1], p[3]))
+			}
+		}
+	}
+	return out
+}
+
+func hasText(tr *tree, pattern string) bool {
+	for name := range tr.texts {
+		if ok, err := path.Match(pattern, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // slug makes the anchor of a heading, as forges do.
 func slug(heading string) string {
 	var b strings.Builder
@@ -91,6 +139,17 @@ func slug(heading string) string {
 		}
 	}
 	return b.String()
+}
+
+func TestGuaranteesRules(t *testing.T) {
+	for row, want := range map[string]string{
+		"| A1 | x | y | `a.TestB`, `a/testdata/c_*.txt` |": "",
+		"| A1 | x | `a.TestB` | nothing |":                 "A1 names no test",
+		"| A1 | x | y | `a.TestC` |":                       "no function a.TestC",
+		"| A1 | x | y | `a/testdata/d.txt` |":              "no file a/testdata/d.txt",
+	} {
+		finds(t, guarantees(of(t, map[string]string{guaranteesFile: row, "a/b_test.go": "package a\nfunc TestB() {}\n", "a/testdata/c_1.txt": ""})), want)
+	}
 }
 
 func TestDocsRules(t *testing.T) {
