@@ -47,7 +47,7 @@ type buffers struct {
 var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
 // maxPooled is how much of a buffer's memory is kept for the next message.
-const maxPooled = 64 << 10
+const maxPooled = 256 << 10
 
 func (b *buffers) release() {
 	if cap(b.hdr)+cap(b.prefix)+cap(b.scratch)+cap(b.line)+cap(b.fields)*16 > maxPooled {
