@@ -122,28 +122,20 @@ func (c *conn) expungeNow(spans []span) error {
 	if c.sel.readOnly {
 		return errReadOnly
 	}
-	gone, err := c.expungeDeleted(spans)
-	if err != nil {
-		return err
-	}
-	if c.dia.condstore && len(gone) > 0 { // RFC 7162 §3.2.7
-		return c.sayHighestModSeq()
-	}
-	return nil
+	return c.expungeDeleted(spans)
 }
 
 // expungeDeleted removes the messages of spans (nil: all) that are \Deleted. Only
 // what this client knows goes: others may have put \Deleted on newer ones.
-func (c *conn) expungeDeleted(spans []span) (gone store.UIDSet, err error) {
+func (c *conn) expungeDeleted(spans []span) error {
 	if spans == nil {
 		if c.sel.snap.Len() == 0 {
-			return nil, nil
+			return nil
 		}
 		spans = []span{{0, c.sel.snap.Len()}}
 	}
 	uids := c.uids(spans)
-	err = c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		gone = nil
+	return c.acct.Update(c.ctx, func(tx *store.Tx) error {
 		cur, err := tx.Snapshot(c.sel.mailbox)
 		if err != nil {
 			return c.gone(err)
@@ -158,9 +150,8 @@ func (c *conn) expungeDeleted(spans []span) (gone store.UIDSet, err error) {
 			}
 		}
 		if len(dead) > 0 {
-			gone, err = tx.Expunge(c.sel.mailbox, dead)
+			_, err = tx.Expunge(c.sel.mailbox, dead)
 		}
 		return err
 	})
-	return gone, err
 }

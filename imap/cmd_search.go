@@ -112,6 +112,7 @@ func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
 		return all
 	}
 	if d.IsNumSet() {
+		c.hold = tellNoExpunge // also in UID SEARCH, RFC 7162 §3.2.10.2
 		return c.messages(d, false)
 	}
 	row := c.srv.tables.search[string(d.Word())]

@@ -166,7 +166,7 @@ func (c *conn) closeMailbox(d *wire.Decoder) error {
 		return d.Err()
 	}
 	if !c.sel.readOnly {
-		if _, err := c.expungeDeleted(nil); err != nil {
+		if err := c.expungeDeleted(nil); err != nil {
 			return err
 		}
 	}

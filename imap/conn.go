@@ -45,6 +45,7 @@ type conn struct {
 	okCode  string       // response code of its OK
 	okText  string       // text of its OK
 	echo    store.UIDSet // messages whose flags it told itself
+	hold    timing       // what it forbids to tell, beside its row
 	started time.Time
 	tls     bool
 	bad     int // bad commands in a row
@@ -156,7 +157,7 @@ func (c *conn) next() error {
 	c.ready()
 	c.commands++
 	c.srv.stats.commands.Add(1)
-	c.cmd, c.okCode, c.okText, c.echo = nil, "", "", nil
+	c.cmd, c.okCode, c.okText, c.echo, c.hold = nil, "", "", nil, tellAll
 	c.tag = c.dec.Tag()
 	if c.dec.Err() != nil {
 		c.tag = "*"

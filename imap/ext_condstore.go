@@ -119,12 +119,15 @@ func appendSpans(dst []byte, spans []span) []byte {
 	return dst
 }
 
-// sayHighestModSeq adds HIGHESTMODSEQ to the OK of EXPUNGE, RFC 7162 §3.2.7.
-func (c *conn) sayHighestModSeq() error {
-	cur, err := c.current()
-	if err != nil {
-		return err
+// sayKnownModSeq tells up to which ModSeq the client knows all, as HIGHESTMODSEQ
+// in the OK of the command: RFC 7162 §3.2.7 for EXPUNGE, and §3.2 where an EXPUNGE
+// waits behind changes with higher ModSeqs, which would be lost if the connection
+// were (the example of §6).
+func (c *conn) sayKnownModSeq() {
+	known := string(appendUint([]byte("HIGHESTMODSEQ "), uint64(c.sel.snap.Mailbox().HighestModSeq)))
+	if c.okCode == "" && !c.idling {
+		c.okCode = known
+		return
 	}
-	c.okCode = "HIGHESTMODSEQ " + string(appendUint(nil, uint64(cur.Mailbox().HighestModSeq)))
-	return nil
+	c.untagged("OK [", known, "] all up to it is told")
 }

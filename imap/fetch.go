@@ -321,11 +321,18 @@ func (f *fetch) each(cur *store.Snapshot, lo, hi int, visit func(i int, row stor
 		for j < cur.Len() && cur.UID(j) < uid {
 			j++
 		}
-		if j >= cur.Len() || cur.UID(j) != uid {
+		var row store.Row
+		switch {
+		case j < cur.Len() && cur.UID(j) == uid:
+			row = cur.Row(j)
+		case f.need == needRow && !f.conditional:
+			// Expunged, but the client may not be told yet. It may still learn the UID,
+			// without which VANISHED would say nothing to it (RFC 2180 §4.1.2).
+			row = sel.Row(i)
+		default:
 			f.missing = true
 			continue
 		}
-		row := cur.Row(j)
 		if f.conditional && row.ModSeq <= f.since {
 			continue
 		}

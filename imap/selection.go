@@ -150,6 +150,7 @@ func (c *conn) sync(t timing) error {
 	if err != nil || cur == c.sel.told && cur == c.sel.snap {
 		return err
 	}
+	t = max(t, c.hold)
 	c.ready()
 	c.sayKeywords(cur)
 	sel := &c.sel
@@ -158,7 +159,8 @@ func (c *conn) sync(t timing) error {
 	if sel.told != sel.snap {
 		flags = store.Diff(sel.told, cur).Changed
 	}
-	if len(whole.Expunged) == 0 || t == tellAll {
+	held := len(whole.Expunged) > 0 && t != tellAll
+	if !held {
 		if len(whole.Expunged) > 0 {
 			c.out = c.dia.vanished(c.out, sel.snap, whole.Expunged)
 			sel.saved = sel.saved.Subtract(whole.Expunged)
@@ -167,7 +169,13 @@ func (c *conn) sync(t timing) error {
 		c.grown(whole)
 	}
 	sel.told = cur
-	return c.changed(cur, flags.Subtract(c.echo))
+	if err := c.changed(cur, flags.Subtract(c.echo)); err != nil {
+		return err
+	}
+	if c.dia.condstore && len(whole.Expunged) > 0 {
+		c.sayKnownModSeq()
+	}
+	return nil
 }
 
 // grown announces the new size of the mailbox.
