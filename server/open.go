@@ -30,6 +30,9 @@ func (s *Server) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.opts.wrap != nil {
+		eng = s.opts.wrap(eng)
+	}
 	s.eng = eng
 	s.onStop("engine", func(context.Context) error { return eng.Close() })
 	if s.store, err = store.Open(ctx, eng, storeOptions(s.cfg, s.log, s.opts.small)); err != nil {

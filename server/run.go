@@ -46,23 +46,81 @@ func Run(ctx context.Context, o RunOptions) error {
 		return err
 	}
 	notify(log, daemon.SdNotifyReady)
-	s.watchdog()
-	var failure error
-	for running := true; running; {
-		select {
-		case <-ctx.Done():
-			running = false
-		case failure = <-s.Failed():
-			log.Error("a part of the server failed", "err", failure)
-			running = false
-		case <-hangup:
-			s.reloadFrom(ctx, o.Load)
-		}
-	}
+	failure := s.supervise(ctx, hangup, o.Load)
 	notify(log, daemon.SdNotifyStopping)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), gracefulTime)
 	defer cancel()
 	return errors.Join(failure, s.Stop(stopping))
+}
+
+// superviseEvery is how often the store is looked at.
+const superviseEvery = 2 * time.Second
+
+// supervise returns when ctx ends, or with the reason why a part of the server
+// ended by itself. Meanwhile it reloads, and mends the store after a fault.
+func (s *Server) supervise(ctx context.Context, hangup <-chan os.Signal, load func() (config.Config, error)) error {
+	tick := time.NewTicker(superviseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.Failed():
+			s.log.Error("a part of the server failed", "err", err)
+			return err
+		case <-hangup:
+			s.reloadFrom(ctx, load)
+		case <-tick.C:
+			s.mend(ctx)
+		}
+	}
+}
+
+// mend opens the store again after a fault, once the disk works. Until then mail
+// can be read and none is taken.
+func (s *Server) mend(ctx context.Context) {
+	if !s.down && !s.eng.Stats().Failed {
+		return
+	}
+	if err := probe(s.cfg.Data); err != nil {
+		s.log.Error("the disk does not work: mail is refused", "err", err)
+		return
+	}
+	if err := s.restart(ctx); err != nil {
+		s.log.Error("the store does not open", "err", err)
+		return
+	}
+	s.log.Info("the store works again")
+}
+
+// probe writes and syncs a file in dir.
+func probe(dir string) error {
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 4<<10))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}
+
+// restart stops everything but the listeners and starts it again.
+func (s *Server) restart(ctx context.Context) error {
+	stopping, cancel := context.WithTimeout(ctx, gracefulTime)
+	defer cancel()
+	if err := s.undo(stopping, s.prepared); err != nil {
+		s.log.Warn("stopping what failed", "err", err) // expected of a store that failed
+	}
+	s.down, s.fronts = true, nil
+	for _, b := range s.bound {
+		if err := b.Listener.(*keptListener).reopen(); err != nil {
+			return err
+		}
+	}
+	if err := s.run(ctx, s.open()); err != nil {
+		return errors.Join(err, s.undo(stopping, s.prepared))
+	}
+	s.down = false
+	return nil
 }
 
 // reloadFrom reads the configuration again; on an error the old one stays.
@@ -85,12 +143,12 @@ func notify(log *slog.Logger, state string) {
 	}
 }
 
-// watchdog tells systemd at half its interval that the server lives: it answers
+// startWatchdog tells systemd at half its interval that the server lives: it answers
 // only while the store can be read.
-func (s *Server) watchdog() {
+func (s *Server) startWatchdog(context.Context) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
-		return
+		return err
 	}
 	done := make(chan struct{})
 	s.onStop("watchdog", func(context.Context) error { close(done); return nil })
@@ -107,4 +165,5 @@ func (s *Server) watchdog() {
 			}
 		}
 	})
+	return nil
 }

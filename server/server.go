@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -48,6 +47,8 @@ type Options struct {
 	// small makes caches as small as they may be; demo also keeps all mail on this
 	// computer.
 	small, demo bool
+	// wrap puts something between the store and its engine, for tests.
+	wrap func(engine.Engine) engine.Engine
 }
 
 // A Server is a running mail server.
@@ -73,12 +74,14 @@ type Server struct {
 	web   *web.Server
 	sys   *admin.System
 
-	tasks   sync.WaitGroup
-	failed  chan error // the first task that ended although nobody stopped it
-	stops   []stop
-	fronts  []func(context.Context) error // shutdown of each front end
-	stopped sync.Once
-	stopErr error
+	tasks    sync.WaitGroup
+	failed   chan error // the first task that ended although nobody stopped it
+	stops    []stop
+	prepared int                           // of stops, that a restart in place leaves alone
+	fronts   []func(context.Context) error // shutdown of each front end
+	down     bool                          // the last restart in place failed; only supervise looks at it
+	stopped  sync.Once
+	stopErr  error
 }
 
 // A stop undoes one step of the start.
@@ -90,29 +93,54 @@ type stop struct {
 // StoreDir is the directory of the engine inside of the data directory.
 const StoreDir = "store"
 
+// A step is one step of the start. What it made it registers with onStop.
+type step struct {
+	name string
+	f    func(ctx context.Context) error
+}
+
+// prepare is what is done once, with the rights that the process began with.
+func (s *Server) prepare() []step {
+	return []step{
+		{"limits of the process", s.raiseLimits}, {"certificate", s.loadCertificate}, {"listen", s.bind},
+		{"data directory", s.prepareData}, {"secrets", s.readSecrets}, {"privileges", s.dropPrivileges},
+	}
+}
+
+// open is what a restart in place does again.
+func (s *Server) open() []step {
+	return []step{
+		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
+		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog},
+	}
+}
+
 // Start starts a server. When it returns, everything listens and works.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{opts: o, cfg: o.Config, log: o.Logger, started: time.Now(), failed: make(chan error, 1), bound: o.Listeners}
 	s.hostname = hostname(o.Config)
-	steps := []struct {
-		name string
-		f    func(ctx context.Context) error
-	}{
-		{"limits of the process", s.raiseLimits}, {"certificate", s.loadCertificate}, {"listen", s.bind},
-		{"data directory", s.prepareData}, {"secrets", s.readSecrets}, {"privileges", s.dropPrivileges},
-		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
-		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin},
+	err := s.run(ctx, s.prepare())
+	s.prepared = len(s.stops)
+	if err == nil {
+		err = s.run(ctx, s.open())
 	}
-	for _, step := range steps {
-		if err := step.f(ctx); err != nil {
-			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			return nil, errors.Join(fmt.Errorf("cannot start (%s): %w", step.name, err), s.Stop(stopping))
-		}
+	if err != nil {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("cannot start: %w", err), s.Stop(stopping))
 	}
 	s.warn()
 	s.log.Info("started", "version", Version(), "hostname", s.hostname, "data", s.cfg.Data, "ms", time.Since(s.started).Milliseconds())
 	return s, nil
+}
+
+func (s *Server) run(ctx context.Context, steps []step) error {
+	for _, st := range steps {
+		if err := st.f(ctx); err != nil {
+			return fmt.Errorf("%s: %w", st.name, err)
+		}
+	}
+	return nil
 }
 
 func hostname(c config.Config) string {
@@ -145,18 +173,24 @@ func (s *Server) onStop(name string, f func(ctx context.Context) error) {
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopped.Do(func() {
 		began := time.Now()
-		var errs []error
-		for i := len(s.stops) - 1; i >= 0; i-- {
-			err := s.stops[i].f(ctx)
-			if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-				errs = append(errs, fmt.Errorf("stopping %s: %w", s.stops[i].name, err))
-			}
-		}
-		s.tasks.Wait()
-		s.stopErr = errors.Join(errs...)
+		s.stopErr = s.undo(ctx, 0)
 		s.log.Info("stopped", "ms", time.Since(began).Milliseconds())
 	})
 	return s.stopErr
+}
+
+// undo takes back all but the first n of what onStop registered, last first.
+func (s *Server) undo(ctx context.Context, n int) error {
+	var errs []error
+	for i := len(s.stops) - 1; i >= n; i-- {
+		err := s.stops[i].f(ctx)
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", s.stops[i].name, err))
+		}
+	}
+	s.stops = s.stops[:min(n, len(s.stops))]
+	s.tasks.Wait()
+	return errors.Join(errs...)
 }
 
 // Failed receives when a part of the server ended although nobody stopped it.
@@ -202,95 +236,6 @@ func Version() string {
 		}
 	}
 	return version
-}
-
-// A Bound is a listener with the face that is served on it.
-type Bound struct {
-	Face string // a key of [listen]
-	net.Listener
-}
-
-func (b Bound) listener() admin.Listener {
-	return admin.Listener{Face: b.Face, Network: b.Addr().Network(), Address: b.Addr().String()}
-}
-
-// bind opens all ports, before privileges are dropped.
-func (s *Server) bind(ctx context.Context) error {
-	if s.bound == nil {
-		var err error
-		if s.bound, err = listen(ctx, s.cfg); err != nil {
-			return err
-		}
-	}
-	// The services close their listeners as they stop; this is for those that never
-	// were started.
-	s.onStop("listeners", func(context.Context) error {
-		for _, b := range s.bound {
-			_ = b.Close()
-		}
-		return nil
-	})
-	return nil
-}
-
-// listen binds every address of [listen], or none.
-func listen(ctx context.Context, c config.Config) (bound []Bound, err error) {
-	defer func() {
-		if err != nil {
-			for _, b := range bound {
-				_ = b.Close()
-			}
-		}
-	}()
-	for _, f := range c.Listen.Faces() {
-		for _, addr := range f.Addrs {
-			l, err := listenOn(ctx, addr, os.FileMode(c.SMTP.LMTPSocketMode()))
-			if err != nil {
-				return bound, fmt.Errorf("listen.%s: %w", f.Name, err)
-			}
-			bound = append(bound, Bound{f.Name, l})
-		}
-	}
-	return bound, nil
-}
-
-func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
-	var lc net.ListenConfig
-	if !config.IsSocket(addr) {
-		return lc.Listen(ctx, "tcp", addr)
-	}
-	if err := removeStaleSocket(ctx, addr); err != nil {
-		return nil, err
-	}
-	l, err := lc.Listen(ctx, "unix", addr)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(addr, mode); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
-}
-
-// removeStaleSocket removes a socket that a killed server left, and refuses one
-// that is in use.
-func removeStaleSocket(ctx context.Context, path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s is there and is no socket", path)
-	}
-	var d net.Dialer
-	if c, err := d.DialContext(ctx, "unix", path); err == nil {
-		_ = c.Close()
-		return fmt.Errorf("%s is in use", path)
-	}
-	return os.Remove(path)
 }
 
 // storeDir is the directory of the engine.

@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 	"posthouse/admin"
 	"posthouse/config"
 	"posthouse/mail"
+	"posthouse/store/engine"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -432,4 +435,71 @@ func TestPortsThatBrowsersRefuse(t *testing.T) {
 		t.Fatalf("%v", bound)
 	}
 	_ = bound[0].Close()
+}
+
+// faulty is an engine that says it has failed.
+type faulty struct {
+	engine.Engine
+	failed atomic.Bool
+}
+
+// Stats tells of the fault.
+func (f *faulty) Stats() engine.Stats {
+	st := f.Engine.Stats()
+	st.Failed = st.Failed || f.failed.Load()
+	return st
+}
+
+// After a fault of the store the server opens it again by itself, on the same
+// ports, and everything that was there is there.
+func TestRecoversAlone(t *testing.T) {
+	var engines []*faulty
+	s, err := Start(t.Context(), Options{Config: testConfig(t), Logger: slog.New(slog.DiscardHandler), small: true,
+		wrap: func(e engine.Engine) engine.Engine {
+			engines = append(engines, &faulty{Engine: e})
+			return engines[len(engines)-1]
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopNow(t, s)
+	people(t, s.Admin())
+	addr := s.addrOf(t, "mx")
+	s.mend(t.Context())
+	if len(engines) != 1 {
+		t.Fatal("a sound store was opened again")
+	}
+	engines[0].failed.Store(true)
+	if s.health(t.Context()) == nil {
+		t.Error("healthy after a fault")
+	}
+	idle := dial(t, "tcp", s.addrOf(t, "imap"))
+	s.mend(t.Context())
+	if len(engines) != 2 || s.health(t.Context()) != nil {
+		t.Fatalf("%d engines, %v", len(engines), s.health(t.Context()))
+	}
+	_ = idle.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.ReadAll(idle); err != nil {
+		t.Errorf("a connection of before hangs: %v", err)
+	}
+	got := talk(t, dial(t, "tcp", addr), smtpDone, "EHLO x.test", "MAIL FROM:<b@x.test>", "RCPT TO:<ada@example.org>", "DATA", "Subject: x\r\n\r\nx\r\n.")
+	if strings.Count(got, "\n250 ") != 4 {
+		t.Error(got)
+	}
+	if st := call[admin.Status](t, s.Admin(), "status", admin.None{}); st.Server.Listeners[0].Address != addr {
+		t.Errorf("%+v", st.Server.Listeners)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	if err := probe(dir); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Error(left, err)
+	}
+	if probe(filepath.Join(dir, "gone")) == nil {
+		t.Error("a disk that is not there works")
+	}
 }
