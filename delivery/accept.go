@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"posthouse/mail"
@@ -25,8 +26,11 @@ func (t *Transaction) Accept(ctx context.Context) mail.Reply {
 			all = append(all, i)
 		}
 	}
-	if err := t.commit(ctx, verdicts, all, map[mail.AccountID]bool{}); err != nil {
+	if err := t.commit(ctx, verdicts, all, newServed()); err != nil {
 		t.fault("accept", err)
+		if k := mail.KindOf(err); len(all) > 1 && (k == mail.NotFound || k == mail.Denied) {
+			return replyNotNow // about one of several: RCPT will refuse that one next time
+		}
 		return t.s.reply(err)
 	}
 	t.report(ctx, all)
@@ -57,7 +61,7 @@ func (t *Transaction) AcceptEach(ctx context.Context) []mail.Reply {
 
 // commitEach tries all at once, and if one of them is to blame, one by one.
 func (t *Transaction) commitEach(ctx context.Context, verdicts []Verdict, wanted []int, replies []mail.Reply) {
-	done := map[mail.AccountID]bool{}
+	done := newServed()
 	err := t.commit(ctx, verdicts, wanted, done)
 	if err != nil {
 		t.fault("accept", err)
@@ -111,12 +115,30 @@ type drop struct {
 	prefix  []byte
 }
 
+// served are those who have the message: nobody gets it twice, and no envelope
+// makes more copies than there are people, however its aliases overlap.
+type served struct {
+	accounts map[mail.AccountID]bool
+	remote   map[mail.Address]bool
+}
+
+func newServed() *served {
+	return &served{map[mail.AccountID]bool{}, map[mail.Address]bool{}}
+}
+
+// add notes account drops and remote recipients that were committed.
+func (s *served) add(more *served) {
+	maps.Copy(s.accounts, more.accounts)
+	maps.Copy(s.remote, more.remote)
+}
+
 // commit stores the message for some recipients: all in one durable unit, or, with
-// an error, nothing. It leaves out the accounts in done and adds those it served.
-func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients []int, done map[mail.AccountID]bool) error {
+// an error, nothing. It leaves out those in done and adds those it served.
+func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients []int, done *served) error {
 	trace := t.appendTrace(make([]byte, 0, 512))
-	drops := t.drops(verdicts, recipients, done, trace)
-	batches, err := t.batches(ctx, recipients, trace)
+	now := newServed()
+	drops := t.drops(verdicts, recipients, trace, done, now)
+	batches, err := t.batches(ctx, recipients, trace, done, now)
 	if err != nil {
 		return err
 	}
@@ -139,9 +161,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	if err != nil {
 		return err
 	}
-	for _, d := range drops {
-		done[d.account] = true
-	}
+	done.add(now)
 	if queued {
 		t.s.opts.Queue.Wake()
 	}
@@ -149,14 +169,15 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 }
 
 // drops are the copies for local accounts, by ascending account, each once.
-func (t *Transaction) drops(verdicts []Verdict, recipients []int, done map[mail.AccountID]bool, trace []byte) []drop {
+func (t *Transaction) drops(verdicts []Verdict, recipients []int, trace []byte, done, now *served) []drop {
 	var drops []drop
 	for _, i := range recipients {
 		var prefix []byte
 		for _, id := range t.ways[i].accounts {
-			if done[id] || slices.ContainsFunc(drops, func(d drop) bool { return d.account == id }) {
+			if done.accounts[id] || now.accounts[id] {
 				continue
 			}
+			now.accounts[id] = true
 			if prefix == nil {
 				prefix = make([]byte, 0, len(trace)+256)
 				prefix = append(t.appendFinal(prefix, t.Env.Recipients[i]), trace...)
@@ -195,16 +216,17 @@ func (t *Transaction) drop(tx *store.Tx, d drop) error {
 // batches are what the queue must store: one entry for the recipients elsewhere,
 // and one for each address of ours that points elsewhere, whose Delivered-To ends a
 // loop at once.
-func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byte) ([]*store.Batch, error) {
+func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byte, done, now *served) ([]*store.Batch, error) {
 	var batches []*store.Batch
 	direct := t.forward()
 	for _, i := range recipients {
 		w, r := &t.ways[i], t.Env.Recipients[i]
-		if len(w.remote) == 0 {
+		to := now.fresh(w.remote, done)
+		if len(to) == 0 {
 			continue
 		}
 		if !w.alias {
-			addRemote(direct, r, w.remote)
+			addRemote(direct, r, to)
 			continue
 		}
 		if w.expands() && r.Notify&mail.NotifySuccess != 0 { // we report, RFC 3461 §5.2.7.3
@@ -213,7 +235,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 			}
 		}
 		env := t.forward()
-		addRemote(env, r, w.remote)
+		addRemote(env, r, to)
 		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(t.appendDeliveredTo(nil, r), trace...), t.staged)
 		if err != nil {
 			return nil, err
@@ -234,13 +256,23 @@ func (t *Transaction) forward() *mail.Envelope {
 	return &env
 }
 
-// addRemote adds the addresses to which r leads, each once. They keep its DSN
-// parameters and the address that the sender knows (RFC 3461 §4.2).
+// fresh returns those of list that have the message neither by done nor by s, and
+// adds them to s.
+func (s *served) fresh(list []mail.Address, done *served) []mail.Address {
+	var out []mail.Address
+	for _, a := range list {
+		if !done.remote[a] && !s.remote[a] {
+			s.remote[a] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// addRemote adds the addresses to which r leads. They keep its DSN parameters and
+// the address that the sender knows (RFC 3461 §4.2).
 func addRemote(env *mail.Envelope, r mail.Recipient, to []mail.Address) {
 	for _, a := range to {
-		if slices.ContainsFunc(env.Recipients, func(x mail.Recipient) bool { return x.Address == a }) {
-			continue
-		}
 		original := r.Original
 		if original == "" && a != r.Address {
 			original = originalOf(r.Address)

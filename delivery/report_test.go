@@ -70,7 +70,7 @@ func TestExpandedNotify(t *testing.T) {
 		_ = tx.Recipient(t.Context(), mail.Recipient{Address: addr(to), Notify: notify})
 		q := &notifyQueue{}
 		tx.s.opts.Queue = q
-		if _, err := tx.batches(t.Context(), []int{0}, nil); err != nil {
+		if _, err := tx.batches(t.Context(), []int{0}, nil, newServed(), newServed()); err != nil {
 			t.Fatal(err)
 		}
 		tx.s.opts.Queue = h.queue
