@@ -51,7 +51,7 @@ func plainText(v []byte) string {
 	return s
 }
 
-// A encodedWord is =?charset?encoding?text?= cut into its parts.
+// An encodedWord is =?charset?encoding?text?= cut into its parts.
 type encodedWord struct {
 	charset string
 	text    []byte

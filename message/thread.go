@@ -36,6 +36,9 @@ func (m *Message) References() []string {
 	if len(ids) > limit {
 		ids = append(ids[:1:1], ids[len(ids)-limit+1:]...)
 	}
+	if len(ids) < 2 {
+		return ids
+	}
 	seen := make(map[string]bool, len(ids))
 	return slices.DeleteFunc(ids, func(id string) bool {
 		dup := seen[id]

@@ -2,6 +2,7 @@ package message
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,28 @@ func TestParseDate(t *testing.T) {
 		got, ok := ParseDate([]byte(tt.in))
 		if s := got.Format(time.RFC3339); ok != (tt.want != "") || ok && s != tt.want {
 			t.Errorf("ParseDate(%q) = %s, %v; want %s", tt.in, s, ok, tt.want)
+		}
+	}
+}
+
+// TestParseDateLayouts: every time comes back from every way to write it.
+func TestParseDateLayouts(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		zone := time.FixedZone("", (r.IntN(27*4)-13*4)*900)
+		when := time.Unix(r.Int64N(4e9), 0).In(zone)
+		for _, layout := range []string{time.RFC1123Z, "Mon, 2 Jan 2006 15:04:05 -0700 (MST)", "2 Jan 2006 15:04:05 -0700",
+			"Mon, _2 Jan 2006 15:04 -0700", "Mon Jan _2 15:04:05 -0700 2006", "Mon Jan _2 15:04:05 2006 -0700",
+			"Monday, 2-Jan-2006 15:04:05 -07:00", "January 2, 2006 3:04:05 PM -0700", "Mon, 2 Jan 2006 15.04.05 -0700"} {
+			want := when
+			if !strings.Contains(layout, "05") {
+				want = when.Truncate(time.Minute)
+			}
+			got, ok := ParseDate([]byte(when.Format(layout)))
+			_, a := got.Zone()
+			if _, b := want.Zone(); !ok || !got.Equal(want) || a != b {
+				t.Fatalf("%q = %v, %v", when.Format(layout), got, ok)
+			}
 		}
 	}
 }
