@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -147,6 +148,9 @@ type Queue struct {
 	changed   chan struct{} // closed and replaced when an item stops being ready or active
 }
 
+// sessionCache is how many servers' TLS sessions are kept; each is some kilobytes.
+const sessionCache = 500
+
 // Open returns the queue that lies in the engine. Nothing is sent before Start;
 // until then it can be looked at and changed.
 func Open(ctx context.Context, o Options) (*Queue, error) {
@@ -154,6 +158,10 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{},
 		announced: map[ID]announcement{}, changed: make(chan struct{})}
 	q.direct.AddrPolicy = smtpclient.AnyAddr
+	if q.opts.Dialer.Sessions == nil {
+		q.opts.Dialer.Sessions = tls.NewLRUClientSessionCache(sessionCache)
+		q.direct.Sessions = tls.NewLRUClientSessionCache(sessionCache)
+	}
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := q.rescan(); err != nil {
 		return nil, err

@@ -195,7 +195,10 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if conf.ServerName = p.ServerName; conf.ServerName == "" {
 		conf.ServerName = c.target.Host
 	}
-	conf.InsecureSkipVerify = true // policy.Verify is asked instead
+	conf.InsecureSkipVerify = true // policy.Verify is asked instead, also of resumed sessions
+	if conf.ClientSessionCache == nil {
+		conf.ClientSessionCache = c.d.Sessions
+	}
 	if p.Verify != nil {
 		conf.VerifyConnection = p.Verify
 	}

@@ -80,6 +80,8 @@ type Dialer struct {
 	LocalAddr  netip.Addr // source address; zero: the system's choice
 	Limits     wire.ReplyLimits
 	Strict8Bit bool // refuse (5.6.3) to send 8-bit content to a server without 8BITMIME
+	// Sessions, if not nil, makes TLS with a server that is known cheaper.
+	Sessions tls.ClientSessionCache
 
 	// DialContext replaces net.Dialer's, for tests. The policy is asked before.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)

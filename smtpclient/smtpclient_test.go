@@ -391,6 +391,29 @@ func TestStartTLS(t *testing.T) {
 	}
 }
 
+// A known server's session is resumed, and its certificate verified all the same.
+func TestResumption(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{TLS: smtptest.Certificate(t, "mx.test")})
+	d := dialer()
+	d.Sessions = tls.NewLRUClientSessionCache(10)
+	verified := 0
+	to := target(srv)
+	to.TLS = smtpclient.TLSPolicy{Mode: smtpclient.TLSRequired, Verify: func(cs tls.ConnectionState) error {
+		verified += len(cs.PeerCertificates)
+		return nil
+	}}
+	for i := range 2 {
+		c := connect(t, d, to)
+		if res := c.Send(t.Context(), message("x")); res.Err != nil || c.TLS().DidResume != (i == 1) {
+			t.Errorf("connection %d: %v, resumed %v", i, res.Err, c.TLS().DidResume)
+		}
+		_ = c.Quit(t.Context())
+	}
+	if verified != 2 {
+		t.Errorf("verified %d times", verified)
+	}
+}
+
 func TestAuth(t *testing.T) {
 	conf := smtptest.Certificate(t, "mx.test")
 	hook := func(c smtptest.Command) smtptest.Reaction {
