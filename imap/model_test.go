@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -312,6 +313,47 @@ func model(t *testing.T, r *rand.Rand) {
 			} else if !slices.Equal(truth, known) {
 				t.Fatalf("%s sees %v, another %v", v.kind, known, truth)
 			}
+		}
+	}
+}
+
+// TestModelTogether: the same, all at once.
+func TestModelTogether(t *testing.T) {
+	h := newHouse(t, Options{AllowPlaintextLogin: true})
+	var views []*view
+	t.Run("change", func(t *testing.T) {
+		for i, kind := range []string{"plain", "condstore", "qresync", "rev2", "qresync", "plain"} {
+			v := &view{kind: kind}
+			views = append(views, v)
+			t.Run(fmt.Sprintf("%s%d", kind, i), func(t *testing.T) {
+				t.Parallel()
+				nc, err := h.login("ada")
+				if err != nil {
+					t.Fatal(err)
+				}
+				v.client = &client{t, nc, bufio.NewReader(nc)}
+				v.open()
+				r := rand.New(rand.NewPCG(uint64(i), 2))
+				for range 150 {
+					v.act(r)
+				}
+			})
+		}
+	})
+	var truth []told
+	for i, v := range views {
+		v.client = newClient(t, v.Conn)
+		v.do("NOOP", false)
+		v.learn()
+		known := slices.Clone(v.msgs)
+		v.do("FETCH 1:* (UID FLAGS)", true)
+		if !slices.Equal(known, v.msgs) {
+			t.Fatalf("%s knew %v, there is %v", v.kind, known, v.msgs)
+		}
+		if i == 0 {
+			truth = known
+		} else if !slices.Equal(truth, known) {
+			t.Fatalf("%s sees %v, another %v", v.kind, known, truth)
 		}
 	}
 }
