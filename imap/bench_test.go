@@ -102,6 +102,18 @@ func BenchmarkFetch(b *testing.B) {
 	}
 }
 
+// BenchmarkFetchOne is what mbsync does: one message a command.
+func BenchmarkFetchOne(b *testing.B) {
+	const messages = 1000
+	_, nc, r := benchClient(b, messages)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		run(b, nc, r, fmt.Sprintf("f UID FETCH %d (UID FLAGS BODY.PEEK[])", 1+i%messages))
+	}
+}
+
 func BenchmarkSelect(b *testing.B) {
 	_, nc, r := benchClient(b, 100000)
 	run(b, nc, r, "s STORE 1:* +FLAGS.SILENT (\\Seen)")

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"posthouse/directory"
@@ -54,10 +55,13 @@ type conn struct {
 	// in; guarded by Server.mu
 	stranger bool
 
-	deadline time.Time   // of reading
-	one      [1]byte     // what is read while there is no buffer
-	woken    atomic.Bool // by a watcher or Shutdown: stop reading and look
-	idling   bool        // woken ends a read
+	deadline time.Time       // of reading
+	armed    time.Time       // the read deadline that is set
+	stall    time.Time       // the write deadline that is set
+	one      [1]byte         // what is read while there is no buffer
+	raw      syscall.RawConn // of a plain socket
+	woken    atomic.Bool     // by a watcher or Shutdown: stop reading and look
+	idling   bool            // woken ends a read
 
 	commands, bytesOut int64
 }

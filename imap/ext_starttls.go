@@ -42,7 +42,8 @@ func (c *conn) startTLS(d *wire.Decoder) error {
 		return err
 	}
 	c.rd.Reset(c)
-	c.nc, c.tls = secure, true
+	c.nc, c.tls, c.raw = secure, true, nil
+	c.armed, c.stall = time.Time{}, time.Time{}
 	c.srv.upgraded(c)
 	return errAnswered
 }

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"sync"
+
 	"posthouse/imap/wire"
 	"posthouse/mail"
 	"posthouse/message"
@@ -63,6 +65,22 @@ type fetch struct {
 	n          uint64 // responses
 }
 
+// fetches keeps the memory of finished FETCH commands: some clients fetch one
+// message a command.
+var fetches = sync.Pool{New: func() any { return new(fetch) }}
+
+// release gives the memory back, but for what a large message needed.
+func (f *fetch) release() {
+	clear(f.items)
+	clear(f.page[:cap(f.page)])
+	kept := fetch{items: f.items[:0], page: f.page[:0], rows: f.rows[:0], raw: f.raw[:0], part: f.part[:0]}
+	if cap(kept.part) > outputSize {
+		kept.part = nil
+	}
+	*f = kept
+	fetches.Put(f)
+}
+
 // A fetched is one message while its response is written.
 type fetched struct {
 	seq   uint32
@@ -83,7 +101,9 @@ var macros = map[string][]string{
 
 // fetchCmd reads and runs FETCH and UID FETCH, RFC 9051 §6.4.5 and §6.4.9.
 func (c *conn) fetchCmd(d *wire.Decoder) error {
-	f := &fetch{c: c}
+	f := fetches.Get().(*fetch)
+	f.c = c
+	defer f.release()
 	d.SP()
 	set := d.NumSet()
 	d.SP()

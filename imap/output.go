@@ -27,9 +27,15 @@ func (c *conn) flush() error {
 	return c.werr
 }
 
+// write writes b. A client that does not read is given up after Limits.StallTime,
+// or up to half of it earlier: the deadline is not set for each write.
 func (c *conn) write(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.opts.Limits.StallTime)); err != nil {
-		return err
+	now, limit := time.Now(), c.srv.opts.Limits.StallTime
+	if c.stall.Sub(now) < limit/2 {
+		c.stall = now.Add(limit)
+		if err := c.nc.SetWriteDeadline(c.stall); err != nil {
+			return err
+		}
 	}
 	n, err := c.nc.Write(b)
 	c.bytesOut += int64(n)

@@ -28,12 +28,8 @@ func (c *conn) Read(p []byte) (int, error) {
 // a wire.LazyReader). A plain socket is asked by the poller; from TLS one byte is
 // taken first, the rest of its record is in memory then.
 func (c *conn) ReadLazily(alloc func() []byte, free func()) (int, error) {
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
-		raw, err := tcp.SyscallConn()
-		if err != nil {
-			return 0, err
-		}
-		return c.read(func() (int, error) { return readRaw(raw, alloc, free) })
+	if c.raw != nil {
+		return c.read(func() (int, error) { return readRaw(c.raw, alloc, free) })
 	}
 	n, err := c.read(func() (int, error) { return c.nc.Read(c.one[:]) })
 	if n > 0 {
@@ -69,10 +65,36 @@ func readRaw(raw syscall.RawConn, alloc func() []byte, free func()) (n int, err 
 	return n, nil
 }
 
+// slack is how much too early a read deadline may end a read, which then is begun
+// again: setting it for each command would cost more than many a command.
+const slack = 10 * time.Second
+
+// arm sets the read deadline if the one that is set is too early or too late.
+func (c *conn) arm() error {
+	if d := c.deadline.Sub(c.armed); d >= 0 && d < slack {
+		return nil
+	}
+	c.armed = c.deadline
+	return c.nc.SetReadDeadline(c.deadline)
+}
+
+// rawOf gives access to a plain socket, or nil.
+func rawOf(nc net.Conn) syscall.RawConn {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
 // read waits for bytes until the deadline, or until there is something else to do.
 func (c *conn) read(attempt func() (int, error)) (int, error) {
 	for {
-		if err := c.nc.SetReadDeadline(c.deadline); err != nil {
+		if err := c.arm(); err != nil {
 			return 0, err
 		}
 		// Who wakes us sets the flag first and the deadline then: one of the two is
@@ -84,6 +106,7 @@ func (c *conn) read(attempt func() (int, error)) (int, error) {
 		if n > 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
+		c.armed = time.Time{}
 		if err := c.interrupted(); err != nil {
 			return 0, err
 		}

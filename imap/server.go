@@ -163,7 +163,7 @@ func (s *Server) newConn(ctx context.Context, nc net.Conn, face Face) *conn {
 	var id [8]byte
 	_, _ = io.ReadFull(s.opts.Rand, id[:])
 	c := &conn{srv: s, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
-		peer: addrOf(nc.RemoteAddr()), state: stateNotAuthenticated, started: time.Now()}
+		peer: addrOf(nc.RemoteAddr()), state: stateNotAuthenticated, started: time.Now(), raw: rawOf(nc)}
 	c.rd = wire.NewReader(c, c.flush)
 	c.dec = wire.NewDecoder(c.rd, c.acceptLiteral)
 	return c
