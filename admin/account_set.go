@@ -5,6 +5,8 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/store"
+	"posthouse/store/engine"
 )
 
 // AccountSet is the input of account.set: what is nil stays.
@@ -46,8 +48,21 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 		set(&a.Admin, in.Admin)
 		set(&a.Disabled, in.Disabled)
 		set(&a.Quota, in.Quota)
-	})
+	}, s.commitQuota(in.Quota))
 	return showAccount(acct), err
+}
+
+// commitQuota commits a change of the directory together with the quota that the
+// store keeps, if it changes.
+func (s *System) commitQuota(quota *int64) directory.Commit {
+	if quota == nil {
+		return nil
+	}
+	return func(ctx context.Context, id mail.AccountID, b *engine.Batch) error {
+		return s.Store.Update(ctx, []mail.AccountID{id}, []*engine.Batch{b}, func(txs []*store.Tx) error {
+			return txs[0].SetQuota(*quota)
+		})
+	}
 }
 
 func set[T any](to, from *T) {

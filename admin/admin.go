@@ -32,6 +32,8 @@ type System struct {
 	Directory *directory.Directory
 	Queue     *queue.Queue
 	Logger    *slog.Logger
+	// DefaultQuota is that of new accounts, in bytes; 0: none.
+	DefaultQuota int64
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus
 }

@@ -241,3 +241,53 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A quota is the directory's and the store's in one commit.
+func TestQuota(t *testing.T) {
+	s := system(t)
+	s.DefaultQuota = 2000
+	run[Domain](t, s.Local(), "domain.add", Named{Name: "example.org"})
+	a := run[Account](t, s.Local(), "account.add", AccountAdd{Address: "ada@example.org"})
+	if a.Quota != 2000 {
+		t.Fatalf("%+v", a)
+	}
+	fits := func() bool {
+		t.Helper()
+		acct, err := s.Store.Account(t.Context(), mail.AccountID(a.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := s.Store.Stage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		if _, err := fmt.Fprintf(st, "Subject: x\r\n\r\n%s\r\n", strings.Repeat("x", 3000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		err = acct.Update(t.Context(), func(tx *store.Tx) error {
+			box, err := tx.Mailbox("INBOX")
+			if err == nil {
+				_, err = tx.Append(box.ID, st, store.AppendOptions{})
+			}
+			return err
+		})
+		if err != nil && mail.KindOf(err) != mail.OverQuota {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	if fits() {
+		t.Error("3 kB in 2")
+	}
+	more, none := int64(5000), int64(0)
+	if a := run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", Quota: &more}); a.Quota != more || !fits() || fits() {
+		t.Errorf("%+v: one of 3 kB fits, not two", a)
+	}
+	if run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", Quota: &none}); !fits() {
+		t.Error("without quota")
+	}
+}

@@ -23,6 +23,7 @@ func (p *parse) check() {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.problem("tls", "cert and key belong together: give both or none")
 	}
+	p.oneOf("smtp.over_quota", c.SMTP.OverQuota, "defer", "refuse")
 	p.checkListen()
 	p.checkQueue()
 	for _, s := range c.DNS.Servers {

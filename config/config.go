@@ -50,7 +50,8 @@ type Listen struct {
 
 // SMTP is the section [smtp].
 type SMTP struct {
-	LMTPMode string `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
+	OverQuota string `toml:"over_quota" doc:"What other servers are told when a mailbox is full: defer lets them try again until there is room, refuse sends the mail back at once." values:"defer, refuse"`
+	LMTPMode  string `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
 }
 
 // IMAP is the section [imap].
@@ -95,7 +96,7 @@ func Default() Config {
 			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
 		},
-		SMTP: SMTP{LMTPMode: "0660"},
+		SMTP: SMTP{OverQuota: "defer", LMTPMode: "0660"},
 		IMAP: IMAP{ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),

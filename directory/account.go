@@ -85,15 +85,17 @@ func (c *change) claim(op string, a mail.Address) error {
 }
 
 // SetAccount changes an account through f: address, name, admin, disabled,
-// quota. Id and creation time stay.
-func (d *Directory) SetAccount(ctx context.Context, id mail.AccountID, f func(*Account)) (Account, error) {
+// quota. Id and creation time stay. commit makes it durable together with what the
+// store must change too (the quota); nil commits it alone.
+func (d *Directory) SetAccount(ctx context.Context, id mail.AccountID, f func(*Account), commit Commit) (Account, error) {
 	const op = "directory.SetAccount"
 	var acct Account
-	err := d.change(ctx, op, nil, func(c *change) error {
+	err := d.change(ctx, op, commit, func(c *change) error {
 		old, err := c.account(id)
 		if err != nil {
 			return err
 		}
+		c.id = id
 		acct = old
 		f(&acct)
 		acct.ID, acct.Created = old.ID, old.Created

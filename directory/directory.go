@@ -48,12 +48,13 @@ type Directory struct {
 	eng  engine.Engine
 	opts Options
 
-	write    chan struct{} // the write lock: holds one token while free
-	hashing  *hashGate
-	seen     *successes
-	failures *failures
-	resolved resolutions
-	decoy    string // hash that a login without account is checked against
+	write     chan struct{} // the write lock: holds one token while free
+	hashing   *hashGate
+	seen      *successes
+	failures  *failures
+	strangers *strangers
+	resolved  resolutions
+	decoy     string // hash that a login without account is checked against
 }
 
 // Open returns the directory kept in eng.
@@ -69,6 +70,7 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 	}
 	o.Hash = o.Hash.orDefault()
 	d := &Directory{eng: eng, opts: o, write: make(chan struct{}, 1), failures: newFailures(o.Failures)}
+	d.strangers = newStrangers(d.failures.limits.PerUser)
 	d.write <- struct{}{}
 	d.hashing = newHashGate(o.HashMemory, o.Hash)
 	var err error

@@ -104,13 +104,13 @@ func TestAccounts(t *testing.T) {
 		}
 		wantKind(t, err, mail.Invalid)
 	}
-	moved := must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("benjamin@example.org"); a.Quota = 5 }))(t)
+	moved := must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("benjamin@example.org"); a.Quota = 5 }, nil))(t)
 	if moved.ID != ben.ID || moved.Quota != 5 {
 		t.Fatalf("%+v", moved)
 	}
 	_, err = d.AccountByAddress(ctx, addr("ben@example.org"))
 	wantKind(t, err, mail.NotFound)
-	_, err = d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("ada@example.org") })
+	_, err = d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("ada@example.org") }, nil)
 	wantKind(t, err, mail.Exists)
 }
 

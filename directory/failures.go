@@ -15,6 +15,9 @@ import (
 type FailureLimits struct {
 	PerMinute int // 10
 	PerDay    int // 100
+	// PerUser bounds failures of one login name in a minute, from everywhere; 10.
+	// Over it, a login from a network that this user never came from waits.
+	PerUser int
 }
 
 // failures counts failed logins by network, in windows that start with the
@@ -39,6 +42,9 @@ func newFailures(l FailureLimits) *failures {
 	}
 	if l.PerDay == 0 {
 		l.PerDay = 100
+	}
+	if l.PerUser == 0 {
+		l.PerUser = 10
 	}
 	return &failures{limits: l, nets: map[netip.Prefix]*failureCount{}}
 }

@@ -20,7 +20,7 @@ import (
 // (keyed hash) so that the next login of the same password is cheap; the
 // credential is read each time, so a changed password ends what was remembered.
 func (d *Directory) Authenticate(ctx context.Context, login, password string, from netip.Addr) (Account, error) {
-	acct, cred, err := d.credential(login)
+	who, acct, cred, err := d.credential(login)
 	if err != nil {
 		return Account{}, err
 	}
@@ -33,41 +33,45 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string, fr
 	if err := d.failures.allow(from, d.opts.Now()); err != nil {
 		return Account{}, err
 	}
+	if err := d.strangers.pause(ctx, who, acct.ID, from, d.opts.Now()); err != nil {
+		return Account{}, err
+	}
 	match, err := d.matches(ctx, cred.Passwords, password)
 	if err != nil {
 		return Account{}, err
 	}
 	if !known || match == "" {
 		d.failures.add(from, d.opts.Now())
+		d.strangers.failed(who, d.opts.Now())
 		return Account{}, fail(mail.Denied, "directory.Authenticate", nil, "wrong address or password")
 	}
 	d.seen.add(token, match, d.opts.Now())
+	d.strangers.succeeded(acct.ID, from)
 	return acct, nil
 }
 
 // credential finds whose login it is. Without account the result is empty and
 // the caller does the same work with the decoy.
-func (d *Directory) credential(login string) (Account, credentialRecord, error) {
+func (d *Directory) credential(login string) (who mail.Address, acct Account, cred credentialRecord, err error) {
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
 	r := reader{snap}
-	var cred credentialRecord
-	a, ok := parseLogin(login)
+	who, ok := parseLogin(login)
 	if !ok {
-		return Account{}, cred, nil
+		return who, acct, cred, nil
 	}
-	acct, err := r.accountByAddress(a)
-	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return Account{}, cred, nil
-	}
+	acct, err = r.accountByAddress(who)
 	if err != nil {
-		return Account{}, cred, err
+		if mail.KindOf(err) == mail.NotFound {
+			err = nil
+		}
+		return who, Account{}, cred, err
 	}
 	err = r.record("directory.Authenticate", idKey(credentialPrefix, acct.ID), &cred)
-	if err != nil && mail.KindOf(err) != mail.NotFound {
-		return Account{}, cred, err
+	if mail.KindOf(err) == mail.NotFound {
+		err = nil
 	}
-	return acct, cred, nil
+	return who, acct, cred, err
 }
 
 // parseLogin reads a login name: an address, as people type it.

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestAuthenticate(t *testing.T) {
 	must(d.Authenticate(ctx, "ada@example.org", "new one", stranger))(t)
 	c.advance(2 * time.Hour)
 	must(d.Authenticate(ctx, "ada@example.org", "new one", stranger))(t)
-	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }))(t)
+	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }, nil))(t)
 	_, err = d.Authenticate(ctx, "ada@example.org", "new one", stranger)
 	wantKind(t, err, mail.Denied)
 }
@@ -65,7 +66,7 @@ func TestFailureCostsTheSame(t *testing.T) {
 	must(d.AddDomain(ctx, "example.org"))(t)
 	must(d.AddAccount(ctx, NewAccount{Address: addr("none@example.org")}, nil))(t)
 	off := must(d.AddAccount(ctx, NewAccount{Address: addr("off@example.org"), Password: "x"}, nil))(t)
-	must(d.SetAccount(ctx, off.ID, func(a *Account) { a.Disabled = true }))(t)
+	must(d.SetAccount(ctx, off.ID, func(a *Account) { a.Disabled = true }, nil))(t)
 	// With the gate shut, whoever hashes must wait and fails as Unavailable.
 	for range cap(d.hashing.slots) {
 		d.hashing.slots <- struct{}{}
@@ -180,5 +181,56 @@ func TestNewPassword(t *testing.T) {
 	a, b := NewPassword(), NewPassword()
 	if a == b || len(a) != 23 || strings.Count(a, "-") != 3 {
 		t.Fatal(a, b)
+	}
+}
+
+// Guessing at one user from many networks becomes slow; the user's own network
+// does not, and nobody is locked out.
+func TestGuessingFromManyNetworks(t *testing.T) {
+	d, c, _, _ := house(t)
+	d.strangers.wait = 30 * time.Millisecond
+	ctx := t.Context()
+	must(d.Authenticate(ctx, "ada@example.org", "secret", stranger))(t)
+	if err := d.SetPassword(ctx, 1, "new"); err != nil { // nothing is remembered, the network is
+		t.Fatal(err)
+	}
+	guess := func(i int) time.Duration {
+		began := time.Now()
+		_, err := d.Authenticate(ctx, "ADA@example.org", "wrong", netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}))
+		wantKind(t, err, mail.Denied)
+		return time.Since(began)
+	}
+	for i := range 10 {
+		guess(i)
+	}
+	if took := guess(11); took < d.strangers.wait {
+		t.Errorf("the eleventh guess took %v", took)
+	}
+	began := time.Now()
+	must(d.Authenticate(ctx, "ada@example.org", "new", stranger))(t)
+	if took := time.Since(began); took >= d.strangers.wait {
+		t.Errorf("the user waited %v at home", took)
+	}
+	must(d.Authenticate(ctx, "ada@example.org", "new", netip.MustParseAddr("192.0.2.7")))(t) // slow, but in
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err := d.Authenticate(gone, "ada@example.org", "x", netip.MustParseAddr("192.0.2.8"))
+	wantKind(t, err, mail.Unavailable)
+	c.advance(time.Minute)
+	if d.strangers.suspicious(addr("ada@example.org"), habit{}, c.Now()) {
+		t.Error("still slow after a minute")
+	}
+}
+
+func TestStrangersAreBounded(t *testing.T) {
+	s := newStrangers(10)
+	for i := range maxGuessed + 100 {
+		s.failed(addr(fmt.Sprintf("u%d@x.org", i)), time.Unix(0, 0))
+	}
+	for i := range maxHabits + 100 {
+		s.succeeded(mail.AccountID(i), stranger)
+	}
+	if len(s.users) > maxGuessed || len(s.habits) > maxHabits {
+		t.Error(len(s.users), len(s.habits))
 	}
 }

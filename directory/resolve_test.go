@@ -58,11 +58,11 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.in, got, test.want)
 		}
 	}
-	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }))(t)
+	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }, nil))(t)
 	if got := show(must(d.Resolve(ctx, addr("ada@example.org")))(t)); got != "local found [1] [] " {
 		t.Errorf("a disabled account receives: %s", got)
 	}
-	must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Admin = true }))(t)
+	must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Admin = true }, nil))(t)
 	if got := show(must(d.Resolve(ctx, addr("postmaster")))(t)); got != "local found [2] [] " {
 		t.Errorf("the first admin who is not disabled: %s", got)
 	}
@@ -219,7 +219,7 @@ func TestMaySend(t *testing.T) {
 			t.Errorf("%d as %q: %v", test.id, test.from, got)
 		}
 	}
-	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }))(t)
+	must(d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = true }, nil))(t)
 	if must(d.MaySend(ctx, ada.ID, addr("ada@example.org")))(t) {
 		t.Error("a disabled account may not send")
 	}

@@ -82,7 +82,7 @@ func storeOptions(c config.Config, log *slog.Logger, small bool) store.Options {
 func directoryOptions(c config.Config) directory.Options {
 	return directory.Options{
 		HashMemory: c.Limits.HashMemory.Int64(),
-		Failures:   directory.FailureLimits{PerMinute: c.Limits.FailedPerMin.Int(), PerDay: c.Limits.FailedPerDay.Int()},
+		Failures:   directory.FailureLimits{PerMinute: c.Limits.FailedPerMin.Int(), PerDay: c.Limits.FailedPerDay.Int(), PerUser: c.Limits.FailedPerUser.Int()},
 	}
 }
 
@@ -120,7 +120,7 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
-	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log, DefaultQuota: max(0, c.Limits.Quota.Int64())}
 	return &Stopped{System: sys, eng: eng, store: st}, nil
 }
 

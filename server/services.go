@@ -17,7 +17,7 @@ import (
 
 func (s *Server) openDelivery(context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
-		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits),
+		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
 	})
 	s.onStop("front ends", s.stopFronts)
 	return nil
@@ -100,7 +100,8 @@ func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (f
 }
 
 func (s *Server) startAdmin(context.Context) error {
-	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Logger: s.log, Status: s.status}
+	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Logger: s.log, Status: s.status,
+		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64())}
 	l, err := admin.Listen(s.cfg.Data)
 	if err != nil {
 		return err

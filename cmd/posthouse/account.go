@@ -94,8 +94,12 @@ func (a *app) accountAdd() *cobra.Command {
 			"  printf '%s\\n' \"$PASSWORD\" | posthouse account add ada@example.org --password-stdin",
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			in.Address = args[0]
-			if in.Quota, err = parseQuota(quota); err != nil {
-				return err
+			if quota != "" {
+				n, err := parseQuota(quota)
+				if err != nil {
+					return err
+				}
+				in.Quota = &n
 			}
 			if !noPassword && strings.Contains(in.Address, "@") { // without, it is refused: no need to ask
 				if in.Password, err = pass.read(a, in.Address); err != nil {
@@ -111,16 +115,13 @@ func (a *app) accountAdd() *cobra.Command {
 	}
 	c.Flags().StringVar(&in.Name, "name", "", "full `name`")
 	c.Flags().BoolVar(&in.Admin, "admin", false, "may administer the server")
-	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none")
+	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none (default: limits.quota)")
 	c.Flags().BoolVar(&noPassword, "no-password", false, "cannot log in until it is given one")
 	pass.add(c)
 	return c
 }
 
 func parseQuota(s string) (int64, error) {
-	if s == "" {
-		return 0, nil
-	}
 	n, err := config.ParseSize(s)
 	if err != nil {
 		return 0, usage("--quota: %v", err)
