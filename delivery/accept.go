@@ -218,7 +218,7 @@ func (t *Transaction) drop(tx *store.Tx, d drop) error {
 // loop at once.
 func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byte, done, now *served) ([]*store.Batch, error) {
 	var batches []*store.Batch
-	direct := t.forward()
+	var direct *mail.Envelope
 	for _, i := range recipients {
 		w, r := &t.ways[i], t.Env.Recipients[i]
 		to := now.fresh(w.remote, done)
@@ -226,6 +226,9 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 			continue
 		}
 		if !w.alias {
+			if direct == nil {
+				direct = t.forward()
+			}
 			addRemote(direct, r, to)
 			continue
 		}
@@ -242,7 +245,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 		}
 		batches = append(batches, b)
 	}
-	if len(direct.Recipients) == 0 {
+	if direct == nil {
 		return batches, nil
 	}
 	b, err := t.s.opts.Queue.AddBatch(ctx, direct, trace, t.staged)

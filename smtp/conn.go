@@ -174,13 +174,18 @@ func (c *conn) serve() {
 // linger lets the peer read our last words before the connection is closed: with
 // unread input in it, the system would reset it and throw them away.
 func (c *conn) linger() {
-	half, ok := c.raw.(interface{ CloseWrite() error })
-	if !ok || c.phase.Load() == phaseClosing || half.CloseWrite() != nil {
+	if c.phase.Load() == phaseClosing || !closeWrite(c.net) || c.net != c.raw && !closeWrite(c.raw) {
 		return
 	}
 	if c.raw.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 		_, _ = io.CopyN(io.Discard, c.raw, lingerBytes) // ends when the peer does
 	}
+}
+
+// closeWrite says that nothing more will come: with TLS by close_notify.
+func closeWrite(nc net.Conn) bool {
+	half, ok := nc.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
 }
 
 const (

@@ -509,3 +509,34 @@ func TestMemoryOfAConnection(t *testing.T) {
 		t.Logf("%d octets each, the client's included", each)
 	}
 }
+
+// A peer that reads nothing does not hold its connection for ever.
+func TestOutputStalled(t *testing.T) {
+	h := newHouse(t, mem.New(), func(o *Options) { o.Limits.WriteTimeout = 30 * time.Millisecond })
+	ours, theirs := net.Pipe() // nobody reads from ours
+	defer ours.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.srv.ServeConn(context.Background(), theirs, MX)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the connection is still served")
+	}
+}
+
+// With TLS the last words come with close_notify: nobody has cut them off.
+func TestLastWordsInTLS(t *testing.T) {
+	h := newHouse(t, mem.New(), nil)
+	nc, err := tls.Dial("tcp", h.listen(Submissions), clientTLS())
+	must(t, err)
+	p := newClient(t, nc)
+	p.want("220")
+	p.send("A", "B", "C", "more that nobody reads")
+	p.want("500", "500", "500", "421")
+	if _, err := p.r.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
