@@ -51,10 +51,12 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 			_ = u.staged.Close()
 		}
 	}()
+	left := c.srv.opts.Limits.MessageBytes // for all: small messages wait in memory
 	for {
-		u, err := c.receive(d)
+		u, err := c.receive(d, left)
 		if u.staged != nil {
 			ups = append(ups, u)
+			left -= u.staged.Size()
 		}
 		if err != nil {
 			return err
@@ -92,8 +94,8 @@ func destination(v *store.View, path string) (*store.Mailbox, error) {
 	return m, nil
 }
 
-// receive reads flags, date and literal of one message.
-func (c *conn) receive(d *wire.Decoder) (u upload, err error) {
+// receive reads flags, date and literal of one message of at most left bytes.
+func (c *conn) receive(d *wire.Decoder, left int64) (u upload, err error) {
 	if d.Peek() == '(' {
 		u.opts.Flags = storable(d.Flags())
 		d.SP()
@@ -108,6 +110,9 @@ func (c *conn) receive(d *wire.Decoder) (u upload, err error) {
 	}
 	if lit.Size > c.srv.opts.Limits.MessageBytes {
 		return u, no("TOOBIG", "the message is too large")
+	}
+	if lit.Size > left {
+		return u, no("LIMIT", "too much in one APPEND")
 	}
 	if u.staged, err = c.srv.opts.Store.Stage(c.ctx); err != nil {
 		return u, err
