@@ -43,6 +43,7 @@ func Run(t *testing.T, kit Kit) {
 		{"AtomicAccounts", testAtomicAccounts},
 		{"SnapshotIsStable", testSnapshotIsStable},
 		{"OpsInOrder", testOpsInOrder},
+		{"Ranges", testRanges},
 		{"ConcurrentCommits", testConcurrentCommits},
 		{"ReadersSeeWholeCommits", testReadersSeeWholeCommits},
 		{"SmallBlobs", testSmallBlobs},

@@ -222,6 +222,37 @@ func testOpsInOrder(t *testing.T, e engine.Engine) {
 	wantDump(t, e, 1, "a=3 b=4 g=8")
 }
 
+// Ranges with no, few and many keys, among sets and deletes of the same commit.
+func testRanges(t *testing.T, e engine.Engine) {
+	rng := func(lo, hi string) engine.Op {
+		return engine.Op{Kind: engine.DeleteRange, Key: []byte(lo), End: []byte(hi)}
+	}
+	many := blind(1)
+	for i := range 3000 {
+		many.Ops = append(many.Ops, set(fmt.Sprintf("k%04d", i), "v"))
+	}
+	commit(t, e, many, blind(2, set("k0001", "v")))
+	commit(t, e, blind(1, rng("k0010", "k0020"), set("k0012", "w"), rng("x", "z"), set("y", "1"), rng("y", "z"), rng("k0040", "k2990")))
+	wantRange := func(lo, hi, want string) {
+		t.Helper()
+		r := e.Snapshot(1)
+		defer r.Close()
+		if got := dumpRange(t, r, []byte(lo), []byte(hi)); got != want {
+			t.Fatalf("%s to %s: got %q, want %q", lo, hi, got, want)
+		}
+	}
+	wantRange("k0008", "k0022", "k0008=v k0009=v k0012=w k0020=v k0021=v")
+	wantRange("k0039", "k2992", "k0039=v k2990=v k2991=v")
+	wantRange("x", "zz", "")
+	commit(t, e, blind(1, set("k0500", "new"), rng("k0000", "k9999"), set("k0600", "last")))
+	wantDump(t, e, 1, "k0600=last")
+	wantDump(t, e, 2, "k0001=v")
+	for i := range 20 {
+		commit(t, e, blind(1, set(fmt.Sprint("s", i), "v"), rng("s", "t"), set("s", fmt.Sprint(i))))
+	}
+	wantDump(t, e, 1, "k0600=last s=19")
+}
+
 // Positions grow, and a Wait that has returned is visible to new readers.
 func testConcurrentCommits(t *testing.T, e engine.Engine) {
 	var wg sync.WaitGroup

@@ -101,3 +101,26 @@ func BenchmarkRead(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkReadAfterRanges reads between commits, after 10,000 commits that
+// each deleted a range: they must not slow readers down.
+func BenchmarkReadAfterRanges(b *testing.B) {
+	e := mustOpen(b, Options{Dir: b.TempDir(), MemTable: 64 << 20})
+	ctx := context.Background()
+	for i := range 10_000 {
+		e.Commit(ctx, &engine.Batch{Account: 2, Expect: engine.AnyVersion, Ops: []engine.Op{
+			{Kind: engine.DeleteRange, Key: fmt.Appendf(nil, "j%06d", i), End: fmt.Appendf(nil, "j%06d", i+1)}}})
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		batch := &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{{Key: fmt.Appendf(nil, "k%d", i%1000)}}}
+		if _, err := e.Commit(ctx, batch).Wait(); err != nil {
+			b.Fatal(err)
+		}
+		r := e.Snapshot(1)
+		if _, err := r.Get([]byte("k0")); err != nil {
+			b.Fatal(err)
+		}
+		r.Close()
+	}
+}

@@ -114,7 +114,7 @@ func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
 		}
 		if meta, _, err := s.meta(h, off); err != nil {
 			return 0, err
-		} else if whole && eachChange(meta, func(byte, []byte, []byte) error { return nil }) != nil {
+		} else if whole && eachChange(meta, func(change) error { return nil }) != nil {
 			c.problem("segment %d at %d: the meta of frame %d does not parse", n, off, h.lsn)
 		}
 		next = h.lsn + 1

@@ -90,19 +90,25 @@ func appendMetaKey(b []byte, kind byte, n int) []byte {
 	return binary.AppendUvarint(append(b, kind), uint64(n))
 }
 
-// eachChange calls f with each change in meta. val is the end of a range.
-func eachChange(meta []byte, f func(kind byte, key, val []byte) error) error {
+// A change is one of a meta's; its slices are parts of the meta.
+type change struct {
+	kind     byte
+	key, val []byte // val is the end of a range
+	at       int    // where the change begins in the meta
+}
+
+// eachChange calls f with each change in meta.
+func eachChange(meta []byte, f func(c change) error) error {
 	for rest := meta; len(rest) > 0; {
-		kind := rest[0]
+		c := change{kind: rest[0], at: len(meta) - len(rest)}
 		key, r, ok := cutField(rest[1:])
-		var val []byte
-		if ok && kind != metaDelete {
-			val, r, ok = cutField(r)
+		if ok && c.kind != metaDelete {
+			c.val, r, ok = cutField(r)
 		}
-		if !ok || kind < metaSet || kind > metaDeleteRange || len(key) == 0 {
-			return fmt.Errorf("local: frame meta at byte %d of %d: %w", len(meta)-len(rest), len(meta), engine.ErrCorrupt)
+		if c.key = key; !ok || c.kind < metaSet || c.kind > metaDeleteRange || len(key) == 0 {
+			return fmt.Errorf("local: frame meta at byte %d of %d: %w", c.at, len(meta), engine.ErrCorrupt)
 		}
-		if err := f(kind, key, val); err != nil {
+		if err := f(c); err != nil {
 			return err
 		}
 		rest = r

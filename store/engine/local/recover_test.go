@@ -409,10 +409,10 @@ func FuzzFrame(f *testing.F) {
 			}
 		}
 		var again []byte
-		err := eachChange(meta, func(kind byte, key, val []byte) error {
-			again = append(appendMetaKey(again, kind, len(key)), key...)
-			if kind != metaDelete {
-				again = append(binary.AppendUvarint(again, uint64(len(val))), val...)
+		err := eachChange(meta, func(c change) error {
+			again = append(appendMetaKey(again, c.kind, len(c.key)), c.key...)
+			if c.kind != metaDelete {
+				again = append(binary.AppendUvarint(again, uint64(len(c.val))), c.val...)
 			}
 			return nil
 		})
