@@ -172,3 +172,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestChanged(t *testing.T) {
+	a, b := Default(), Default()
+	if live, later := Changed(a, b); len(live)+len(later) != 0 {
+		t.Error(live, later)
+	}
+	b.Log.Level, b.Limits.Message, b.Listen.MX = "debug", 5, []string{":26"}
+	live, later := Changed(a, b)
+	if !reflect.DeepEqual(live, []string{"log.level"}) || !reflect.DeepEqual(later, []string{"listen.mx", "limits.message"}) {
+		t.Error(live, later)
+	}
+}

@@ -219,3 +219,20 @@ func errType(value any) error {
 	}
 	return fmt.Errorf("this is %s", name)
 }
+
+// Changed returns the names of the keys whose values differ, those that a reload
+// applies and those that wait for the next start.
+func Changed(old, new Config) (live, later []string) {
+	a, b := reflect.ValueOf(old), reflect.ValueOf(new)
+	for _, k := range Keys() {
+		if reflect.DeepEqual(a.FieldByIndex(k.index).Interface(), b.FieldByIndex(k.index).Interface()) {
+			continue
+		}
+		if k.Live {
+			live = append(live, k.Name)
+		} else {
+			later = append(later, k.Name)
+		}
+	}
+	return live, later
+}

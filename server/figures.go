@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"runtime"
+	"time"
 
 	"posthouse/admin"
 	"posthouse/internal/metrics"
@@ -108,6 +109,9 @@ func (s *Server) status() admin.ServerStatus {
 	st.Figures["logins.refused"] = st.Figures["smtp.logins_failed"] + st.Figures["imap.logins_failed"]
 	if s.cfg.AllowPlaintextLogin {
 		st.Problems = append(st.Problems, "allow_plaintext_login is on: passwords cross the network in clear")
+	}
+	if p := s.certificateProblem(time.Now()); p != "" {
+		st.Problems = append(st.Problems, p)
 	}
 	if n := st.Figures["smtp.panics"] + st.Figures["imap.panics"]; n > 0 {
 		st.Problems = append(st.Problems, "there were bugs in connections that were caught: please report the lines with \"panic\" in the log")

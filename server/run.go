@@ -24,12 +24,6 @@ type RunOptions struct {
 	Log  io.Writer
 }
 
-// A Reloadable is what Reload applies.
-type Reloadable struct {
-	TLS   config.TLS
-	Level slog.Level
-}
-
 // Run runs a server until ctx ends or a part of it fails, then stops it. SIGHUP
 // reloads. It tells systemd what it does.
 func Run(ctx context.Context, o RunOptions) error {
@@ -127,10 +121,10 @@ func (s *Server) restart(ctx context.Context) error {
 func (s *Server) reloadFrom(ctx context.Context, load func() (config.Config, error)) {
 	notify(s.log, daemon.SdNotifyReloading)
 	defer notify(s.log, daemon.SdNotifyReady)
-	err := s.Reload(ctx, func() (Reloadable, error) {
-		c, err := load()
-		return Reloadable{TLS: c.TLS, Level: levelNamed(c.Log.Level)}, err
-	})
+	c, err := load()
+	if err == nil {
+		err = s.Reload(ctx, c)
+	}
 	if err != nil {
 		s.log.Error("reload failed: the old configuration stays", "err", err)
 	}

@@ -329,8 +329,8 @@ func TestReload(t *testing.T) {
 		t.Fatal(got)
 	}
 	writePair(t, dir, "two.example.org")
-	load := func() (Reloadable, error) { return Reloadable{TLS: c.TLS, Level: slog.LevelDebug}, nil }
-	if err := s.Reload(t.Context(), load); err != nil {
+	c.Log.Level = "debug"
+	if err := s.Reload(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	if got := served(t, addr); got != "two.example.org" || s.opts.Level.Level() != slog.LevelDebug {
@@ -339,7 +339,7 @@ func TestReload(t *testing.T) {
 	if err := os.WriteFile(c.TLS.Cert, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(t.Context(), load); err == nil {
+	if err := s.Reload(t.Context(), c); err == nil {
 		t.Fatal("garbage was loaded")
 	}
 	if got := served(t, addr); got != "two.example.org" {
@@ -501,5 +501,17 @@ func TestProbe(t *testing.T) {
 	}
 	if probe(filepath.Join(dir, "gone")) == nil {
 		t.Error("a disk that is not there works")
+	}
+}
+
+func TestCertificateProblem(t *testing.T) {
+	c := testConfig(t)
+	c.TLS = writePair(t, t.TempDir(), "x.example.org")
+	s := start(t, c)
+	end := s.tls.Load().Leaf.NotAfter
+	for at, want := range map[time.Time]string{time.Now(): "", end.AddDate(0, 0, -7): "ends on", end.Add(time.Hour): "ended on"} {
+		if got := s.certificateProblem(at); !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%v: %q", at, got)
+		}
 	}
 }

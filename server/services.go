@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"posthouse/admin"
+	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/imap"
 	"posthouse/smtp"
@@ -124,23 +126,24 @@ func (s *Server) health(context.Context) error {
 	return nil
 }
 
-// Reload applies what can change without a restart: certificate and log level. A
-// configuration that fails changes nothing.
-func (s *Server) Reload(ctx context.Context, load func() (Reloadable, error)) error {
-	r, err := load()
-	if err != nil {
-		return err
-	}
+// Reload applies what can change without a restart, certificate and log level, and
+// says what cannot. A configuration that fails changes nothing.
+func (s *Server) Reload(ctx context.Context, c config.Config) error {
 	began := time.Now()
+	live, later := config.Changed(s.cfg, c)
 	old := s.cfg.TLS
-	s.cfg.TLS = r.TLS
+	s.cfg.TLS = c.TLS
 	if err := s.loadCertificate(ctx); err != nil {
 		s.cfg.TLS = old
 		return err
 	}
+	s.cfg.Log.Level = c.Log.Level
 	if s.opts.Level != nil {
-		s.opts.Level.Set(r.Level)
+		s.opts.Level.Set(levelNamed(c.Log.Level))
 	}
-	s.log.Info("reloaded", "ms", time.Since(began).Milliseconds())
+	s.log.Info("reloaded", "changed", strings.Join(live, " "), "ms", time.Since(began).Milliseconds())
+	if len(later) > 0 {
+		s.log.Warn("these changes wait for the next start", "keys", strings.Join(later, " "))
+	}
 	return nil
 }

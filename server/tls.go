@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"math/big"
 	"net"
 	"time"
@@ -36,6 +37,25 @@ func (s *Server) tlsConfig() *tls.Config {
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.tls.Load(), nil },
 	}
+}
+
+// certificateWarning is how long before its end a certificate becomes a problem.
+const certificateWarning = 14 * 24 * time.Hour
+
+// certificateProblem says when the configured certificate ends, if that is soon.
+func (s *Server) certificateProblem(now time.Time) string {
+	cert := s.tls.Load()
+	if s.cfg.TLS.Cert == "" || cert == nil || cert.Leaf == nil {
+		return ""
+	}
+	left := cert.Leaf.NotAfter.Sub(now)
+	switch {
+	case left <= 0:
+		return fmt.Sprintf("the certificate ended on %s: mail programs refuse to connect. Renew it and send SIGHUP", cert.Leaf.NotAfter.Format(time.DateOnly))
+	case left < certificateWarning:
+		return fmt.Sprintf("the certificate ends on %s: renew it and send SIGHUP", cert.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return ""
 }
 
 // selfSigned makes a certificate for host and for this machine's own names.

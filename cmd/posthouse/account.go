@@ -12,7 +12,9 @@ import (
 
 func (a *app) accountCommand() *cobra.Command {
 	c := noun("account", "People who have mail here",
-		a.accountList(), a.accountShow(), a.accountAdd(), a.accountSet(), a.accountRemove())
+		a.accountList(), a.accountShow(), a.accountAdd(), a.accountSet(), a.accountRemove(),
+		a.accountSwitch("enable", "Let an account log in and send again", false),
+		a.accountSwitch("disable", "Let an account neither log in nor send; it still receives", true))
 	c.Aliases = []string{"person"}
 	return c
 }
@@ -56,7 +58,7 @@ func quota(n int64) string {
 
 func (a *app) accountShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ADDRESS", Short: "Show an account with its mailboxes", Args: exactly(1, "an address"),
+		Use: "show ADDRESS", Short: "Show an account with its mailboxes", Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
 		Example: "  posthouse account show ada@example.org",
 		RunE: func(c *cobra.Command, args []string) error {
 			var out admin.AccountDetail
@@ -160,7 +162,7 @@ func (a *app) accountSet() *cobra.Command {
 	var name, address, quota string
 	var isAdmin, disabled bool
 	c := &cobra.Command{
-		Use: "set ADDRESS", Short: "Change an account", Args: exactly(1, "an address"),
+		Use: "set ADDRESS", Short: "Change an account", Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
 		Example: "  posthouse account set ada@example.org --password\n" +
 			"  posthouse account set ada@example.org --quota \"5 GB\" --admin\n" +
 			"  posthouse account set ben@example.org --disabled",
@@ -220,7 +222,7 @@ func deref(s *string) string {
 func (a *app) accountRemove() *cobra.Command {
 	var yes, dry bool
 	c := &cobra.Command{
-		Use: "remove ADDRESS", Short: "Remove an account and all its mail", Args: exactly(1, "an address"),
+		Use: "remove ADDRESS", Short: "Remove an account and all its mail", Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
 		Example: "  posthouse account remove ben@example.org --dry-run\n  posthouse account remove ben@example.org --yes",
 		RunE: func(c *cobra.Command, args []string) error {
 			var have admin.AccountDetail
@@ -247,6 +249,21 @@ func (a *app) accountRemove() *cobra.Command {
 	}
 	confirmFlags(c, &yes, &dry)
 	return c
+}
+
+// accountSwitch is enable and disable.
+func (a *app) accountSwitch(verb, short string, disabled bool) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " ADDRESS", Short: short, Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
+		Example: "  posthouse account " + verb + " ben@example.org",
+		RunE: func(c *cobra.Command, args []string) error {
+			var out admin.Account
+			if err := a.call(c.Context(), "account.set", admin.AccountSet{Name: args[0], Disabled: &disabled}, &out); err != nil {
+				return err
+			}
+			return a.printMade(out, "Changed", false, "")
+		},
+	}
 }
 
 func confirmFlags(c *cobra.Command, yes, dry *bool) {

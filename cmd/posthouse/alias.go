@@ -75,7 +75,7 @@ func (a *app) changeAlias(c *cobra.Command, op string, in any, text string) erro
 func (a *app) aliasRemove() *cobra.Command {
 	var yes, dry bool
 	c := &cobra.Command{
-		Use: "remove ALIAS [TARGET...]", Short: "Remove an alias, or targets of one", Args: atLeast(1, "an alias"),
+		Use: "remove ALIAS [TARGET...]", Short: "Remove an alias, or targets of one", Args: atLeast(1, "an alias"), ValidArgsFunction: a.complete(1, "alias.list"),
 		Example: "  posthouse alias remove info@example.org --yes\n  posthouse alias remove info@example.org ben@example.org --yes",
 		RunE: func(c *cobra.Command, args []string) error {
 			what := fmt.Sprintf("Mail for %s will be refused.", args[0])

@@ -84,7 +84,6 @@ func (a *app) root() *cobra.Command {
 			"  posthouse serve --config FILE          run it\n" +
 			"  posthouse account add ada@example.org  give somebody a mailbox",
 		SilenceUsage: true, SilenceErrors: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.configFile, "config", "", "configuration `file` (default "+defaultConfig+" if it is there)")

@@ -337,3 +337,27 @@ func TestPrivilegesAreDropped(t *testing.T) {
 		t.Error(r.log.String())
 	}
 }
+
+// The shell completes names that are there.
+func TestCompletion(t *testing.T) {
+	r := newRig(t, "")
+	for _, line := range []string{"domain add example.org", "account add ada@example.org --no-password --name Ada", "alias add info@example.org ada@example.org"} {
+		if out, code := r.run(t, "", line); code != 0 {
+			t.Fatal(out)
+		}
+	}
+	for line, want := range map[string]string{
+		"account show ":    "ada@example.org\tAda\n",
+		"account disable ": "ada@example.org\tAda\n",
+		"domain remove ":   "example.org\n",
+		"alias remove ":    "info@example.org\n",
+		"config explain ":  "limits.message\n",
+	} {
+		cmd := exec.Command(binary, append([]string{"__complete"}, append(strings.Fields(line), "")...)...)
+		cmd.Env = append(os.Environ(), "POSTHOUSE_CONFIG="+r.config, "POSTHOUSE_DATA=")
+		out, err := cmd.Output()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v %s", line, err, out)
+		}
+	}
+}

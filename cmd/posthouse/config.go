@@ -39,7 +39,7 @@ func (a *app) configCheck() *cobra.Command {
 
 func (a *app) configExplain() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain KEY", Short: "Say what a key means", Args: exactly(1, "a key"),
+		Use: "explain KEY", Short: "Say what a key means", Args: exactly(1, "a key"), ValidArgsFunction: completeKeys,
 		Example: "  posthouse config explain limits.message",
 		RunE: func(_ *cobra.Command, args []string) error {
 			near, found, err := config.Explain(a.out, args[0])

@@ -68,7 +68,7 @@ func (a *app) domainSet() *cobra.Command {
 	var catchAll string
 	var none bool
 	c := &cobra.Command{
-		Use: "set DOMAIN", Short: "Change a domain", Args: exactly(1, "a domain"),
+		Use: "set DOMAIN", Short: "Change a domain", Args: exactly(1, "a domain"), ValidArgsFunction: a.complete(1, "domain.list"),
 		Example: "  posthouse domain set example.org --catch-all ada@example.org\n  posthouse domain set example.org --no-catch-all",
 		RunE: func(c *cobra.Command, args []string) error {
 			in := admin.DomainSet{Name: args[0]}
@@ -92,7 +92,7 @@ func (a *app) domainSet() *cobra.Command {
 func (a *app) domainRemove() *cobra.Command {
 	var yes, dry bool
 	c := &cobra.Command{
-		Use: "remove DOMAIN", Short: "Receive no more mail for a domain", Args: exactly(1, "a domain"),
+		Use: "remove DOMAIN", Short: "Receive no more mail for a domain", Args: exactly(1, "a domain"), ValidArgsFunction: a.complete(1, "domain.list"),
 		Example: "  posthouse domain remove example.org --yes",
 		RunE: func(c *cobra.Command, args []string) error {
 			what := fmt.Sprintf("Mail for %s will be refused.", args[0])

@@ -79,7 +79,7 @@ func shorten(s string, n int) string {
 
 func (a *app) queueShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show one message with each recipient's last reply", Args: exactly(1, "the id of a message"),
+		Use: "show ID", Short: "Show one message with each recipient's last reply", Args: exactly(1, "the id of a message"), ValidArgsFunction: a.complete(1, "queue.list"),
 		Example: "  posthouse queue show 3f2a",
 		RunE: func(c *cobra.Command, args []string) error {
 			var out admin.QueueMessage
@@ -111,7 +111,7 @@ func (a *app) queueChange(verb, short, done string) *cobra.Command {
 	var in admin.QueuePick
 	var yes, dry bool
 	c := &cobra.Command{
-		Use: verb + " ID... | --domain DOMAIN | --all", Short: short,
+		Use: verb + " ID... | --domain DOMAIN | --all", Short: short, ValidArgsFunction: a.complete(0, "queue.list"),
 		Example: fmt.Sprintf("  posthouse queue %s 3f2a\n  posthouse queue %s --domain example.net", verb, verb),
 		RunE: func(c *cobra.Command, args []string) error {
 			in.IDs = args
