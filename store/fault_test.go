@@ -17,24 +17,33 @@ type gate struct {
 	engine.Engine
 	commits atomic.Int64
 	refuse  func(n int64) error // of commit n, counted from 1; nil: let it pass
-	hold    chan struct{}       // if not nil, Wait returns after it is closed
+	hold    chan struct{}       // if not nil, nothing is committed until it is closed
 	arrived chan struct{}       // if not nil, receives once per commit
+
+	mu    sync.Mutex
+	queue []*gated
 }
 
 type gated struct {
-	p    engine.Pending
-	err  error
-	hold chan struct{}
+	g       *gate
+	ctx     context.Context
+	batches []*engine.Batch
+	p       engine.Pending
+	err     error
+	hold    chan struct{}
 }
 
 func (g *gate) Commit(ctx context.Context, batches ...*engine.Batch) engine.Pending {
 	n := g.commits.Add(1)
-	out := gated{hold: g.hold}
+	out := &gated{g: g, ctx: ctx, batches: batches, hold: g.hold}
 	if g.refuse != nil {
 		out.err = g.refuse(n)
 	}
-	if out.err == nil {
-		out.p = g.Engine.Commit(ctx, batches...)
+	g.mu.Lock()
+	g.queue = append(g.queue, out)
+	g.mu.Unlock()
+	if g.hold == nil {
+		g.pass()
 	}
 	if g.arrived != nil {
 		g.arrived <- struct{}{}
@@ -42,14 +51,27 @@ func (g *gate) Commit(ctx context.Context, batches ...*engine.Batch) engine.Pend
 	return out
 }
 
-func (p gated) Wait() (engine.Pos, error) {
-	if p.hold != nil {
-		<-p.hold
+// pass hands on what waits, in order.
+func (g *gate) pass() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, w := range g.queue {
+		if w.err == nil {
+			w.p = w.g.Engine.Commit(w.ctx, w.batches...)
+		}
 	}
-	if p.err != nil {
-		return 0, p.err
+	g.queue = nil
+}
+
+func (w *gated) Wait() (engine.Pos, error) {
+	if w.hold != nil {
+		<-w.hold
+		w.g.pass()
 	}
-	return p.p.Wait()
+	if w.err != nil {
+		return 0, w.err
+	}
+	return w.p.Wait()
 }
 
 // Updates of one mailbox are on their way to the disk together, and nobody sees

@@ -220,3 +220,65 @@ func TestThreadsOfManyMessages(t *testing.T) {
 		a.evict()
 	}
 }
+
+// What changes nothing writes nothing; what is on its way to the disk can be read
+// in an update.
+func TestNothingAndPending(t *testing.T) {
+	g := &gate{Engine: mem.New()}
+	s := openStore(t, g, Options{})
+	a := newTestAccount(t, s, 1)
+	inbox := mailboxID(t, a, "INBOX")
+	appendLetters(t, s, a, inbox, letter(1))
+	before := g.commits.Load()
+	change(t, a, func(tx *Tx) error {
+		_, _, err := tx.SetFlags(inbox, UIDs(99), FlagChange{Op: FlagsAdd, Flags: []mail.Flag{"new"}})
+		must(t, err)
+		_, err = tx.Expunge(inbox, UIDs(99))
+		must(t, err)
+		must(t, tx.Subscribe("INBOX", true))
+		must(t, tx.SetQuota(0))
+		if k := tx.Keywords(); len(k) != 0 {
+			t.Errorf("keywords %q", k)
+		}
+		return nil
+	})
+	if n := g.commits.Load() - before; n != 0 {
+		t.Errorf("%d commits for nothing", n)
+	}
+	g.hold, g.arrived = make(chan struct{}), make(chan struct{}, 9)
+	m := stage(t, s, letter(2))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.Update(t.Context(), func(tx *Tx) error {
+			got, err := tx.Append(inbox, m, AppendOptions{})
+			if e, err := tx.Email(got.Email); err != nil || e.Size != m.Size() {
+				t.Errorf("own email %+v, %v", e, err)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}()
+	<-g.arrived
+	must(t, a.View(t.Context(), func(v *View) error {
+		if _, err := v.Email(2); mail.KindOf(err) != mail.NotFound {
+			t.Errorf("an email that is not durable: %v", err)
+		}
+		return nil
+	}))
+	close(g.hold)
+	change(t, a, func(tx *Tx) error {
+		if _, err := tx.Email(2); err != nil {
+			t.Error(err)
+		}
+		n := 0
+		err := tx.Changes(0, func(Change) bool { n++; return true })
+		if n != 9 { // three mailboxes, two subscriptions, two roles, two letters
+			t.Errorf("%d changes", n)
+		}
+		return err
+	})
+	<-done
+	g.arrived = nil
+}
