@@ -37,6 +37,18 @@ type load struct {
 	goal          uint64        // an operation of account 0
 	reached       chan struct{} // closed when that is acknowledged, or an operation failed
 	once          sync.Once
+	copied        atomic.Pointer[[]uint64] // acknowledged before the checkpoint began
+}
+
+// copyDir is where the script writes its checkpoint.
+const copyDir = "/srv/copy"
+
+func (l *load) ackedNow() []uint64 {
+	at := make([]uint64, crashAccounts)
+	for a := range at {
+		at[a] = l.acked[a].Load()
+	}
+	return at
 }
 
 func newLoad(at []uint64) *load {
@@ -75,10 +87,7 @@ func (l *load) one(e engine.Engine, a int) error {
 // crash takes the disk as it is after a power failure at this moment, with pct
 // of 100 blocks and names that were not synced, and what must be on it.
 func (l *load) crash(fs *vfs.MemFS, pct int, rnd *rand.Rand) (*vfs.MemFS, expectation) {
-	want := expectation{make([]uint64, crashAccounts), make([]uint64, crashAccounts)}
-	for a := range want.acked {
-		want.acked[a] = l.acked[a].Load()
-	}
+	want := expectation{l.ackedNow(), make([]uint64, crashAccounts)}
 	clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: pct, RNG: rnd})
 	for a := range want.issued {
 		want.issued[a] = l.issued[a].Load()
@@ -155,8 +164,8 @@ func crashOnce(fs *vfs.MemFS, at []uint64, rnd *rand.Rand) (*vfs.MemFS, []uint64
 	return clone, now, nil
 }
 
-// script runs a fixed course of events: open, single commits, bursts, staged
-// blobs, close, reopen.
+// script runs a fixed course of events: open, single commits, bursts, a
+// checkpoint meanwhile, close, reopen.
 func script(opt Options, l *load) error {
 	for round := range 3 {
 		e, err := Open(context.Background(), opt)
@@ -177,10 +186,33 @@ func script(opt Options, l *load) error {
 				}
 			})
 		}
+		if round == 1 {
+			at := l.ackedNow()
+			l.copied.Store(&at)
+			if err := e.Checkpoint(context.Background(), copyDir); err != nil {
+				return err
+			}
+		}
 		wg.Wait()
 		if err := e.Close(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// verifyDisk verifies the store, and the copy if the checkpoint was finished.
+func verifyDisk(fs *vfs.MemFS, opt Options, want expectation, copied *[]uint64) error {
+	opt.FS = fs
+	if _, err := verify(opt, want); err != nil {
+		return err
+	}
+	opt.Dir = copyDir
+	if _, err := fs.Stat(copyDir + "/FORMAT"); err != nil {
+		return nil
+	}
+	if _, err := verify(opt, expectation{*copied, want.issued}); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil
 }
@@ -207,9 +239,7 @@ func crashEverywhere(t *testing.T, stride int, mutate mutations, lie func(path s
 		if fault == nil && calls%stride == 0 {
 			pct := []int{0, 0, 50, 100}[rnd.IntN(4)]
 			clone, want := l.crash(disk, pct, rnd)
-			after := opt
-			after.FS = clone
-			if _, err := verify(after, want); err != nil {
+			if err := verifyDisk(clone, opt, want, l.copied.Load()); err != nil {
 				fault = fmt.Errorf("seed %d: crash before call %d (%s %s), %d %% of what was not synced kept: %w", seed, calls, op, path, pct, err)
 			}
 			crashes++
