@@ -37,6 +37,8 @@ func (s *Service) Inject(ctx context.Context, env mail.Envelope, content []byte,
 	if r := t.Accept(ctx); !r.Positive() {
 		return t.failure(op, r)
 	}
+	s.opts.Logger.Info("message of our own accepted", "tid", env.TraceID, "from", env.ReversePath.String(),
+		"to", to[0].Address.String(), "rcpts", len(to), "size", t.Size())
 	return nil
 }
 
