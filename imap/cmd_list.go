@@ -275,7 +275,10 @@ func (c *conn) lsub(d *wire.Decoder) error {
 		noselect[b.Path] = b.NoSelect
 	}
 	m := newMatcher(ref, o.patterns)
-	shown := map[string]struct{}{}
+	shown := make(map[string]struct{}, len(subs))
+	for _, s := range subs {
+		shown[s] = struct{}{}
+	}
 	for _, s := range subs {
 		if m.match(s) {
 			c.sayLsub(s, noselect[s])
@@ -286,7 +289,7 @@ func (c *conn) lsub(d *wire.Decoder) error {
 		}
 		for i := strings.IndexByte(s, '/'); i > 0; {
 			above := s[:i]
-			if _, done := shown[above]; !done && m.match(above) && !slices.Contains(subs, above) {
+			if _, done := shown[above]; !done && m.match(above) {
 				shown[above] = struct{}{}
 				c.sayLsub(above, true)
 			}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,10 +49,8 @@ func FuzzServer(f *testing.F) {
 			in = "L LOGIN ada demo\r\nS SELECT INBOX\r\n" + in
 		}
 		out := converse(t, h, in)
-		for line := range strings.Lines(out) {
-			if strings.ContainsRune(line, 0) {
-				t.Fatalf("NUL in the output: %q", line)
-			}
+		if problem := checkGrammar(out); problem != "" {
+			t.Fatalf("%s\nafter %q\nin %q", problem, in, out)
 		}
 		if n := h.srv.Stats().Panics; n > 0 {
 			t.Fatalf("panic after %q", in)
@@ -78,6 +78,73 @@ func converse(t *testing.T, h *house, in string) string {
 		return s
 	case <-time.After(10 * time.Second):
 		t.Fatalf("the server hangs after %q", in)
+	}
+	return ""
+}
+
+var (
+	literalRE = regexp.MustCompile(`~?\{(\d+)\}$`)
+	statusRE  = regexp.MustCompile(`^[^ ]+ (OK|NO|BAD|BYE) (\[[^\]\r\n]+\] )?[ -~]+$`)
+	dataRE    = regexp.MustCompile(`^\* (\d+ )?[A-Z]+`)
+)
+
+// checkGrammar reads what a server said, as far as it is whole: CRLF, balanced
+// quotes and parentheses, literals as long as they say, no control characters.
+func checkGrammar(out string) string {
+	for out != "" {
+		var line strings.Builder // without what is in literals
+		start := out
+		for {
+			part, rest, whole := strings.Cut(out, "\r\n")
+			if !whole {
+				return "" // cut off with the connection
+			}
+			line.WriteString(part)
+			out = rest
+			m := literalRE.FindStringSubmatch(part)
+			if m == nil || statusRE.MatchString(line.String()) {
+				break
+			}
+			n, err := strconv.Atoi(m[1])
+			if err != nil || n > len(out) {
+				return ""
+			}
+			out = out[n:]
+		}
+		if problem := checkLine(line.String()); problem != "" {
+			return problem + ": " + strconv.Quote(start[:min(len(start), 300)])
+		}
+	}
+	return ""
+}
+
+func checkLine(l string) string {
+	switch {
+	case strings.ContainsFunc(l, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "a control character"
+	case strings.HasPrefix(l, "+ "), statusRE.MatchString(l):
+		return ""
+	case !dataRE.MatchString(l):
+		return "not a response"
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(l); i++ {
+		switch c := l[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			depth++
+		case c == ')':
+			if depth--; depth < 0 {
+				return "a parenthesis too many"
+			}
+		}
+	}
+	if depth != 0 || quoted {
+		return "unbalanced"
 	}
 	return ""
 }

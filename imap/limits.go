@@ -37,6 +37,9 @@ type Limits struct {
 	OutsizeSkippedBytes int64         // of a refused literal that are read and dropped, 100 MB; more ends the connection
 }
 
+// forever is a time that nobody waits for, small enough to be added to a date.
+const forever = 100 * 365 * 24 * time.Hour
+
 // withDefaults fills in what is zero.
 func (l Limits) withDefaults() Limits {
 	n := func(p *int, def int) {
@@ -49,6 +52,8 @@ func (l Limits) withDefaults() Limits {
 	d := func(p *time.Duration, def time.Duration) {
 		if *p == 0 {
 			*p = def
+		} else if *p < 0 {
+			*p = forever
 		}
 	}
 	n(&l.LineBeforeLogin, 8<<10)
@@ -72,7 +77,9 @@ func (l Limits) withDefaults() Limits {
 	n(&l.PerUserAddress, 50)
 	n(&l.FlushBytes, 64<<10)
 	n(&l.FetchWhole, 256<<10)
-	d(&l.LoginPause, time.Second)
+	if l.LoginPause == 0 {
+		l.LoginPause = time.Second
+	}
 	d(&l.LoginTime, time.Minute)
 	d(&l.IdleTime, 30*time.Minute)
 	d(&l.StallTime, 5*time.Minute)

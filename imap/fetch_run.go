@@ -1,0 +1,242 @@
+package imap
+
+import (
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store"
+)
+
+// run writes the responses in pages: no View is held while a client is slow.
+func (f *fetch) run(spans []span) error {
+	c := f.c
+	c.ready()
+	for _, s := range spans {
+		for at := s.lo; at < s.hi; {
+			next, err := f.one(at, s.hi)
+			if err != nil {
+				return c.gone(err)
+			}
+			at = next
+			if err := c.drain(); err != nil {
+				return err
+			}
+		}
+	}
+	return c.werr
+}
+
+// pageRecords and pageBytes are how many messages one View serves: enough that
+// its cost does not count, and few enough that nothing is held for long.
+const (
+	pageRecords = 256
+	pageBytes   = 32
+)
+
+// one writes one page of the messages lo <= i < hi and returns where it ended.
+func (f *fetch) one(lo, hi int) (next int, err error) {
+	f.page = f.page[:0]
+	err = f.c.acct.View(f.c.ctx, func(v *store.View) error {
+		cur, err := v.Snapshot(f.c.sel.mailbox)
+		if err != nil {
+			return err
+		}
+		if f.flags {
+			f.c.sayKeywords(cur)
+		}
+		switch f.need {
+		case needRow:
+			next = f.pageOfRows(cur, lo, hi)
+		case needRecord:
+			next, err = f.pageOfRecords(v, cur, lo, hi)
+		default:
+			next, err = f.pageOfBytes(v, cur, lo, hi)
+		}
+		return err
+	})
+	if err != nil || f.need != needBytes {
+		return next, err
+	}
+	for i := range f.page {
+		if f.page[i].email == nil {
+			continue
+		}
+		if err := f.message(&f.page[i]); err != nil {
+			return next, err
+		}
+	}
+	return next, nil
+}
+
+// each calls visit for each message lo <= i < hi of the selection that still
+// exists and is wanted, with its present row, until visit returns false. It
+// returns the place behind the last one visited.
+func (f *fetch) each(cur *store.Snapshot, lo, hi int, visit func(i int, row store.Row) bool) int {
+	sel := f.c.sel.snap
+	if cur == sel {
+		for i, row := range cur.Rows(lo, hi) {
+			if f.conditional && row.ModSeq <= f.since {
+				continue
+			}
+			if !visit(i, row) {
+				return i + 1
+			}
+		}
+		return hi
+	}
+	j, _ := cur.Search(sel.UID(lo))
+	for i := lo; i < hi; i++ {
+		uid := sel.UID(i)
+		for j < cur.Len() && cur.UID(j) < uid {
+			j++
+		}
+		var row store.Row
+		switch {
+		case j < cur.Len() && cur.UID(j) == uid:
+			row = cur.Row(j)
+		case f.need == needRow && !f.conditional:
+			// Expunged, but the client may not be told yet. It may still learn the UID,
+			// without which VANISHED would say nothing to it (RFC 2180 §4.1.2).
+			row = sel.Row(i)
+		default:
+			f.missing = true
+			continue
+		}
+		if f.conditional && row.ModSeq <= f.since {
+			continue
+		}
+		if !visit(i, row) {
+			return i + 1
+		}
+	}
+	return hi
+}
+
+func (f *fetch) pageOfRows(cur *store.Snapshot, lo, hi int) int {
+	m := fetched{snap: cur}
+	return f.each(cur, lo, hi, func(i int, row store.Row) bool {
+		m.seq, m.row = uint32(i+1), row
+		f.respond(&m)
+		return !f.c.full()
+	})
+}
+
+func (f *fetch) pageOfRecords(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+	f.rows = f.rows[:0]
+	next := f.each(cur, lo, hi, func(i int, row store.Row) bool {
+		f.rows = append(f.rows, row)
+		f.page = append(f.page, fetched{seq: uint32(i + 1), row: row, snap: cur})
+		return len(f.rows) < pageRecords
+	})
+	err := v.Emails(f.rows, func(i int, e *store.Email) bool {
+		m := &f.page[i]
+		m.email = e
+		f.respond(m)
+		m.email, m.msg = nil, nil
+		if f.c.full() && i+1 < len(f.page) {
+			next = int(f.page[i+1].seq) - 1
+			return false
+		}
+		return true
+	})
+	return next, err
+}
+
+func (f *fetch) pageOfBytes(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+	next := f.each(cur, lo, hi, func(i int, row store.Row) bool {
+		f.page = append(f.page, fetched{seq: uint32(i + 1), row: row, snap: cur})
+		return len(f.page) < pageBytes
+	})
+	for i := range f.page {
+		e, err := v.Email(f.page[i].row.Email)
+		if err != nil {
+			if err = f.unreadable(err); err != nil {
+				return 0, err
+			}
+		}
+		f.page[i].email = e
+	}
+	return next, nil
+}
+
+// message writes the response for a message whose bytes are needed.
+func (f *fetch) message(m *fetched) error {
+	c := f.c
+	defer func() {
+		if m.body != nil {
+			_ = m.body.Close()
+		}
+		*m = fetched{}
+	}()
+	var err error
+	if m.email.Size <= int64(c.srv.opts.Limits.FetchWhole) {
+		if f.raw, err = c.acct.Read(c.ctx, f.raw[:0], m.email); err != nil {
+			return f.unreadable(err)
+		}
+		m.raw = f.raw
+	} else if m.body, err = c.acct.Open(c.ctx, m.email); err != nil {
+		return f.unreadable(err)
+	}
+	f.respond(m)
+	return c.drain()
+}
+
+// section finds the bytes of BODY[path.spec]. The part table is decoded when it is
+// first needed: BODY[] does without.
+func (f *fetch) section(m *fetched, path []int, spec message.Spec) (message.Range, bool) {
+	if len(path) == 0 && spec == message.SpecAll {
+		return message.Range{End: m.email.Size}, true
+	}
+	if !f.table(m) {
+		return message.Range{}, false
+	}
+	return m.msg.Section(path, spec)
+}
+
+// table decodes the part table of m.
+func (f *fetch) table(m *fetched) bool {
+	if m.msg == nil {
+		msg, err := m.email.Message()
+		if err != nil {
+			f.c.broken(err)
+			return false
+		}
+		m.msg = msg
+	}
+	return true
+}
+
+// unreadable lets the others be read when one message cannot be. If another
+// session expunged it, its bytes may be gone too; that is no fault.
+func (f *fetch) unreadable(err error) error {
+	switch mail.KindOf(err) {
+	case mail.NotFound:
+		f.missing = true
+	case mail.Corrupt:
+		if f.corrupt == nil {
+			f.corrupt = err
+		}
+	default:
+		return err
+	}
+	return nil
+}
+
+// respond writes one FETCH response.
+func (f *fetch) respond(m *fetched) {
+	dst := f.c.dia.beginFetch(f.c.out, m.seq, m.row.UID)
+	for i := range f.items {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		b := &f.items[i]
+		dst = b.write(f, m, b, dst)
+	}
+	if len(f.seen) > 0 && !f.flags && f.seen.Contains(m.row.UID) {
+		dst = f.c.appendFlags(append(dst, ' '), m.snap, m.row)
+		if f.c.dia.condstore && !f.has("MODSEQ") {
+			dst = appendModSeq(append(dst, ' '), m.row.ModSeq)
+		}
+	}
+	f.c.out = append(dst, ")\r\n"...)
+	f.n++
+}
