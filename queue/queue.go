@@ -141,6 +141,7 @@ type Queue struct {
 	lastID    ID
 	bytes     int64
 	active    int // items
+	held      int
 	workers   int
 	faults    int // commits that do not work just now
 	started   bool

@@ -72,15 +72,23 @@ func (q *Queue) takeInLocked(id ID, next, size int64, destName string) *item {
 		d = &dest{name: destName, window: min(startWindow, q.opts.Limits.PerDestination)}
 		q.dests[destName] = d
 	}
-	it := &item{id: id, next: next, key: next, size: size, dest: d, place: inHold}
+	it := &item{id: id, next: next, key: next, size: size, dest: d}
 	d.items++
 	q.items[id] = it
 	q.bytes += size
-	if next != never {
-		it.place = inHeap
-		heap.Push(&q.waiting, it)
-	}
+	q.placeLocked(it)
 	return it
+}
+
+// placeLocked puts an item that nobody owns where it belongs by its time.
+func (q *Queue) placeLocked(it *item) {
+	if it.next == never {
+		it.place = inHold
+		q.held++
+		return
+	}
+	it.place = inHeap
+	heap.Push(&q.waiting, it)
 }
 
 // forgetLocked ends an item that its owner holds.
@@ -110,6 +118,8 @@ func (q *Queue) claimLocked(it *item) bool {
 	switch it.place {
 	case inWork:
 		return false
+	case inHold:
+		q.held--
 	case inHeap:
 		heap.Remove(&q.waiting, it.index)
 	case inReady:
@@ -126,11 +136,7 @@ func (q *Queue) claimLocked(it *item) bool {
 func (q *Queue) releaseLocked(it *item, next int64) {
 	q.active--
 	it.next = next
-	it.place = inHold
-	if next != never {
-		it.place = inHeap
-		heap.Push(&q.waiting, it)
-	}
+	q.placeLocked(it)
 	q.signalLocked()
 }
 

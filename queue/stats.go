@@ -33,12 +33,7 @@ func (q *Queue) Stats() Stats {
 		Bounced: c.bounced.Load(), Expired: c.expired.Load(), Reports: c.reports.Load(), DoubleBounces: c.doubleBounces.Load()}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.Entries, s.Active, s.Bytes, s.Destinations = len(q.items), q.active, q.bytes, len(q.dests)
-	for _, it := range q.items {
-		if it.place == inHold {
-			s.Held++
-		}
-	}
+	s.Entries, s.Active, s.Held, s.Bytes, s.Destinations = len(q.items), q.active, q.held, q.bytes, len(q.dests)
 	now := q.opts.Now()
 	for _, d := range q.dests {
 		if now.Before(d.paused) {
