@@ -77,7 +77,7 @@ func (d *dsn) build(ctx context.Context) ([]byte, error) {
 	}
 	m := message.Multipart("report", boundary, parts, message.Param{Name: "report-type", Value: "delivery-status"})
 	m.SetAddresses("From", message.Mailbox{Name: "Mail Delivery System", Address: mail.Address{Local: "MAILER-DAEMON", Domain: mail.Domain(d.q.opts.Hostname)}})
-	m.SetAddresses("To", message.Mailbox{Address: d.e.rec.env.ReversePath})
+	m.SetAddresses("To", message.Mailbox{Address: d.sender()})
 	m.Set("Subject", d.subject())
 	m.SetDate("Date", d.now)
 	m.SetRaw("Message-ID", id)
@@ -87,6 +87,16 @@ func (d *dsn) build(ctx context.Context) ([]byte, error) {
 	}
 	m.SetRaw("Auto-Submitted", "auto-replied") // RFC 3834 §5
 	return m.Append(nil), nil
+}
+
+// sender is the reverse-path as the header may have it: with A-labels, unless it
+// needs SMTPUTF8 anyway.
+func (d *dsn) sender() mail.Address {
+	a := d.e.rec.env.ReversePath
+	if ascii, err := wire.DomainToASCII(a.Domain); err == nil && !d.global && !wire.NeedsUTF8(a) {
+		a.Domain = mail.Domain(ascii)
+	}
+	return a
 }
 
 // entropy reads random bytes from the queue's source.

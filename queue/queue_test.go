@@ -283,6 +283,22 @@ func TestReturnFullAndUTF8(t *testing.T) {
 	}
 }
 
+// A sender in an internationalised domain needs no SMTPUTF8 for a report.
+func TestReportIsASCII(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Hook: answer("RCPT", "", "550 5.1.1 no")})
+	w := newWorld(t, srv.Addr.Port(), nil)
+	env := envelope("x@b.test")
+	env.ReversePath.Domain = "bücher.test"
+	w.addEnv(env)
+	w.idle()
+	w.empty()
+	d := w.inj.all()[0]
+	contains(t, d.content, "To: ada@xn--bcher-kva.test\r\n")
+	if d.env.UTF8 || d.env.Body != mail.Body7Bit || d.env.Recipients[0].Address.Domain != "bücher.test" {
+		t.Errorf("%+v", d.env)
+	}
+}
+
 func TestDoubleBounce(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Options{Hook: answer("RCPT", "", "550 5.1.1 no")})
 	w := newWorld(t, srv.Addr.Port(), nil)
