@@ -515,3 +515,56 @@ func TestCertificateProblem(t *testing.T) {
 		}
 	}
 }
+
+// What an operator does with a message that cannot go out: look, hold, release,
+// give up; then its sender knows.
+func TestQueueOperations(t *testing.T) {
+	c := testConfig(t)
+	c.Queue.Smarthost = "127.0.0.1:1" // nobody listens there
+	s := start(t, c)
+	people(t, s.Admin())
+	nc, err := tls.Dial("tcp", s.addrOf(t, "submissions"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	got := talk(t, nc, smtpDone, "EHLO x.test", "AUTH PLAIN AGFkYUBleGFtcGxlLm9yZwBzZWNyZXQ=", "MAIL FROM:<ada@example.org>", "RCPT TO:<far@example.net>", "DATA",
+		"From: ada@example.org\r\nTo: far@example.net\r\nSubject: x\r\n\r\nx\r\n.")
+	if strings.Count(got, "\n250 ") != 4 {
+		t.Fatal(got)
+	}
+	if err := s.queue.Idle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := call[admin.QueueMessages](t, s.Admin(), "queue.list", admin.QueueList{Domain: "example.net"})
+	if len(list.Messages) != 1 || list.Messages[0].From != "ada@example.org" || list.Messages[0].Recipients[0].LastReply == "" {
+		t.Fatalf("%+v", list)
+	}
+	id := list.Messages[0].ID
+	pick := admin.QueuePick{IDs: []string{id}}
+	call[admin.QueueChanged](t, s.Admin(), "queue.hold", pick)
+	if m := call[admin.QueueDetail](t, s.Admin(), "queue.show", admin.Named{Name: strings.ToLower(id)}); !m.Held {
+		t.Errorf("%+v", m)
+	}
+	for _, op := range []string{"queue.release", "queue.retry"} {
+		call[admin.QueueChanged](t, s.Admin(), op, admin.QueuePick{All: true})
+		if err := s.queue.Idle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := call[admin.QueueDetail](t, s.Admin(), "queue.show", admin.Named{Name: id}); m.Held || m.Attempts < 2 {
+		t.Errorf("%+v", m)
+	}
+	if out := call[admin.QueueChanged](t, s.Admin(), "queue.bounce", admin.QueuePick{Domain: "example.net"}); len(out.IDs) != 1 {
+		t.Errorf("%+v", out)
+	}
+	if list := call[admin.QueueMessages](t, s.Admin(), "queue.list", admin.QueueList{}); len(list.Messages) != 0 {
+		t.Errorf("%+v", list)
+	}
+	if d := call[admin.AccountDetail](t, s.Admin(), "account.show", admin.Named{Name: "ada@example.org"}); d.Messages != 1 {
+		t.Errorf("the sender has %d reports", d.Messages)
+	}
+	if f := call[admin.Findings](t, s.Admin(), "check", admin.Check{Deep: true}); len(f.Problems) != 0 {
+		t.Errorf("%+v", f)
+	}
+}

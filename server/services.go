@@ -62,7 +62,7 @@ func (s *Server) startIMAP(ctx context.Context) error {
 
 func (s *Server) startWeb(ctx context.Context) error {
 	s.web = web.New(web.Options{
-		Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
+		Hostname: s.hostname, Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
 		Limits: webLimits(s.cfg.Limits), Logger: s.log,
 	})
 	s.fronts = append(s.fronts, s.web.Shutdown)

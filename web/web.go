@@ -13,7 +13,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"posthouse/admin"
 	"posthouse/internal/metrics"
@@ -25,10 +29,13 @@ type Limits struct {
 	HeaderBytes int           // 64 kB
 	HeaderTime  time.Duration // 10 s
 	IdleTime    time.Duration // 120 s
+	Connections int           // at a time, on each listener; 500
 }
 
 // Options of New. Status and Health are required.
 type Options struct {
+	// Hostname is the server's own name.
+	Hostname string
 	// Status tells about the server.
 	Status func() admin.ServerStatus
 	// Health returns why the server cannot do its work, or nil.
@@ -71,7 +78,7 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	s.http = &http.Server{
-		Handler:           secured(mux),
+		Handler:           secured(s.ours(mux)),
 		MaxHeaderBytes:    limit(o.Limits.HeaderBytes, 64<<10, 1<<30),
 		ReadHeaderTimeout: limit(o.Limits.HeaderTime, 10*time.Second, 0),
 		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // no page reads a body
@@ -95,6 +102,9 @@ func limit[T int | time.Duration](v, def, none T) T {
 
 // Serve answers on l until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
+	if n := limit(s.opts.Limits.Connections, 500, 0); n > 0 {
+		l = netutil.LimitListener(l, n)
+	}
 	err := s.http.Serve(l)
 	if err == http.ErrServerClosed {
 		return nil
@@ -108,6 +118,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return s.http.Close()
 	}
 	return nil
+}
+
+// ours answers on loopback only requests for this machine's own names. A page of
+// somebody else whose name points to 127.0.0.1 (DNS rebinding) gets nothing.
+func (s *Server) ours(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if local != nil && local.IP.IsLoopback() && !s.isOurs(r.Host) {
+			http.Error(w, "this is not the server of that name", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) isOurs(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.opts.Hostname)
 }
 
 // secured sets the headers that every answer has.

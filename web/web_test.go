@@ -170,6 +170,42 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A foreign name that leads to this machine shows nothing.
+func TestRebinding(t *testing.T) {
+	addr := serve(t, Options{Hostname: "mx.example.org"})
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{"evil.example:" + port: 421, "127.0.0.1.evil.example": 421, "localhost:" + port: 200, "[::1]:" + port: 200, "127.0.0.1": 200, "MX.example.org": 200} {
+		req, err := http.NewRequest("GET", "http://"+addr+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s", host, resp.Status)
+		}
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	addr := serve(t, Options{Limits: Limits{Connections: 1, HeaderTime: 200 * time.Millisecond}})
+	first, err := net.Dial("tcp", addr) // says nothing, and is cut off
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if resp, _ := get(t, "http://"+addr+"/healthz"); resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+}
+
 func TestWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{-1: "0 seconds", time.Second: "1 second", time.Minute: "1 minute", 25 * time.Hour: "25 hours", 49 * time.Hour: "2 days"} {
 		if got := ago(d); got != want {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +29,9 @@ func (a *app) demoCommand() *cobra.Command {
 			if c.Flags().Changed("port-base") {
 				o.PortBase = base
 			}
-			d, err := server.StartDemo(c.Context(), o)
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP) // the terminal was closed
+			defer stop()
+			d, err := server.StartDemo(ctx, o)
 			if err != nil {
 				return err
 			}
@@ -35,7 +39,7 @@ func (a *app) demoCommand() *cobra.Command {
 			if !noOpen && a.tty {
 				openBrowser(d.URL())
 			}
-			return d.Wait(c.Context())
+			return d.Wait(ctx)
 		},
 	}
 	c.Flags().StringVar(&keep, "keep", "", "keep the data in `directory`, and go on with it next time")

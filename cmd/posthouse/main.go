@@ -16,6 +16,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second Ctrl-C ends at once
+	}()
 	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, tty: isTerminal(os.Stdout) && isTerminal(os.Stdin)}
 	code := a.run(ctx, os.Args[1:])
 	stop()

@@ -82,7 +82,7 @@ func (a *app) queueShow() *cobra.Command {
 		Use: "show ID", Short: "Show one message with each recipient's last reply", Args: exactly(1, "the id of a message"), ValidArgsFunction: a.complete(1, "queue.list"),
 		Example: "  posthouse queue show 3f2a",
 		RunE: func(c *cobra.Command, args []string) error {
-			var out admin.QueueMessage
+			var out admin.QueueDetail
 			if err := a.call(c.Context(), "queue.show", admin.Named{Name: args[0]}, &out); err != nil {
 				return err
 			}
@@ -94,7 +94,7 @@ func (a *app) queueShow() *cobra.Command {
 				t.row("Arrived", out.Arrived)
 				t.row("Goes to", out.Destination)
 				t.row("Attempts", out.Attempts)
-				t.row("Next", nextAttempt(a, out))
+				t.row("Next", nextAttempt(a, out.QueueMessage))
 				for _, r := range out.Recipients {
 					t.line("")
 					t.row("To", r.Address)
