@@ -65,6 +65,23 @@ func TestSumCalls(t *testing.T) {
 	}
 }
 
+func TestWatcher(t *testing.T) {
+	w := &watcher{want: "attached", seen: make(chan struct{})}
+	cmd := exec.Command("sh", "-c", "echo Process 7 attached; echo more")
+	cmd.Stdout = w
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-w.seen:
+	default:
+		t.Error("the word was not seen")
+	}
+	if w.text.String() != "Process 7 attached\nmore\n" {
+		t.Errorf("kept %q", w.text.String())
+	}
+}
+
 func TestReport(t *testing.T) {
 	r := report{options: options{rounds: 1}}
 	w := workload{imapAppend, 10}

@@ -38,6 +38,14 @@ type options struct {
 	command string
 }
 
+// quickRows are what -quick runs.
+var quickRows = regexp.MustCompile(`^(APPEND (1|10|100)|LMTP (1|50)|SMTP 10)$`)
+
+// wants reports whether a row is to be run.
+func (o options) wants(w workload) bool {
+	return o.only.MatchString(w.String()) && (!o.quick || quickRows.MatchString(w.String()))
+}
+
 func main() {
 	o := parseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -50,7 +58,7 @@ func main() {
 
 func parseFlags() options {
 	var o options
-	flag.BoolVar(&o.quick, "quick", false, "one short round, about a minute")
+	flag.BoolVar(&o.quick, "quick", false, "one short round of the most telling rows, about a minute")
 	flag.IntVar(&o.rounds, "rounds", 3, "alternating rounds; results are medians over them")
 	flag.DurationVar(&o.cell, "time", 5*time.Second, "how long each peer works at each row in each round")
 	flag.IntVar(&o.size, "size", 8192, "bytes of a message")
@@ -96,7 +104,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	for round := range o.rounds {
 		for _, w := range workloads {
-			if !o.only.MatchString(w.String()) {
+			if !o.wants(w) {
 				continue
 			}
 			if err := runRow(ctx, o, round, w, peers, &rep); err != nil {
@@ -140,7 +148,7 @@ func runRow(ctx context.Context, o options, round int, w workload, peers []*peer
 
 func countAllSyncs(ctx context.Context, o options, peers []*peer, rep *report) {
 	for _, w := range workloads {
-		if !o.only.MatchString(w.String()) || w.conns != 1 && w.conns != 10 {
+		if !o.wants(w) || w.conns != 1 && w.conns != 10 {
 			continue
 		}
 		for _, p := range peers {

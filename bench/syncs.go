@@ -49,24 +49,24 @@ func countSyncs(ctx context.Context, p *peer, w workload, size int) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	n, ok := sumCalls(attached.String())
+	n, ok := sumCalls(attached.text.String())
 	if !ok {
-		return 0, fmt.Errorf("strace: %s", strings.TrimSpace(attached.String()))
+		return 0, fmt.Errorf("strace: %s", strings.TrimSpace(attached.text.String()))
 	}
 	return float64(n) / float64(len(times)), nil
 }
 
 // A watcher keeps what a program says and tells when it has said a word.
 type watcher struct {
-	bytes.Buffer
+	text bytes.Buffer
 	want string
 	seen chan struct{}
 	told bool
 }
 
 func (w *watcher) Write(b []byte) (int, error) {
-	n, err := w.Buffer.Write(b)
-	if !w.told && strings.Contains(w.String(), w.want) {
+	n, err := w.text.Write(b)
+	if !w.told && strings.Contains(w.text.String(), w.want) {
 		w.told = true
 		close(w.seen)
 	}
