@@ -18,10 +18,14 @@ var (
 	targetRE = regexp.MustCompile(`(?m)^([a-z][a-z0-9 -]*):(?:[^=]|$)`)
 )
 
+// numberedRE matches records and notes that have a number.
+var numberedRE = regexp.MustCompile(`^((?:docs/)?(decisions|changes)/(\d{4}))-[a-z0-9-]+\.md$`)
+
 func TestDocs(t *testing.T)       { check(t, docs) }
 func TestGuarantees(t *testing.T) { check(t, guarantees) }
 
-// docs checks that relative links lead somewhere and that each "make X" exists.
+// docs checks that relative links lead somewhere, that each "make X" exists and
+// that decisions and notes have numbers of their own.
 func docs(tr *tree) []string {
 	targets := map[string]bool{}
 	for _, m := range targetRE.FindAllStringSubmatch(tr.texts["Makefile"], -1) {
@@ -30,11 +34,21 @@ func docs(tr *tree) []string {
 		}
 	}
 	var out []string
+	numbers := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(tr.texts)) {
 		if !strings.HasSuffix(name, ".md") {
 			continue
 		}
 		text := tr.texts[name]
+		if m := numberedRE.FindStringSubmatch(name); m != nil {
+			if other, taken := numbers[m[1]]; taken {
+				out = append(out, fmt.Sprintf("%s: %s has that number: take the next free one", name, other))
+			}
+			numbers[m[1]] = name
+			if m[2] == "decisions" && !strings.HasPrefix(text, "# "+m[3]+" ") {
+				out = append(out, fmt.Sprintf("%s: its first line must be \"# %s The decision\"", name, m[3]))
+			}
+		}
 		for _, m := range makeRE.FindAllStringSubmatch(text, -1) {
 			if !targets[m[1]] {
 				out = append(out, fmt.Sprintf("%s: \"make %s\": the Makefile has no such target", name, m[1]))
@@ -152,7 +166,26 @@ func TestGuaranteesRules(t *testing.T) {
 	}
 }
 
+func TestArchitectureNamesPackages(t *testing.T) { check(t, unnamed) }
+
+const architectureFile = "docs/architecture.md"
+
+// unnamed finds packages that the map of the house does not show.
+func unnamed(tr *tree) []string {
+	var out []string
+	for _, dir := range slices.Sorted(maps.Keys(tr.packages())) {
+		if dir != "." && !strings.Contains(tr.texts[architectureFile], "`"+dir+"`") {
+			out = append(out, fmt.Sprintf("%s: package %s is not on the map: say in its table what it is", architectureFile, dir))
+		}
+	}
+	return out
+}
+
 func TestDocsRules(t *testing.T) {
+	finds(t, unnamed(of(t, map[string]string{"a/a.go": "package a\n", "b/b.go": "package b\n", architectureFile: "`a`"})), "package b is not on the map")
+	finds(t, docs(of(t, map[string]string{"docs/decisions/0001-a.md": "# 0001 A\n", "docs/decisions/0001-b.md": "# 0001 B\n"})), "has that number")
+	finds(t, docs(of(t, map[string]string{"docs/decisions/0001-a.md": "# 0002 A\n"})), "first line")
+	finds(t, docs(of(t, map[string]string{"docs/decisions/0001-a.md": "# 0001 A\n", "changes/0001-b.md": "x\n"})), "")
 	for _, c := range []struct{ md, want string }{
 		{"[a](b.md) and [c](../Makefile \"title\")", ""},
 		{"[a](b.md#some-heading)", ""},
