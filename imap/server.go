@@ -101,6 +101,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, face Face) error {
 		return errors.New("imap: implicit TLS without a certificate")
 	}
 	s.mu.Lock()
+	if s.closing.Load() {
+		s.mu.Unlock()
+		_ = l.Close()
+		return ErrClosed
+	}
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
 	defer func() {

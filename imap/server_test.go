@@ -22,6 +22,8 @@ import (
 	"posthouse/internal/transcript"
 	"posthouse/mail"
 	"posthouse/store"
+	"posthouse/store/engine"
+	"posthouse/store/engine/local"
 	"posthouse/store/engine/mem"
 )
 
@@ -58,8 +60,18 @@ var fixedNow = time.Date(2026, time.May, 4, 10, 30, 0, 0, time.UTC)
 
 func newHouse(t testing.TB, o Options) *house {
 	t.Helper()
+	return newHouseOver(t, mem.New(), o)
+}
+
+// newHouseOver is newHouse over an engine, which it closes.
+func newHouseOver(t testing.TB, eng engine.Engine, o Options) *house {
+	t.Helper()
 	h := &house{t: t, now: fixedNow}
-	eng := mem.New()
+	t.Cleanup(func() {
+		if err := eng.Close(); err != nil {
+			t.Errorf("close engine: %v", err)
+		}
+	})
 	st, err := store.Open(t.Context(), eng, store.Options{Now: func() time.Time { return h.now }})
 	if err != nil {
 		t.Fatal(err)
@@ -109,9 +121,6 @@ func (h *house) close() {
 	}
 	if n := h.srv.Stats().Panics; n > 0 {
 		h.t.Errorf("%d panics", n)
-	}
-	for _, id := range accounts {
-		_ = id
 	}
 	err := h.store.Check(context.Background(), true, func(id mail.AccountID, problem string) {
 		h.t.Errorf("check: account %d: %s", id, problem)
@@ -184,8 +193,29 @@ func skipLine(nc net.Conn) error {
 // "mail N" puts N of the sample messages into INBOX (3 if not given), "user2 ben"
 // logs the second connection in as ben, "limit NAME N" sets a limit.
 func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata/*.txt", stage(t, func(testing.TB) engine.Engine { return mem.New() }),
+		transcript.Bytewise(), transcript.TLS(&tls.Config{InsecureSkipVerify: true}))
+}
+
+// TestTranscriptsLocal plays them over the engine that people use.
+func TestTranscriptsLocal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each dialogue makes a store")
+	}
+	transcript.Run(t, "testdata/*.txt", stage(t, func(t testing.TB) engine.Engine {
+		eng, err := local.Open(context.Background(), local.Options{Dir: t.TempDir(), MinFree: -1, Reserve: -1,
+			SegmentSize: 1 << 20, IndexCache: 1 << 20, MemTable: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return eng
+	}), transcript.TLS(&tls.Config{InsecureSkipVerify: true}))
+}
+
+// stage prepares a house for a dialogue.
+func stage(t *testing.T, open func(testing.TB) engine.Engine) transcript.Start {
 	cert := selfSigned(t)
-	transcript.Run(t, "testdata/*.txt", func(t *testing.T, s *transcript.Script) transcript.Server {
+	return func(t *testing.T, s *transcript.Script) transcript.Server {
 		o := Options{AllowPlaintextLogin: true, Logger: slog.New(slog.DiscardHandler)}
 		if _, ok := s.Settings["secure"]; ok {
 			o.AllowPlaintextLogin = false
@@ -196,7 +226,7 @@ func TestTranscripts(t *testing.T) {
 		if l, ok := s.Settings["limit"]; ok {
 			setLimit(t, &o.Limits, l)
 		}
-		h := newHouse(t, o)
+		h := newHouseOver(t, open(t), o)
 		n := 3
 		if v, ok := s.Settings["mail"]; ok {
 			n, _ = strconv.Atoi(v)
@@ -230,7 +260,7 @@ func TestTranscripts(t *testing.T) {
 				},
 			},
 		}
-	}, transcript.Bytewise(), transcript.TLS(&tls.Config{InsecureSkipVerify: true}))
+	}
 }
 
 func setLimit(t *testing.T, l *Limits, s string) {
