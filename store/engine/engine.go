@@ -67,7 +67,8 @@ type Op struct {
 }
 
 // A CAS is a condition on one key: the commit fails with ErrConflict unless Key
-// holds exactly Old (nil: is absent).
+// holds exactly Old (nil: is absent) after all commits before it, pending ones
+// included. Ops of the same commit do not count.
 type CAS struct{ Key, Old []byte }
 
 // A Batch is what one commit changes in one account.

@@ -54,11 +54,10 @@ func (e *Engine) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	if e.replayed > 0 {
-		if err := e.db.Flush(); err != nil {
-			return indexError(err)
+	if e.replayed > 0 { // so that the next start need not replay it again
+		if err := e.flushIndex(); err != nil {
+			return err
 		}
-		e.unflushed.Store(0)
 	}
 	e.applied.Store(e.mark.lsn)
 	return r.openActive(segs)

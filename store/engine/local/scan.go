@@ -22,7 +22,12 @@ type scanner struct {
 	chunk   []byte
 }
 
-const scanChunk = 256 << 10
+// scanChunk is how much is read at once of what is read through, scanAhead of
+// what is hopped over.
+const (
+	scanChunk = 256 << 10
+	scanAhead = 16 << 10
+)
 
 func newScanner(f vfs.File, segment uint32, store uint64) (*scanner, error) {
 	st, err := f.Stat()
@@ -41,7 +46,7 @@ func (s *scanner) read(off int64, n int) ([]byte, error) {
 	if n > len(s.chunk) {
 		s.chunk = make([]byte, n)
 	}
-	m := min(int64(len(s.chunk)), s.size-off)
+	m := min(int64(max(n, scanAhead)), s.size-off)
 	got, err := s.f.ReadAt(s.chunk[:m], off)
 	if err != nil && !(errors.Is(err, io.EOF) && int64(got) == m) {
 		return nil, fmt.Errorf("local: reading segment %d at %d: %w", s.segment, off, err)
