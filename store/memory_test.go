@@ -189,3 +189,61 @@ func readAll(t *testing.T, v *View) error {
 	}
 	return nil
 }
+
+// Expunged messages can be read until they are reaped; then their bytes are gone,
+// unless another mailbox or account has them.
+func TestReap(t *testing.T) {
+	clock := newClock()
+	eng := mem.New()
+	s := openStore(t, eng, Options{Now: clock.now})
+	a := newTestAccount(t, s, 1)
+	inbox, sent := mailboxID(t, a, "INBOX"), mailboxID(t, a, "Sent")
+	appendLetters(t, s, a, inbox, letter(1), letter(2), letter(3))
+	var kept []*Email
+	must(t, a.View(t.Context(), func(v *View) error {
+		for id := EmailID(1); id <= 3; id++ {
+			e, err := v.Email(id)
+			must(t, err)
+			kept = append(kept, e)
+		}
+		return nil
+	}))
+	change(t, a, func(tx *Tx) error {
+		if _, err := tx.Copy(inbox, sent, UIDs(2)); err != nil {
+			return err
+		}
+		_, err := tx.Expunge(inbox, UIDs(1, 2))
+		return err
+	})
+	readable := func() (n int) {
+		for _, e := range kept {
+			if _, err := a.Read(t.Context(), nil, e); err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	s.reapDue(map[mail.AccountID]bool{1: true})
+	if n := readable(); n != 3 || !s.reaper.due[1] {
+		t.Errorf("%d messages readable, due again: %v", n, s.reaper.due)
+	}
+	clock.t = clock.t.Add(2 * defaultReap)
+	s.reapDue(nil)
+	if n := readable(); n != 2 {
+		t.Errorf("%d messages readable after the reaper", n)
+	}
+	must(t, a.View(t.Context(), func(v *View) error {
+		m, err := v.Memberships(2)
+		if err != nil || len(m) != 1 || m[0] != (Membership{sent, 1}) {
+			t.Errorf("memberships %v, %v", m, err)
+		}
+		if _, err := v.Email(1); mail.KindOf(err) != mail.NotFound {
+			t.Errorf("reaped email: %v", err)
+		}
+		return nil
+	}))
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s.reapDue(map[mail.AccountID]bool{1: true})
+}

@@ -15,8 +15,8 @@ const reapBatch = 1000
 
 // Reap removes for good what was expunged before the given time: its records,
 // and with the last of a message's memberships its bytes. Until then a session
-// that has not been told of the expunge can still read the message. The server
-// calls it from time to time.
+// that has not been told of the expunge can still read the message. The store
+// does it by itself, see [Options].
 func (s *Store) Reap(ctx context.Context, before time.Time) error {
 	var ids []mail.AccountID
 	if err := s.Accounts(ctx, func(id mail.AccountID) bool {

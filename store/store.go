@@ -102,6 +102,10 @@ type Options struct {
 	Limits       Limits
 	Message      message.Limits // of the parser
 	MemoryBudget int64          // bytes of loaded accounts kept in memory, 256 MiB
+	// ReapAfter is how long expunged messages can still be read by sessions that
+	// were not told of it, before their bytes go; default 1 hour, negative: only
+	// calls of Reap remove them.
+	ReapAfter time.Duration
 }
 
 // A Store holds all accounts over one engine. Its methods may be called at once.
@@ -114,6 +118,9 @@ type Store struct {
 	// closing is held for reading by each update: Close waits for all.
 	closing sync.RWMutex
 	closed  bool
+
+	ended  atomic.Bool // Close has begun
+	reaper schedule
 
 	clock atomic.Int64 // ticks with each use of an account
 	size  atomic.Int64 // bytes of all loaded accounts
@@ -137,13 +144,22 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 	if opts.MemoryBudget <= 0 {
 		opts.MemoryBudget = 256 << 20
 	}
-	return &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
-		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}, nil
+	if opts.ReapAfter == 0 {
+		opts.ReapAfter = defaultReap
+	}
+	s := &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
+		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}
+	if opts.ReapAfter > 0 {
+		s.reaper.start(s.reapDue)
+	}
+	return s, nil
 }
 
 // Close waits for updates under way, writes checkpoints so that the next start
 // is quick, and ends all watches.
 func (s *Store) Close() error {
+	s.ended.Store(true)
+	s.reaper.stop()
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.closed {
