@@ -125,16 +125,13 @@ func (c *conn) expungeNow(spans []span) error {
 	return c.expungeDeleted(spans)
 }
 
-// expungeDeleted removes the messages of spans (nil: all) that are \Deleted. Only
-// what this client knows goes: others may have put \Deleted on newer ones.
+// expungeDeleted removes the messages of spans (nil: all there are) that are
+// \Deleted.
 func (c *conn) expungeDeleted(spans []span) error {
-	if spans == nil {
-		if c.sel.snap.Len() == 0 {
-			return nil
-		}
-		spans = []span{{0, c.sel.snap.Len()}}
+	uids := store.UIDSet{{First: 1, Last: ^store.UID(0)}}
+	if spans != nil {
+		uids = c.uids(spans)
 	}
-	uids := c.uids(spans)
 	return c.acct.Update(c.ctx, func(tx *store.Tx) error {
 		cur, err := tx.Snapshot(c.sel.mailbox)
 		if err != nil {

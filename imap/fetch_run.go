@@ -40,6 +40,10 @@ func (f *fetch) one(lo, hi int) (next int, err error) {
 		if err != nil {
 			return err
 		}
+		if f.conditional && cur.Mailbox().HighestModSeq <= f.since {
+			next = hi // nothing has changed since
+			return nil
+		}
 		if f.flags {
 			f.c.sayKeywords(cur)
 		}
