@@ -31,6 +31,15 @@ type largeFiles struct {
 	mu   sync.Mutex
 	dir  uint64 // the directory that was made last
 	made bool
+
+	blocks sync.Pool // of *[largeBlock]byte, to read parts of blocks
+}
+
+func (l *largeFiles) block() *[largeBlock]byte {
+	if b, ok := l.blocks.Get().(*[largeBlock]byte); ok {
+		return b
+	}
+	return new([largeBlock]byte)
 }
 
 func (e *Engine) largeDir(number uint64) string {
@@ -102,7 +111,6 @@ type largeReader struct {
 	rec  blobRecord
 	f    vfs.File
 	crcs []uint32
-	bufs sync.Pool
 	once sync.Once
 }
 
@@ -125,9 +133,7 @@ func (e *Engine) openLarge(id engine.BlobID, r blobRecord) (*largeReader, error)
 		}
 		return nil, fmt.Errorf("local: blob %x: large-blob file %x: checksum table: %w", uint64(id), r.where, err)
 	}
-	b := &largeReader{e: e, id: id, rec: r, f: f, crcs: crcs}
-	b.bufs.New = func() any { return new([largeBlock]byte) }
-	return b, nil
+	return &largeReader{e: e, id: id, rec: r, f: f, crcs: crcs}, nil
 }
 
 func (b *largeReader) Size() int64 { return int64(b.rec.length) }
@@ -141,18 +147,29 @@ func (b *largeReader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("local: ReadAt(%d): negative offset", off)
 	}
-	buf := b.bufs.Get().(*[largeBlock]byte)
-	defer b.bufs.Put(buf)
+	var part *[largeBlock]byte
+	defer func() {
+		if part != nil {
+			b.e.files.blocks.Put(part)
+		}
+	}()
 	for n < len(p) {
 		if off >= b.Size() {
 			return n, io.EOF
 		}
 		i := off / largeBlock
 		begin := i * largeBlock
-		block := buf[:min(largeBlock, b.Size()-begin)]
-		whole := off == begin && len(p)-n >= len(block)
-		if whole {
-			block = p[n : n+len(block)]
+		size := int(min(largeBlock, b.Size()-begin))
+		var block []byte
+		whole := off == begin && len(p)-n >= size
+		switch {
+		case whole:
+			block = p[n : n+size]
+		case part == nil:
+			part = b.e.files.block()
+			fallthrough
+		default:
+			block = part[:size]
 		}
 		if m, err := b.f.ReadAt(block, begin); m < len(block) {
 			if errors.Is(err, io.EOF) {
