@@ -109,9 +109,9 @@ func TestConcurrency(t *testing.T) {
 	}
 	inbox := mailboxID(t, accts[0], "INBOX")
 	sent := mailboxID(t, accts[0], "Sent")
-	m := stage(t, s, letter(1))
 	var wg sync.WaitGroup
 	for w := range 6 {
+		m := stage(t, s, letter(w)) // it is for one goroutine
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(1, uint64(w)))
 			for range 40 {

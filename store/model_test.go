@@ -669,10 +669,20 @@ func TestModel(t *testing.T) {
 
 // TestModelLocal runs all machines in one store on disk, each in its own account.
 func TestModelLocal(t *testing.T) {
-	eng, err := local.Open(t.Context(), local.Options{Dir: t.TempDir(), SegmentSize: 4 << 20, MinFree: -1, Reserve: -1})
+	o := local.Options{Dir: t.TempDir(), SegmentSize: 4 << 20, MinFree: -1, Reserve: -1}
+	eng, err := local.Open(t.Context(), o)
 	must(t, err)
 	runModel(t, func() engine.Engine { return eng })
-	must(t, eng.Check(t.Context(), true, func(p string) { t.Error(p) }))
+	for range 2 { // once more after the engine was opened again
+		s, err := Open(t.Context(), eng, Options{})
+		must(t, err)
+		checkStore(t, s)
+		must(t, s.Close())
+		must(t, eng.Check(t.Context(), true, func(p string) { t.Error(p) }))
+		must(t, eng.Close())
+		eng, err = local.Open(t.Context(), o)
+		must(t, err)
+	}
 	must(t, eng.Close())
 }
 
