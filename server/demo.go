@@ -116,6 +116,9 @@ func bindAt(ctx context.Context, base int) ([]Bound, error) {
 			for _, b := range bound {
 				_ = b.Close()
 			}
+			if errors.Is(err, syscall.EADDRINUSE) {
+				err = fmt.Errorf("port %d is in use, choose another --port-base: %w", base+p.port, err)
+			}
 			return nil, err
 		}
 		bound = append(bound, Bound{p.face, l})

@@ -11,7 +11,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,7 +61,7 @@ type Server struct {
 	relayPassword string
 
 	bound []Bound
-	tls   atomic.Pointer[tls.Certificate]
+	tls   atomic.Pointer[certificate]
 
 	eng   engine.Engine
 	store *store.Store

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -330,6 +331,11 @@ func TestReload(t *testing.T) {
 	}
 	writePair(t, dir, "two.example.org")
 	c.Log.Level = "debug"
+	var looking sync.WaitGroup
+	for range 4 {
+		looking.Go(func() { s.status() }) // while it reloads
+	}
+	defer looking.Wait()
 	if err := s.Reload(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,14 @@ func (s *Server) loadCertificate(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tls.Store(&cert)
+	s.tls.Store(&certificate{Certificate: cert, made: s.cfg.TLS.Cert == ""})
 	return nil
+}
+
+// A certificate is the one that is shown now.
+type certificate struct {
+	tls.Certificate
+	made bool // by us, at start: its end is no news
 }
 
 // tlsConfig is what every face uses; the certificate is the one of the moment of
@@ -35,7 +41,7 @@ func (s *Server) loadCertificate(context.Context) error {
 func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.tls.Load(), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &s.tls.Load().Certificate, nil },
 	}
 }
 
@@ -45,7 +51,7 @@ const certificateWarning = 14 * 24 * time.Hour
 // certificateProblem says when the configured certificate ends, if that is soon.
 func (s *Server) certificateProblem(now time.Time) string {
 	cert := s.tls.Load()
-	if s.cfg.TLS.Cert == "" || cert == nil || cert.Leaf == nil {
+	if cert.made || cert.Leaf == nil {
 		return ""
 	}
 	left := cert.Leaf.NotAfter.Sub(now)
