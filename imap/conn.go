@@ -83,12 +83,14 @@ func (c *conn) serve() {
 // session greets and runs commands until the connection ends.
 func (c *conn) session() error {
 	c.deadline = c.started.Add(c.srv.opts.Limits.LoginTime)
+	if !c.srv.admit(c) {
+		if !c.face.ImplicitTLS { // where it would cost a handshake to say it, nothing is said
+			c.untagged("BYE [LIMIT] too many connections from your address")
+		}
+		return c.flush()
+	}
 	if err := c.handshake(); err != nil {
 		return err
-	}
-	if !c.srv.admit(c) {
-		c.untagged("BYE [LIMIT] too many connections from your address")
-		return c.flush()
 	}
 	c.ready()
 	c.out = append(c.out, "* OK [CAPABILITY"...)

@@ -30,7 +30,8 @@ type Limits struct {
 	LoginTime           time.Duration // from connecting to login, 60 s
 	IdleTime            time.Duration // without a command, also in IDLE, 30 min
 	StallTime           time.Duration // for a client that does not read, 5 min
-	PerAddress          int           // connections of one address before login, 50
+	PerAddress          int           // connections of one address (IPv6: /64) before login, 50
+	ConnectionRate      int           // new connections of one address in a minute, 300; not counted on loopback
 	PerUserAddress      int           // connections of one account from one address, 50
 	FlushBytes          int           // output gathered before it is written, 64 kB
 	FetchWhole          int           // messages up to this size are read in one piece, 256 kB
@@ -74,6 +75,7 @@ func (l Limits) withDefaults() Limits {
 	n(&l.BadBeforeLogin, 3)
 	n(&l.FailedLogins, 3)
 	n(&l.PerAddress, 50)
+	n(&l.ConnectionRate, 300)
 	n(&l.PerUserAddress, 50)
 	n(&l.FlushBytes, 64<<10)
 	n(&l.FetchWhole, 256<<10)

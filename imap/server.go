@@ -16,7 +16,6 @@ import (
 
 	"posthouse/directory"
 	"posthouse/imap/wire"
-	"posthouse/mail"
 	"posthouse/store"
 )
 
@@ -62,13 +61,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]net.Conn
-	strangers map[netip.Addr]int
-	users     map[userAddr]int
-}
-
-type userAddr struct {
-	id   mail.AccountID
-	addr netip.Addr
+	books     books
 }
 
 // New returns a server.
@@ -87,8 +80,7 @@ func New(o Options) *Server {
 		o.Greeting = "Posthouse ready"
 	}
 	return &Server{opts: o, tables: newTables(extensions()),
-		listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{},
-		strangers: map[netip.Addr]int{}, users: map[userAddr]int{}}
+		listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks()}
 }
 
 // ErrClosed is returned by Serve after Shutdown.
@@ -179,60 +171,6 @@ func addrOf(a net.Addr) netip.Addr {
 		return t.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
-}
-
-// admit counts a connection that has not logged in against its address.
-func (s *Server) admit(c *conn) bool {
-	if !c.peer.IsValid() {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.strangers[c.peer] >= s.opts.Limits.PerAddress {
-		s.stats.refused.Add(1)
-		return false
-	}
-	s.strangers[c.peer]++
-	c.stranger = true
-	return true
-}
-
-// welcome counts a connection that has logged in against its user and address.
-func (s *Server) welcome(c *conn, id mail.AccountID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := userAddr{id, c.peer}
-	if s.users[u] >= s.opts.Limits.PerUserAddress {
-		s.stats.refused.Add(1)
-		return false
-	}
-	s.users[u]++
-	s.forgetLocked(c)
-	return true
-}
-
-func (s *Server) forgetLocked(c *conn) {
-	if !c.stranger {
-		return
-	}
-	c.stranger = false
-	if s.strangers[c.peer]--; s.strangers[c.peer] <= 0 {
-		delete(s.strangers, c.peer)
-	}
-}
-
-// leave takes a connection out of the books.
-func (s *Server) leave(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	s.forgetLocked(c)
-	if c.user.ID != 0 {
-		u := userAddr{c.user.ID, c.peer}
-		if s.users[u]--; s.users[u] <= 0 {
-			delete(s.users, u)
-		}
-	}
 }
 
 // upgraded records the connection under which c now reads.
