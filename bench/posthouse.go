@@ -63,7 +63,7 @@ func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{
-		dir: dir, name: ours, version: "Posthouse of this tree",
+		dir: dir, name: ours, version: "Posthouse " + revision(ctx),
 		addrs:  map[protocol]string{imapAppend: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]},
 		domain: "bench.test", password: `"` + posthousePassword + `"`,
 		roots: func() []int { return []int{cmd.Process.Pid} },
@@ -86,6 +86,15 @@ func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 		return nil, errors.Join(err, p.end())
 	}
 	return p, nil
+}
+
+// revision names the tree that was built.
+func revision(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "of this tree"
+	}
+	return string(bytes.TrimSpace(out))
 }
 
 func addUsers(ctx context.Context, p *peer, data string) error {

@@ -140,7 +140,13 @@ func describeMachine(dir string) string {
 	}
 	var si syscall.Sysinfo_t
 	syscall.Sysinfo(&si)
-	return fmt.Sprintf("%d × %s, %d GiB, Linux %s, %s", cpus, model, si.Totalram*uint64(si.Unit)>>30, release, fileSystem(dir))
+	load, _, _ := strings.Cut(readText("/proc/loadavg"), " ")
+	return fmt.Sprintf("%d × %s, %d GiB, Linux %s, %s, load average %s from other work", cpus, model, si.Totalram*uint64(si.Unit)>>30, release, fileSystem(dir), load)
+}
+
+func readText(file string) string {
+	text, _ := os.ReadFile(file)
+	return string(text)
 }
 
 func fileSystem(dir string) string {

@@ -141,10 +141,10 @@ APPEND n: n IMAP connections, each of a user of its own, one APPEND with a LITER
 connections, MAIL, RCPT and DATA pipelined, one recipient a message, connections reused. An answer means durable; for
 Postfix the time runs until its queue is empty, that is, until the mail is in the mailbox.
 
-CPU is that of all processes of a server; "client" is that of the load generator, which shares the machine. "written" is what they had written to storage per byte of mail, "device" what
-the disk saw, from anyone. "× peer": our rate over the peer's; "÷ peer": the peer's CPU time over ours. Syncs are counted
-with strace in runs of their own. Rates of durable writes depend on the disk and its other users: compare them within one
-invocation only.
+CPU is that of all processes of a server; "client" is that of the load generator, which shares the machine. "written" is
+what the server's processes had written to storage per byte of mail, "device" what the disk saw, from anyone. "× peer": our
+rate over the peer's; "÷ peer": the peer's CPU time over ours. Syncs are counted with strace in runs of their own. Rates of
+durable writes depend on the disk and its other users: compare them within one invocation only.
 
 `
 
