@@ -67,7 +67,10 @@ func (c *Client) Call(ctx context.Context, name string, in, out any) error {
 		return &mail.Error{Kind: mail.Unavailable, Op: name, Text: "the server did not answer", Err: err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
+	if len(body) > maxResponse {
+		return refuse(mail.TooLarge, name, "the answer is larger than %d MB: ask for less, as with --domain or --limit", maxResponse>>20)
+	}
 	if err != nil {
 		return &mail.Error{Kind: mail.Unavailable, Op: name, Text: "the server went away", Err: err}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"posthouse/admin"
@@ -56,12 +57,23 @@ func listen(ctx context.Context, c config.Config) (bound []Bound, err error) {
 		for _, addr := range f.Addrs {
 			l, err := listenOn(ctx, addr, os.FileMode(c.SMTP.LMTPSocketMode()))
 			if err != nil {
-				return bound, fmt.Errorf("listen.%s: %w", f.Name, err)
+				return bound, fmt.Errorf("listen.%s: %w%s", f.Name, err, bindHint(err))
 			}
 			bound = append(bound, Bound{f.Name, l})
 		}
 	}
 	return bound, nil
+}
+
+// bindHint says what to do about a port that cannot be had.
+func bindHint(err error) string {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return " (ports below 1024 need root, which is given up for run.user, or CAP_NET_BIND_SERVICE)"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return " (another server listens there: `ss -ltnp` shows which)"
+	}
+	return ""
 }
 
 func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {

@@ -275,7 +275,7 @@ func TestStartFailsCleanly(t *testing.T) {
 	}
 	defer taken.Close()
 	c.Listen.IMAP = []string{taken.Addr().String()}
-	if _, err := Start(t.Context(), Options{Config: c, Logger: slog.New(slog.DiscardHandler), small: true}); err == nil || !strings.Contains(err.Error(), "listen.imap") {
+	if _, err := Start(t.Context(), Options{Config: c, Logger: slog.New(slog.DiscardHandler), small: true}); err == nil || !strings.Contains(err.Error(), "listen.imap") || !strings.Contains(err.Error(), "another server listens there") {
 		t.Fatalf("%v", err)
 	}
 	c = testConfig(t)
