@@ -161,3 +161,18 @@ func BenchmarkLogin(b *testing.B) {
 		nc.Close()
 	}
 }
+
+func BenchmarkList(b *testing.B) {
+	_, nc, r := benchClient(b, 1)
+	for i := range 1000 {
+		run(b, nc, r, fmt.Sprintf("c CREATE box%d/sub%d", i%50, i))
+	}
+	for _, cmd := range []string{`LIST "" *`, `LIST "" %`, `LSUB "" *`, `LIST "" * RETURN (STATUS (MESSAGES UIDNEXT UNSEEN))`, "STATUS box1 (MESSAGES UIDNEXT UNSEEN)"} {
+		b.Run(cmd, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				run(b, nc, r, "l "+cmd)
+			}
+		})
+	}
+}
