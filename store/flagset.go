@@ -27,7 +27,7 @@ type flagTable struct {
 const maxRendered = 1 << 20
 
 // maxFlagSets bounds the different combinations of flags of one account.
-const maxFlagSets = 1 << 16
+const maxFlagSets = 1 << 15
 
 // A flagIndex finds numbers again. It belongs to the writer of an account; its
 // entries are hints that may outlive a transaction that failed, so each is
