@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
 
 	"posthouse/admin"
 	"posthouse/config"
@@ -27,8 +30,11 @@ func (b Bound) listener() admin.Listener {
 // bind opens all ports, before privileges are dropped.
 func (s *Server) bind(ctx context.Context) error {
 	if s.bound == nil {
-		var err error
-		if s.bound, err = listen(ctx, s.cfg); err != nil {
+		handed, err := fromSystemd()
+		if err != nil {
+			return err
+		}
+		if s.bound, err = listen(ctx, s.cfg, handed); err != nil {
 			return err
 		}
 	}
@@ -44,8 +50,32 @@ func (s *Server) bind(ctx context.Context) error {
 	return nil
 }
 
-// listen binds every address of [listen], or none.
-func listen(ctx context.Context, c config.Config) (bound []Bound, err error) {
+// fromSystemd returns the listeners that systemd opened for us (socket activation:
+// ports below 1024 without ever being root), by their FileDescriptorName.
+func fromSystemd() ([]Bound, error) {
+	named, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, err
+	}
+	faces := config.Listen{}.Faces()
+	var handed []Bound
+	for name, listeners := range named {
+		if !slices.ContainsFunc(faces, func(f config.Face) bool { return f.Name == name }) {
+			return nil, fmt.Errorf("a socket from systemd is named %q: set FileDescriptorName to a key of [listen]", name)
+		}
+		for _, l := range listeners {
+			if l != nil {
+				handed = append(handed, Bound{name, l})
+			}
+		}
+	}
+	return handed, nil
+}
+
+// listen binds every address of [listen], or none. A face that handed has is left
+// to it.
+func listen(ctx context.Context, c config.Config, handed []Bound) (bound []Bound, err error) {
+	bound = handed
 	defer func() {
 		if err != nil {
 			for _, b := range bound {
@@ -54,6 +84,9 @@ func listen(ctx context.Context, c config.Config) (bound []Bound, err error) {
 		}
 	}()
 	for _, f := range c.Listen.Faces() {
+		if slices.ContainsFunc(handed, func(b Bound) bool { return b.Face == f.Name }) {
+			continue
+		}
 		for _, addr := range f.Addrs {
 			l, err := listenOn(ctx, addr, os.FileMode(c.SMTP.LMTPSocketMode()))
 			if err != nil {

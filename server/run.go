@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 
 	"posthouse/config"
 )
@@ -119,7 +121,7 @@ func (s *Server) restart(ctx context.Context) error {
 
 // reloadFrom reads the configuration again; on an error the old one stays.
 func (s *Server) reloadFrom(ctx context.Context, load func() (config.Config, error)) {
-	notify(s.log, daemon.SdNotifyReloading)
+	notify(s.log, reloading())
 	defer notify(s.log, daemon.SdNotifyReady)
 	c, err := load()
 	if err == nil {
@@ -128,6 +130,15 @@ func (s *Server) reloadFrom(ctx context.Context, load func() (config.Config, err
 	if err != nil {
 		s.log.Error("reload failed: the old configuration stays", "err", err)
 	}
+}
+
+// reloading is the message for Type=notify and Type=notify-reload.
+func reloading() string {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return daemon.SdNotifyReloading
+	}
+	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000)
 }
 
 // notify tells systemd, where it is there.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -359,5 +361,59 @@ func TestCompletion(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v %s", line, err, out)
 		}
+	}
+}
+
+// systemd can hand in the sockets and hears what the server does.
+func TestSystemd(t *testing.T) {
+	r := newRig(t, "")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(r.dir, "n"), Net: "unixgram"})
+	if err != nil {
+		t.Skip(err) // the test's directory has too long a name
+	}
+	defer told.Close()
+	r.server = exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" serve --config "$1"`, binary, r.config)
+	r.server.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=mx", "NOTIFY_SOCKET="+filepath.Join(r.dir, "n"))
+	r.server.ExtraFiles = []*os.File{f}
+	r.server.Stdout, r.server.Stderr = &r.log, &r.log
+	if err := r.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.end(t, syscall.SIGKILL) })
+	hear := func(want string) {
+		t.Helper()
+		_ = told.SetReadDeadline(time.Now().Add(20 * time.Second))
+		b := make([]byte, 256)
+		n, err := told.Read(b)
+		if err != nil || !strings.HasPrefix(string(b[:n]), want) {
+			t.Errorf("heard %q, %v; want %s", b[:n], err, want)
+		}
+	}
+	hear("READY=1")
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if line, err := bufio.NewReader(nc).ReadString('\n'); err != nil || !strings.HasPrefix(line, "220 mx.example.org") {
+		t.Errorf("%q %v", line, err)
+	}
+	_ = r.server.Process.Signal(syscall.SIGHUP)
+	hear("RELOADING=1\nMONOTONIC_USEC=")
+	hear("READY=1")
+	_ = r.server.Process.Signal(syscall.SIGTERM)
+	hear("STOPPING=1")
+	if code := r.end(t, syscall.Signal(0)); code != 0 { // a second SIGTERM would end it at once
+		t.Error(r.log.String())
 	}
 }
