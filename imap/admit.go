@@ -117,6 +117,11 @@ func (s *Server) leave(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 	s.forgetLocked(c)
+	s.dismissLocked(c)
+}
+
+// dismissLocked ends the count of a connection for its user.
+func (s *Server) dismissLocked(c *conn) {
 	if c.user.ID == 0 {
 		return
 	}

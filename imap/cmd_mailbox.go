@@ -39,10 +39,23 @@ func (c *conn) create(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	return c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		_, err := tx.CreateMailbox(m)
+	var made *store.Mailbox
+	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
+		id, err := tx.CreateMailbox(m)
+		if err == nil {
+			made, err = tx.MailboxByID(id)
+		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, x := range c.srv.tables.extensions {
+		if x.onCreate != nil {
+			x.onCreate(c, made)
+		}
+	}
+	return nil
 }
 
 // DELETE, RFC 9051 §6.3.5.

@@ -1,6 +1,11 @@
 package imap
 
-import "posthouse/store"
+import (
+	"slices"
+	"strings"
+
+	"posthouse/store"
+)
 
 // extensions lists what this server speaks, in the order in which CAPABILITY
 // names it. To add one, write its ext_*.go and its transcript, and add it here.
@@ -11,8 +16,9 @@ func extensions() []*extension {
 		extStartTLS, extAuth,
 		extIdle, extNamespace, extChildren, extUnselect, extUIDPlus, extMove,
 		extListExtended, extListStatus, extSpecialUse, extCreateSpecialUse,
-		extESearch, extSearchRes, extStatusSize, extAppendLimit, extMultiAppend,
+		extESearch, extSearchRes, extStatusSize, extStatusDeleted, extAppendLimit, extMultiAppend,
 		extCondstore, extQResync, extBinary,
+		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
 	}
 }
 
@@ -40,6 +46,8 @@ type extension struct {
 
 	enable   func(c *conn)                   // run by ENABLE; nil if it is not enabled that way
 	onSelect func(c *conn, m *store.Mailbox) // untagged responses of SELECT and EXAMINE
+	onCreate func(c *conn, m *store.Mailbox) // after CREATE
+	reset    func(c *conn)                   // run by UNAUTHENTICATE: forget what belongs to the login
 }
 
 // tables is the protocol of every connection: base and extensions, resolved
@@ -90,6 +98,13 @@ func newTables(list []*extension) *tables {
 		put(t.createParams, x.createParams, func(r *createParam) string { return r.name })
 	}
 	return t
+}
+
+// offered leaves out the extensions that are withheld.
+func offered(list []*extension, withhold []string) []*extension {
+	return slices.DeleteFunc(list, func(x *extension) bool {
+		return x.name != "" && slices.ContainsFunc(withhold, func(name string) bool { return strings.EqualFold(name, x.name) })
+	})
 }
 
 func put[T any](m map[string]*T, rows []T, name func(*T) string) {

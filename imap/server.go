@@ -35,10 +35,12 @@ type Options struct {
 	TLSConfig *tls.Config
 	// AllowPlaintextLogin lets clients log in without TLS: for test rigs only.
 	AllowPlaintextLogin bool
-	Greeting            string // text of the greeting
-	Version             string // told by ID
-	Now                 func() time.Time
-	Rand                io.Reader // of trace ids
+	// Withhold names capabilities that are neither announced nor served.
+	Withhold []string
+	Greeting string // text of the greeting
+	Version  string // told by ID
+	Now      func() time.Time
+	Rand     io.Reader // of trace ids
 }
 
 // A Face is how a listener's clients begin.
@@ -79,7 +81,7 @@ func New(o Options) *Server {
 	if o.Greeting == "" {
 		o.Greeting = "Posthouse ready"
 	}
-	return &Server{opts: o, tables: newTables(extensions()),
+	return &Server{opts: o, tables: newTables(offered(extensions(), o.Withhold)),
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks()}
 }
 
