@@ -82,6 +82,7 @@ type Limits struct {
 	HTTPHeader      Size     `toml:"http_header" doc:"Bytes of the header of an HTTP request."`
 	HTTPHeaderTime  Duration `toml:"http_header_time" doc:"Time in which it must arrive." why:"A client that sends one byte a second holds a connection for ever otherwise."`
 	HTTPConnections Count    `toml:"http_connections" doc:"HTTP connections at a time; more wait." why:"A monitor and a few people need ten."`
+	HTTPRate        Count    `toml:"http_requests_per_minute" doc:"HTTP requests of one address (IPv6: /64) in a minute. Loopback is exempt."`
 	HTTPIdleTime    Duration `toml:"http_idle_time" doc:"Time for which an idle HTTP connection is kept."`
 }
 
@@ -110,6 +111,6 @@ func defaultLimits() Limits {
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
 		HeaderAddress: 1000, MIMEParameters: 128,
 
-		HTTPHeader: 64 * kB, HTTPConnections: 500, HTTPHeaderTime: Duration(10 * time.Second), HTTPIdleTime: Duration(2 * time.Minute),
+		HTTPHeader: 64 * kB, HTTPConnections: 500, HTTPRate: 100, HTTPHeaderTime: Duration(10 * time.Second), HTTPIdleTime: Duration(2 * time.Minute),
 	}
 }

@@ -58,5 +58,6 @@ func imapLimits(l config.Limits) imap.Limits {
 }
 
 func webLimits(l config.Limits) web.Limits {
-	return web.Limits{HeaderBytes: l.HTTPHeader.Int(), HeaderTime: l.HTTPHeaderTime.Duration(), IdleTime: l.HTTPIdleTime.Duration(), Connections: l.HTTPConnections.Int()}
+	return web.Limits{HeaderBytes: l.HTTPHeader.Int(), HeaderTime: l.HTTPHeaderTime.Duration(), IdleTime: l.HTTPIdleTime.Duration(),
+		Connections: l.HTTPConnections.Int(), PerMinute: l.HTTPRate.Int()}
 }

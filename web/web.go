@@ -30,6 +30,7 @@ type Limits struct {
 	HeaderTime  time.Duration // 10 s
 	IdleTime    time.Duration // 120 s
 	Connections int           // at a time, on each listener; 500
+	PerMinute   int           // requests of one address; 100
 }
 
 // Options of New. Status and Health are required.
@@ -55,6 +56,7 @@ type Person struct{ Name, Address, Password string }
 // A Server serves any number of listeners.
 type Server struct {
 	opts Options
+	rate *rate
 	http *http.Server
 }
 
@@ -71,14 +73,14 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{opts: o}
+	s := &Server{opts: o, rate: newRate(limit(o.Limits.PerMinute, 100, 0), o.Now)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.status)
 	mux.HandleFunc("GET /style.css", s.style)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	s.http = &http.Server{
-		Handler:           secured(s.ours(mux)),
+		Handler:           secured(s.rated(s.ours(mux))),
 		MaxHeaderBytes:    limit(o.Limits.HeaderBytes, 64<<10, 1<<30),
 		ReadHeaderTimeout: limit(o.Limits.HeaderTime, 10*time.Second, 0),
 		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // no page reads a body

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,38 @@ func TestConnectionsAreBounded(t *testing.T) {
 	defer first.Close()
 	if resp, _ := get(t, "http://"+addr+"/healthz"); resp.StatusCode != 200 {
 		t.Error(resp.Status)
+	}
+}
+
+func TestRate(t *testing.T) {
+	now := time.Unix(0, 0)
+	r := newRate(3, func() time.Time { return now })
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
+	for i := range 3 {
+		if !r.allow([]netip.Addr{a, b}[i%2]) {
+			t.Fatal(i)
+		}
+	}
+	if r.allow(a) || r.allow(b) || !r.allow(netip.MustParseAddr("2001:db8:0:1::1")) || !r.allow(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("a /64 has one allowance")
+	}
+	for range 10 {
+		if !r.allow(netip.MustParseAddr("::ffff:127.0.0.1")) {
+			t.Error("loopback is exempt")
+		}
+	}
+	now = now.Add(time.Minute)
+	if !r.allow(a) {
+		t.Error("a minute later")
+	}
+	for i := range maxRated + 10 {
+		r.allow(netip.AddrFrom4([4]byte{9, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	if len(r.count) > maxRated {
+		t.Error(len(r.count))
+	}
+	if !newRate(0, nil).allow(a) {
+		t.Error("off")
 	}
 }
 
