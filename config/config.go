@@ -56,7 +56,8 @@ type SMTP struct {
 
 // IMAP is the section [imap].
 type IMAP struct {
-	ServerID bool `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
+	Withhold []string `toml:"withhold" doc:"Extensions that are neither announced nor served, for clients that stumble over one." values:"list of capabilities, as [\"QRESYNC\"]"`
+	ServerID bool     `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
 }
 
 // Queue is the section [queue]: mail that waits for another server.
@@ -97,7 +98,7 @@ func Default() Config {
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
 		},
 		SMTP: SMTP{OverQuota: "defer", LMTPMode: "0660"},
-		IMAP: IMAP{ServerID: true},
+		IMAP: IMAP{Withhold: []string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),

@@ -62,22 +62,24 @@ type Limits struct {
 	IMAPIdleTime           Duration `toml:"imap_idle_time" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
 	IMAPStallTime          Duration `toml:"imap_stall_time" doc:"Time for which a client may not read what it asked for."`
 	IMAPPerAddress         Count    `toml:"imap_connections_per_address" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
+	IMAPRate               Count    `toml:"imap_connections_per_minute" doc:"New connections of one address in a minute. Loopback is exempt."`
 	IMAPPerUser            Count    `toml:"imap_connections_per_user" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`
 
-	MailboxName    Size  `toml:"mailbox_name" doc:"Bytes of one level of a mailbox name."`
-	MailboxPath    Size  `toml:"mailbox_path" doc:"Bytes of a whole mailbox name."`
-	MailboxDepth   Count `toml:"mailbox_depth" doc:"Levels of a mailbox name."`
-	Quota          Size  `toml:"quota" doc:"Most bytes of mail of a new account, unless it is given another quota." why:"One person's archive must not fill the disk of all; posthouse account set --quota gives more."`
-	Mailboxes      Count `toml:"mailboxes" doc:"Mailboxes of an account."`
-	Keywords       Count `toml:"keywords" doc:"Different keywords of an account."`
-	KeywordBytes   Size  `toml:"keyword_bytes" doc:"Bytes of a keyword."`
-	MIMEDepth      Count `toml:"mime_depth" doc:"Nested parts of a message that are told apart; deeper ones are text. Never over 10,000." why:"2 MB of nested parts made other servers take gigabytes."`
-	MIMEParts      Count `toml:"mime_parts" doc:"Parts of a message that are told apart."`
-	HeaderBytes    Size  `toml:"header_bytes" doc:"Bytes of a header section that are interpreted; the rest is kept and not looked at."`
-	HeaderLines    Count `toml:"header_lines" doc:"Lines of a header section that are interpreted."`
-	HeaderField    Size  `toml:"header_field" doc:"Bytes of one header field that go into the index."`
-	HeaderAddress  Count `toml:"header_addresses" doc:"Addresses kept of one header field."`
-	MIMEParameters Count `toml:"mime_parameters" doc:"Parameters of one Content-Type or Content-Disposition (RFC 2231)."`
+	MailboxName    Size     `toml:"mailbox_name" doc:"Bytes of one level of a mailbox name."`
+	MailboxPath    Size     `toml:"mailbox_path" doc:"Bytes of a whole mailbox name."`
+	MailboxDepth   Count    `toml:"mailbox_depth" doc:"Levels of a mailbox name."`
+	Quota          Size     `toml:"quota" doc:"Most bytes of mail of a new account, unless it is given another quota." why:"One person's archive must not fill the disk of all; posthouse account set --quota gives more."`
+	Mailboxes      Count    `toml:"mailboxes" doc:"Mailboxes of an account."`
+	Keywords       Count    `toml:"keywords" doc:"Different keywords of an account."`
+	ReapAfter      Duration `toml:"reap_after" off:"no" doc:"How long after it was expunged a message can still be read by a session that was not told yet, before its bytes go." why:"A program that is told late should still get what it asks for."`
+	KeywordBytes   Size     `toml:"keyword_bytes" doc:"Bytes of a keyword."`
+	MIMEDepth      Count    `toml:"mime_depth" doc:"Nested parts of a message that are told apart; deeper ones are text. Never over 10,000." why:"2 MB of nested parts made other servers take gigabytes."`
+	MIMEParts      Count    `toml:"mime_parts" doc:"Parts of a message that are told apart."`
+	HeaderBytes    Size     `toml:"header_bytes" doc:"Bytes of a header section that are interpreted; the rest is kept and not looked at."`
+	HeaderLines    Count    `toml:"header_lines" doc:"Lines of a header section that are interpreted."`
+	HeaderField    Size     `toml:"header_field" doc:"Bytes of one header field that go into the index."`
+	HeaderAddress  Count    `toml:"header_addresses" doc:"Addresses kept of one header field."`
+	MIMEParameters Count    `toml:"mime_parameters" doc:"Parameters of one Content-Type or Content-Disposition (RFC 2231)."`
 
 	HTTPHeader      Size     `toml:"http_header" doc:"Bytes of the header of an HTTP request."`
 	HTTPHeaderTime  Duration `toml:"http_header_time" doc:"Time in which it must arrive." why:"A client that sends one byte a second holds a connection for ever otherwise."`
@@ -105,9 +107,9 @@ func defaultLimits() Limits {
 		IMAPFetchItems: 100, IMAPHeaderNames: 200, IMAPSearchKeys: 1000, IMAPListPatterns: 100, IMAPPattern: kB,
 		IMAPBadCommands: 20, IMAPBadBeforeLogin: 3, IMAPFailedLogins: 3, IMAPLoginPause: Duration(time.Second),
 		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
-		IMAPStallTime: Duration(5 * time.Minute), IMAPPerAddress: 50, IMAPPerUser: 50,
+		IMAPStallTime: Duration(5 * time.Minute), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,
 
-		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, KeywordBytes: 100,
+		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(time.Hour), KeywordBytes: 100,
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
 		HeaderAddress: 1000, MIMEParameters: 128,
 

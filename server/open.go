@@ -72,7 +72,7 @@ func orUnlimited(n int64) int64 {
 }
 
 func storeOptions(c config.Config, log *slog.Logger, small bool) store.Options {
-	o := store.Options{Logger: log, Limits: storeLimits(c.Limits), Message: messageLimits(c.Limits)}
+	o := store.Options{Logger: log, Limits: storeLimits(c.Limits), Message: messageLimits(c.Limits), ReapAfter: c.Limits.ReapAfter.Duration()}
 	if o.MemoryBudget = memoryLimit(c) / 4; small {
 		o.MemoryBudget = 8 << 20
 	}

@@ -46,7 +46,7 @@ func (s *Server) startSMTP(ctx context.Context) error {
 func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
 		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.tlsConfig(),
-		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
+		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold,
 	}
 	if s.cfg.IMAP.ServerID {
 		o.Version = Version()
