@@ -195,11 +195,7 @@ func (d *Demo) Announce(w io.Writer) {
 // Wait serves until ctx ends or a part of the server fails, stops it, and removes
 // what it made.
 func (d *Demo) Wait(ctx context.Context) error {
-	var failure error
-	select {
-	case <-ctx.Done():
-	case failure = <-d.Failed():
-	}
+	failure := d.supervise(ctx, nil, nil)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	return errors.Join(failure, d.Stop(stopping), d.remove())

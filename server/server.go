@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,9 @@ func hostname(c config.Config) string {
 func (s *Server) warn() {
 	if s.cfg.AllowPlaintextLogin {
 		s.log.Warn("allow_plaintext_login is on: passwords cross the network in clear")
+	}
+	if !strings.Contains(s.hostname, ".") && !s.opts.demo {
+		s.log.Warn("the host name has no domain: other servers may refuse our mail. Set hostname to a full name", "hostname", s.hostname)
 	}
 	if s.cfg.TLS.Cert == "" && !s.opts.demo {
 		s.log.Warn("no certificate is configured: a self-signed one is used, and mail programs will warn about it")
