@@ -1,0 +1,220 @@
+package dkim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"hash"
+	"slices"
+)
+
+// A bodyDigest digests a body in one canonicalisation, RFC 6376 §3.4.3 and §3.4.4.
+// Signatures with l= want the digest of a beginning: it is taken when the pass
+// comes by, so that one hash serves all.
+type bodyDigest struct {
+	relaxed bool
+	hash    hash.Hash
+	marks   []int64             // ascending lengths of which a digest is wanted
+	sums    [][sha256.Size]byte // of the marks passed
+	n       int64               // canonical bytes so far
+	total   [sha256.Size]byte   // of the whole, after finish
+
+	lines int64 // line ends held back: they count only if something follows
+	space bool  // white space held back (relaxed)
+	cr    bool  // a CR held back: the next byte may be its LF
+}
+
+func newBodyDigest(relaxed bool) *bodyDigest {
+	return &bodyDigest{relaxed: relaxed, hash: sha256.New()}
+}
+
+// want asks for the digest of the first l canonical bytes.
+func (d *bodyDigest) want(l int64) {
+	if at, there := slices.BinarySearch(d.marks, l); !there {
+		d.marks = slices.Insert(d.marks, at, l)
+	}
+}
+
+// sum is the digest of the first l bytes, of all if l is negative. There is none if
+// the body is shorter.
+func (d *bodyDigest) sum(l int64) ([]byte, bool) {
+	if l < 0 {
+		return d.total[:], true
+	}
+	at, there := slices.BinarySearch(d.marks, l)
+	if !there || at >= len(d.sums) {
+		return nil, false
+	}
+	return d.sums[at][:], true
+}
+
+func (d *bodyDigest) write(p []byte) {
+	if d.relaxed {
+		d.writeRelaxed(p)
+	} else {
+		d.writeSimple(p)
+	}
+}
+
+func (d *bodyDigest) writeSimple(p []byte) {
+	if d.cr && len(p) > 0 {
+		d.cr = false
+		if p[0] == '\n' {
+			d.lines++
+			p = p[1:]
+		} else {
+			d.release()
+			d.emit([]byte{'\r'})
+		}
+	}
+	if n := len(p); n > 0 && p[n-1] == '\r' {
+		d.cr = true
+		p = p[:n-1]
+	}
+	var ends int64
+	for bytes.HasSuffix(p, crlf) {
+		ends++
+		p = p[:len(p)-2]
+	}
+	if len(p) > 0 {
+		d.release()
+		d.emit(p)
+	}
+	d.lines += ends
+}
+
+var crlf = []byte("\r\n")
+
+func (d *bodyDigest) writeRelaxed(p []byte) {
+	for i := 0; i < len(p); {
+		c := p[i]
+		if d.cr {
+			d.cr = false
+			if c == '\n' {
+				d.space = false
+				d.lines++
+				i++
+				continue
+			}
+			d.release()
+			d.emit([]byte{'\r'})
+		}
+		switch c {
+		case ' ', '\t':
+			d.space = true
+			i++
+		case '\r':
+			d.cr = true
+			i++
+		default:
+			n := span(p[i:])
+			d.release()
+			d.emit(p[i : i+n])
+			i += n
+		}
+	}
+}
+
+// span is the length of the beginning of p that stays as it is: text, single spaces
+// between text, and line ends between lines of text. p[0] is text.
+func span(p []byte) int {
+	for i := 1; i < len(p); i++ {
+		switch c := p[i]; {
+		case c > ' ':
+		case c == ' ':
+			if i+1 >= len(p) || p[i+1] <= ' ' {
+				return i
+			}
+		case c == '\r':
+			if i+2 >= len(p) || p[i+1] != '\n' || p[i+2] <= ' ' {
+				return i
+			}
+			i++
+		case c == '\t':
+			return i
+		}
+	}
+	return len(p)
+}
+
+// release emits what was held back, because text follows.
+func (d *bodyDigest) release() {
+	for d.lines > 0 {
+		n := min(d.lines, int64(len(manyLines)/2))
+		d.emit(manyLines[:2*n])
+		d.lines -= n
+	}
+	if d.space {
+		d.space = false
+		d.emit([]byte{' '})
+	}
+}
+
+var manyLines = bytes.Repeat(crlf, 512)
+
+// emit takes canonical bytes, and digests at the marks among them.
+func (d *bodyDigest) emit(p []byte) {
+	for next := len(d.sums); next < len(d.marks) && d.marks[next]-d.n <= int64(len(p)); next++ {
+		k := d.marks[next] - d.n
+		d.hash.Write(p[:k])
+		p = p[k:]
+		d.n += k
+		var s [sha256.Size]byte
+		d.hash.Sum(s[:0])
+		d.sums = append(d.sums, s)
+	}
+	d.hash.Write(p)
+	d.n += int64(len(p))
+}
+
+// finish ends the body: line ends at its end are one, and an empty body is one line
+// end in the simple form, nothing in the relaxed.
+func (d *bodyDigest) finish() {
+	if d.cr {
+		d.cr = false
+		d.release()
+		d.emit([]byte{'\r'})
+	}
+	if !d.relaxed || d.n > 0 {
+		d.emit(crlf)
+	} else {
+		d.emit(nil)
+	}
+	d.hash.Sum(d.total[:0])
+}
+
+// AppendRelaxed appends f in the relaxed canonicalisation of RFC 6376 §3.4.2,
+// without the line end.
+func AppendRelaxed(dst []byte, f Field) []byte {
+	for _, c := range f.Name() {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	dst = append(dst, ':')
+	space := false
+	v := f.Value()
+	start := len(dst)
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case c == ' ' || c == '\t':
+			space = true
+		case c == '\n' || c == '\r' && i+1 < len(v) && v[i+1] == '\n':
+		default:
+			if space && len(dst) > start {
+				dst = append(dst, ' ')
+			}
+			space = false
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// appendField appends f canonically, without the line end.
+func appendField(dst []byte, f Field, relaxed bool) []byte {
+	if relaxed {
+		return AppendRelaxed(dst, f)
+	}
+	return append(dst, bytes.TrimSuffix(bytes.TrimSuffix(f.raw, []byte{'\n'}), []byte{'\r'})...)
+}
