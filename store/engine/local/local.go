@@ -53,6 +53,7 @@ type Engine struct {
 	files       largeFiles
 	space       space
 	ballast     ballast
+	pins        pins // asked before anything durable is taken away
 
 	commits, groupCount, syncs, blobBytes, written atomic.Uint64
 	segmentCount                                   atomic.Int64
