@@ -1,0 +1,4 @@
+package dmarc
+
+// ParseRecord is for the fuzzer.
+var ParseRecord = parseRecord
