@@ -279,3 +279,9 @@ func (x *index) slot(name []byte) int {
 		}
 	}
 }
+
+// Split returns the fields of a header section.
+func Split(head []byte) []Field {
+	fs, _ := splitFields(head, nil, Limits{}.withDefaults().Fields)
+	return fs
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -21,7 +22,7 @@ var (
 	errQuery     = errors.New("unknown query method")
 	errNumber    = errors.New("malformed number")
 	errNoFrom    = errors.New("From is not signed")
-	errNames     = errors.New("too many or empty names in h=")
+	errNames     = errors.New("too many names in h=")
 	errHashSize  = errors.New("bh= has the wrong size")
 	errSeal      = errors.New("h= must not name ARC-Seal")
 	errHTag      = errors.New("h= in a seal")
@@ -59,8 +60,16 @@ type Signature struct {
 // Err says why the signature cannot be checked, or is nil.
 func (s *Signature) Err() error { return s.err }
 
+// Covers reports whether the signature covers the fields called name.
+func (s *Signature) Covers(name string) bool {
+	return slices.ContainsFunc(s.names, func(n []byte) bool { return equalFold(n, name) })
+}
+
 // ParseSeal reads an ARC-Seal field.
 func ParseSeal(f Field) *Signature { return parseSignature(f, kindSeal, Limits{}.withDefaults()) }
+
+// ParseARC reads an ARC-Message-Signature field.
+func ParseARC(f Field) *Signature { return parseSignature(f, kindARC, Limits{}.withDefaults()) }
 
 // parseSignature reads a field. A signature with errors has those of its tags that
 // could be read.
@@ -168,6 +177,8 @@ func (s *Signature) parseCanon(k kind) error {
 	}
 	c, there := s.tags.Value("c")
 	if !there {
+		// The published suite for ARC takes relaxed for the default, RFC 6376 simple.
+		s.relaxedHeader, s.relaxedBody = k == kindARC, k == kindARC
 		return nil
 	}
 	head, body, both := strings.Cut(c, "/")
@@ -222,18 +233,10 @@ func (s *Signature) parseCover(k kind, l Limits) error {
 		return errNames
 	}
 	s.names = fields(h.value)
-	from := false
-	for _, n := range s.names {
-		switch {
-		case len(n) == 0:
-			return errNames
-		case equalFold(n, "From"):
-			from = true
-		case k == kindARC && equalFold(n, "ARC-Seal"):
-			return errSeal
-		}
-	}
-	if !from {
+	switch {
+	case k == kindARC && s.Covers("ARC-Seal"):
+		return errSeal
+	case k == kindDKIM && !s.Covers("From"):
 		return errNoFrom
 	}
 	return nil
