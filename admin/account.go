@@ -10,17 +10,20 @@ import (
 
 // An Account is an account as operations show it.
 type Account struct {
-	ID       uint64    `json:"id"`
-	Address  string    `json:"address"`
-	Name     string    `json:"name"`
-	Admin    bool      `json:"admin"`
-	Disabled bool      `json:"disabled"`
-	Quota    int64     `json:"quota"` // bytes; 0: none
-	Created  time.Time `json:"created"`
+	ID             uint64    `json:"id"`
+	Address        string    `json:"address"`
+	Name           string    `json:"name"`
+	Admin          bool      `json:"admin"`
+	Disabled       bool      `json:"disabled"`
+	Quota          int64     `json:"quota"` // bytes; 0: none
+	QuotaMessages  int64     `json:"quotaMessages,omitempty"`
+	QuotaMailboxes int64     `json:"quotaMailboxes,omitempty"`
+	Created        time.Time `json:"created"`
 }
 
 func showAccount(a directory.Account) Account {
-	return Account{uint64(a.ID), a.Address.String(), a.Name, a.Admin, a.Disabled, a.Quota, a.Created.UTC()}
+	return Account{uint64(a.ID), a.Address.String(), a.Name, a.Admin, a.Disabled,
+		a.Quota.Bytes, a.Quota.Messages, a.Quota.Mailboxes, a.Created.UTC()}
 }
 
 // mailboxes are what every new account has: its inbox and the names that mail

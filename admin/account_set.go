@@ -5,8 +5,6 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
-	"posthouse/store"
-	"posthouse/store/engine"
 )
 
 // AccountSet is the input of account.set: what is nil stays.
@@ -16,8 +14,8 @@ type AccountSet struct {
 	FullName *string `json:"fullName,omitempty"`
 	Admin    *bool   `json:"admin,omitempty"`
 	Disabled *bool   `json:"disabled,omitempty"`
-	Quota    *int64  `json:"quota,omitempty"`
 	Password *string `json:"password,omitempty"`
+	QuotaSet
 }
 
 func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) {
@@ -32,13 +30,18 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 			return Account{}, err
 		}
 	}
-	if in.Quota != nil && *in.Quota < 0 {
-		return Account{}, refuse(mail.Invalid, op, "the quota is negative; 0 is none")
+	if err := in.check(op); err != nil {
+		return Account{}, err
 	}
 	if in.Password != nil { // first: it is refused for more reasons
 		if err := s.Directory.SetPassword(ctx, acct.ID, *in.Password); err != nil {
 			return Account{}, err
 		}
+	}
+	var now directory.Account
+	var commit directory.Commit
+	if in.given() || in.Address != nil {
+		commit = s.commitQuota(&now)
 	}
 	acct, err = s.Directory.SetAccount(ctx, acct.ID, func(a *directory.Account) {
 		if in.Address != nil {
@@ -47,22 +50,10 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 		set(&a.Name, in.FullName)
 		set(&a.Admin, in.Admin)
 		set(&a.Disabled, in.Disabled)
-		set(&a.Quota, in.Quota)
-	}, s.commitQuota(in.Quota))
+		in.apply(&a.Quota)
+		now = *a
+	}, commit)
 	return showAccount(acct), err
-}
-
-// commitQuota commits a change of the directory together with the quota that the
-// store keeps, if it changes.
-func (s *System) commitQuota(quota *int64) directory.Commit {
-	if quota == nil {
-		return nil
-	}
-	return func(ctx context.Context, id mail.AccountID, b *engine.Batch) error {
-		return s.Store.Update(ctx, []mail.AccountID{id}, []*engine.Batch{b}, func(txs []*store.Tx) error {
-			return txs[0].SetQuota(*quota)
-		})
-	}
 }
 
 func set[T any](to, from *T) {

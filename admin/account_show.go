@@ -20,7 +20,7 @@ type AccountDetail struct {
 	Aliases   []string  `json:"aliases"` // addresses that lead to it
 	Mailboxes []Mailbox `json:"mailboxes"`
 	Messages  uint64    `json:"messages"`
-	Bytes     int64     `json:"bytes"`
+	Bytes     int64     `json:"bytes"` // with annotations, as it counts for the quota
 }
 
 // A Mailbox is one mailbox of an account.
@@ -49,9 +49,9 @@ func accountShow(ctx context.Context, s *System, in Named) (AccountDetail, error
 	err = box.View(ctx, func(v *store.View) error {
 		for _, m := range v.Mailboxes() {
 			out.Mailboxes = append(out.Mailboxes, Mailbox{m.Path, string(m.Role), m.Messages, m.Unseen, m.Bytes})
-			out.Messages += uint64(m.Messages)
-			out.Bytes += m.Bytes
 		}
+		u := v.Usage()
+		out.Messages, out.Bytes = uint64(u.Messages), u.Bytes
 		return nil
 	})
 	return out, err

@@ -284,10 +284,26 @@ func TestQuota(t *testing.T) {
 		t.Error("3 kB in 2")
 	}
 	more, none := int64(5000), int64(0)
-	if a := run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", Quota: &more}); a.Quota != more || !fits() || fits() {
+	if a := run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", QuotaSet: QuotaSet{Quota: &more}}); a.Quota != more || !fits() || fits() {
 		t.Errorf("%+v: one of 3 kB fits, not two", a)
 	}
-	if run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", Quota: &none}); !fits() {
+	if run[Account](t, s.Local(), "account.set", AccountSet{Name: "ada@example.org", QuotaSet: QuotaSet{Quota: &none}}); !fits() {
 		t.Error("without quota")
+	}
+	few := int64(3)
+	run[Domain](t, s.Local(), "domain.set", DomainSet{Name: "example.org", Quota: &more, Default: &Quota{Bytes: 9000, Mailboxes: 7}})
+	if fits() {
+		t.Error("the domain is full")
+	}
+	b := run[Account](t, s.Local(), "account.add", AccountAdd{Address: "ben@example.org", QuotaSet: QuotaSet{Messages: &few}})
+	if b.Quota != 9000 || b.QuotaMessages != 3 || b.QuotaMailboxes != 7 {
+		t.Errorf("%+v", b)
+	}
+	if run[Domain](t, s.Local(), "domain.set", DomainSet{Name: "example.org", Quota: &none, NoDefault: true}); !fits() {
+		t.Error("without a quota of the domain")
+	}
+	bad := int64(-1)
+	if err := s.Local().Call(t.Context(), "domain.set", DomainSet{Name: "example.org", Default: &Quota{Messages: bad}}, nil); mail.KindOf(err) != mail.Invalid {
+		t.Errorf("negative: %v", err)
 	}
 }

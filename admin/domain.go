@@ -10,7 +10,9 @@ import (
 // A Domain is a domain as operations show it.
 type Domain struct {
 	Name     string    `json:"name"`
-	CatchAll string    `json:"catchAll"` // "": none
+	CatchAll string    `json:"catchAll"`               // "": none
+	Quota    int64     `json:"quota,omitempty"`        // bytes of all its accounts together; 0: none
+	Default  *Quota    `json:"accountQuota,omitempty"` // of new accounts
 	Accounts int       `json:"accounts"`
 	Aliases  int       `json:"aliases"`
 	Created  time.Time `json:"created"`
@@ -18,5 +20,9 @@ type Domain struct {
 
 func (s *System) showDomain(ctx context.Context, d directory.Domain) (Domain, error) {
 	accounts, aliases, err := s.Directory.Count(ctx, d.Name)
-	return Domain{string(d.Name), d.CatchAll.String(), accounts, aliases, d.Created.UTC()}, err
+	out := Domain{Name: string(d.Name), CatchAll: d.CatchAll.String(), Quota: d.Quota, Accounts: accounts, Aliases: aliases, Created: d.Created.UTC()}
+	if d.Default != nil {
+		out.Default = &Quota{d.Default.Bytes, d.Default.Messages, d.Default.Mailboxes}
+	}
+	return out, err
 }

@@ -507,3 +507,29 @@ func TestNoAmplification(t *testing.T) {
 		t.Errorf("%d recipients elsewhere", n)
 	}
 }
+
+// A full mailbox refuses at RCPT, by the size that was declared, and the message
+// goes to the others.
+func TestFullMailbox(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		h := newHouse(t, func(o *Options) { o.RefuseOverQuota = refuse })
+		a, err := h.st.Account(t.Context(), h.ada.ID)
+		must(t, err)
+		must(t, a.Update(t.Context(), func(tx *store.Tx) error { return tx.SetQuota(store.Quota{Bytes: 1000}) }))
+		want := 452
+		if refuse {
+			want = 552
+		}
+		for _, c := range []struct {
+			size int64
+			to   string
+			code int
+		}{{0, "ada", 250}, {1000, "ada", 250}, {1001, "ada", want}, {1001, "ben", 250}, {1001, "both", want}, {1001, "far", 550}} {
+			tr := h.svc.Begin(&Session{}, mail.Envelope{Size: c.size})
+			if r := tr.Recipient(t.Context(), mail.Recipient{Address: addr(c.to + "@demo.test")}); r.Code != c.code {
+				t.Errorf("%d bytes for %s: %v, want %d", c.size, c.to, r, c.code)
+			}
+			tr.Close()
+		}
+	}
+}

@@ -66,6 +66,9 @@ func (t *Transaction) Sender(ctx context.Context) mail.Reply {
 func (t *Transaction) Recipient(ctx context.Context, r mail.Recipient) mail.Reply {
 	w, reply := t.route(ctx, r.Address)
 	if reply.Positive() {
+		reply = t.roomFor(ctx, &w, reply)
+	}
+	if reply.Positive() {
 		t.Env.Recipients = append(t.Env.Recipients, r)
 		t.ways = append(t.ways, w)
 	}
@@ -86,6 +89,27 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 		return way{}, replyNoRelay
 	}
 	return way{remote: []mail.Address{a}}, replyOK
+}
+
+// roomFor refuses a recipient whose mailbox is full, by the size that the sender
+// declared: told now, the message goes to the others, and its bytes are not sent
+// for nothing. Accept checks again, with what has come.
+func (t *Transaction) roomFor(ctx context.Context, w *way, ok mail.Reply) mail.Reply {
+	for _, id := range w.accounts {
+		a, err := t.s.opts.Store.Account(ctx, id)
+		if err != nil {
+			continue // Accept says what is wrong
+		}
+		full := false
+		if err := a.View(ctx, func(v *store.View) error {
+			u := v.Usage()
+			full = u.Full(max(t.Env.Size, 1))
+			return nil
+		}); err == nil && full {
+			return t.s.kinds[mail.OverQuota]
+		}
+	}
+	return ok
 }
 
 func (t *Transaction) localWay(res directory.Resolution) (way, mail.Reply) {

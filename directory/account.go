@@ -12,7 +12,7 @@ type NewAccount struct {
 	Address  mail.Address
 	Name     string
 	Admin    bool
-	Quota    int64
+	Quota    Quota
 	Password string // "": cannot log in until it has one
 }
 

@@ -92,6 +92,8 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 type Domain struct {
 	Name     mail.Domain
 	CatchAll mail.Address // receives what has no account and no alias; null: nobody
+	Quota    int64        // most bytes of all its accounts together; 0: no limit
+	Default  *Quota       // of new accounts; nil: the configuration's
 	Created  time.Time
 }
 
@@ -102,8 +104,13 @@ type Account struct {
 	Name     string       // as in "Ada Lovelace"
 	Admin    bool
 	Disabled bool // may neither log in nor send; still receives
-	Quota    int64
+	Quota    Quota
 	Created  time.Time
+}
+
+// A Quota is what an account may hold; 0 is no limit. The store enforces its copy.
+type Quota struct {
+	Bytes, Messages, Mailboxes int64
 }
 
 // An Alias sends mail for one address on to others, here or elsewhere.

@@ -104,8 +104,8 @@ func TestAccounts(t *testing.T) {
 		}
 		wantKind(t, err, mail.Invalid)
 	}
-	moved := must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("benjamin@example.org"); a.Quota = 5 }, nil))(t)
-	if moved.ID != ben.ID || moved.Quota != 5 {
+	moved := must(d.SetAccount(ctx, ben.ID, func(a *Account) { a.Address = addr("benjamin@example.org"); a.Quota.Bytes = 5 }, nil))(t)
+	if moved.ID != ben.ID || moved.Quota.Bytes != 5 {
 		t.Fatalf("%+v", moved)
 	}
 	_, err = d.AccountByAddress(ctx, addr("ben@example.org"))

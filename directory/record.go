@@ -20,8 +20,16 @@ func (f addressForm) address() mail.Address {
 	return mail.Address{Local: f.Local, Domain: mail.Domain(f.Domain)}
 }
 
+type quotaForm struct {
+	Bytes     int64 `json:"bytes"`
+	Messages  int64 `json:"messages"`
+	Mailboxes int64 `json:"mailboxes"`
+}
+
 type domainRecord struct {
 	CatchAll *addressForm `json:"catchAll,omitempty"`
+	Quota    int64        `json:"quota,omitempty"`
+	Default  *quotaForm   `json:"accountQuota,omitempty"`
 	Created  int64        `json:"created"`
 }
 
@@ -42,7 +50,9 @@ type accountRecord struct {
 	Name     string      `json:"name,omitempty"`
 	Admin    bool        `json:"admin,omitempty"`
 	Disabled bool        `json:"disabled,omitempty"`
-	Quota    int64       `json:"quota,omitempty"`
+	Quota    int64       `json:"quota,omitempty"` // bytes
+	Messages int64       `json:"quotaMessages,omitempty"`
+	Boxes    int64       `json:"quotaMailboxes,omitempty"`
 	Created  int64       `json:"created"`
 }
 
@@ -68,7 +78,11 @@ func encode(rec any) []byte {
 }
 
 func (r domainRecord) domain(name mail.Domain) Domain {
-	d := Domain{Name: name, Created: time.Unix(r.Created, 0)}
+	d := Domain{Name: name, Quota: r.Quota, Created: time.Unix(r.Created, 0)}
+	if r.Default != nil {
+		q := Quota(*r.Default)
+		d.Default = &q
+	}
 	if r.CatchAll != nil {
 		d.CatchAll = r.CatchAll.address()
 	}
@@ -76,7 +90,11 @@ func (r domainRecord) domain(name mail.Domain) Domain {
 }
 
 func recordOfDomain(d Domain) domainRecord {
-	r := domainRecord{Created: d.Created.Unix()}
+	r := domainRecord{Quota: d.Quota, Created: d.Created.Unix()}
+	if d.Default != nil {
+		q := quotaForm(*d.Default)
+		r.Default = &q
+	}
 	if !d.CatchAll.IsNull() {
 		f := formOf(d.CatchAll)
 		r.CatchAll = &f
@@ -87,14 +105,14 @@ func recordOfDomain(d Domain) domainRecord {
 func (r accountRecord) account(id mail.AccountID) Account {
 	return Account{
 		ID: id, Address: r.Address.address(), Name: r.Name, Admin: r.Admin, Disabled: r.Disabled,
-		Quota: r.Quota, Created: time.Unix(r.Created, 0),
+		Quota: Quota{r.Quota, r.Messages, r.Boxes}, Created: time.Unix(r.Created, 0),
 	}
 }
 
 func recordOfAccount(a Account) accountRecord {
 	return accountRecord{
 		Address: formOf(a.Address), Name: a.Name, Admin: a.Admin, Disabled: a.Disabled,
-		Quota: a.Quota, Created: a.Created.Unix(),
+		Quota: a.Quota.Bytes, Messages: a.Quota.Messages, Boxes: a.Quota.Mailboxes, Created: a.Created.Unix(),
 	}
 }
 

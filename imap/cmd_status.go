@@ -30,14 +30,6 @@ var extStatusSize = &extension{name: "STATUS=SIZE", rfc: "RFC 8438",
 	}}},
 }
 
-// extStatusDeleted is the DELETED-STORAGE item, RFC 9208 §4.1.4; DELETED is in
-// IMAP4rev2 too.
-var extStatusDeleted = &extension{rfc: "RFC 9208",
-	status: []statusItem{{"DELETED-STORAGE", func(dst []byte, _ *conn, m *mailboxState) []byte {
-		return appendUint(dst, uint64(m.DeletedBytes))
-	}}},
-}
-
 // recentOf counts what the next session would be told of as \Recent.
 func (c *conn) recentOf(id store.MailboxID) (n uint64) {
 	if c.state == stateSelected && id == c.sel.mailbox {

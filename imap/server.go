@@ -39,8 +39,10 @@ type Options struct {
 	Withhold []string
 	Greeting string // text of the greeting
 	Version  string // told by ID
-	Now      func() time.Time
-	Rand     io.Reader // of trace ids
+	// Quotas are for admins; nil: nobody sets quotas here.
+	Quotas Quotas
+	Now    func() time.Time
+	Rand   io.Reader // of trace ids
 }
 
 // A Face is how a listener's clients begin.

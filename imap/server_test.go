@@ -27,7 +27,7 @@ import (
 	"posthouse/store/engine/mem"
 )
 
-// house is a server with two people over an engine in memory.
+// house is a server with two people and an administrator over an engine in memory.
 type house struct {
 	t     testing.TB
 	store *store.Store
@@ -40,14 +40,47 @@ type house struct {
 // people is an Authenticator: everyone's password is "demo".
 type people struct{}
 
-var accounts = map[string]mail.AccountID{"ada": 1, "ben": 2}
+var accounts = map[string]mail.AccountID{"ada": 1, "ben": 2, "root": 3}
 
 func (people) Authenticate(_ context.Context, login, password string, _ netip.Addr) (directory.Account, error) {
 	id, ok := accounts[strings.TrimSuffix(login, "@demo.test")]
 	if !ok || password != "demo" {
 		return directory.Account{}, &mail.Error{Kind: mail.Denied, Op: "test"}
 	}
-	return directory.Account{ID: id, Address: mail.Address{Local: login, Domain: "demo.test"}}, nil
+	name, _, _ := strings.Cut(login, "@")
+	return directory.Account{ID: id, Address: mail.Address{Local: name, Domain: "demo.test"}, Admin: name == "root"}, nil
+}
+
+// quotas keeps the quotas of the people.
+type quotas struct{ st *store.Store }
+
+func (q quotas) account(ctx context.Context, address string) (*store.Account, error) {
+	name, _, _ := strings.Cut(address, "@")
+	id, ok := accounts[name]
+	if !ok {
+		return nil, &mail.Error{Kind: mail.NotFound, Op: "test"}
+	}
+	return q.st.Account(ctx, id)
+}
+
+func (q quotas) Quota(ctx context.Context, address string) (u store.Usage, err error) {
+	a, err := q.account(ctx, address)
+	if err != nil {
+		return u, err
+	}
+	err = a.View(ctx, func(v *store.View) error {
+		u = v.Usage()
+		return nil
+	})
+	return u, err
+}
+
+func (q quotas) SetQuota(ctx context.Context, address string, to store.Quota) error {
+	a, err := q.account(ctx, address)
+	if err != nil {
+		return err
+	}
+	return a.Update(ctx, func(tx *store.Tx) error { return tx.SetQuota(to) })
 }
 
 // roleBoxes is what every account has beside its inbox.
@@ -85,7 +118,7 @@ func newHouseOver(t testing.TB, eng engine.Engine, o Options) *house {
 			t.Fatal(err)
 		}
 	}
-	o.Store, o.Directory = st, people{}
+	o.Store, o.Directory, o.Quotas = st, people{}, quotas{st}
 	o.Now = func() time.Time { return h.now }
 	if o.Limits.LoginPause == 0 {
 		o.Limits.LoginPause = -1

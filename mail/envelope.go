@@ -58,5 +58,6 @@ type Envelope struct {
 	UTF8        bool   // SMTPUTF8 was given, RFC 6531 §3.4
 	ReturnFull  bool   // RET=FULL, RFC 3461 §4.3
 	EnvID       string // ENVID, decoded from xtext, RFC 3461 §4.4
+	Size        int64  // as declared by SIZE, RFC 1870 §3; 0: not
 	TraceID     string // ours: the id that stands in every log line about this message
 }

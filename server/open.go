@@ -39,8 +39,10 @@ func (s *Server) openStore(ctx context.Context) error {
 		return err
 	}
 	s.onStop("store", func(context.Context) error { return s.store.Close() })
-	s.dir, err = directory.Open(ctx, eng, directoryOptions(s.cfg))
-	return err
+	if s.dir, err = directory.Open(ctx, eng, directoryOptions(s.cfg)); err != nil {
+		return err
+	}
+	return (&admin.System{Store: s.store, Directory: s.dir}).LoadQuotas(ctx)
 }
 
 func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bool) (engine.Engine, error) {

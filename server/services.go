@@ -51,6 +51,7 @@ func (s *Server) startIMAP(ctx context.Context) error {
 	if s.cfg.IMAP.ServerID {
 		o.Version = Version()
 	}
+	o.Quotas = &admin.System{Store: s.store, Directory: s.dir, Logger: s.log}
 	s.imap = imap.New(o)
 	s.fronts = append(s.fronts, s.imap.Shutdown)
 	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {

@@ -25,7 +25,7 @@ var extSize = &extension{keyword: "SIZE", rfc: "RFC 1870",
 		if err != nil || n > c.srv.opts.Limits.Message {
 			return replyTooLarge
 		}
-		e.size = n
+		e.size, e.mail.Size = n, n
 		return mail.Reply{}
 	}}},
 }

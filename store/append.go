@@ -56,17 +56,6 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, nil
 }
 
-// room checks that n messages of size bytes in all may enter b.
-func (tx *Tx) room(op string, b *box, n int, size int64) error {
-	if q := tx.st.hdr.quota; q > 0 && tx.st.hdr.bytes+size > q {
-		return fail(mail.OverQuota, op, "mailbox is full")
-	}
-	if uint64(b.mb.UIDNext)+uint64(n) > 1<<32-1 {
-		return fail(mail.OverQuota, op, "mailbox has no UIDs left")
-	}
-	return nil
-}
-
 // flagSet returns the number of a set of flags.
 func (tx *Tx) flagSet(flags []mail.Flag) (FlagSet, error) {
 	if len(flags) == 0 {

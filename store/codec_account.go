@@ -14,20 +14,25 @@ type header struct {
 	lastValidity uint32    // highest UIDVALIDITY ever given
 	bytes        int64     // sum over mailboxes
 	messages     int64     // sum over mailboxes
-	quota        int64     // most bytes; 0 is no limit
-	floor        ModSeq    // journal records at or below it are gone
-	checkpoint   ModSeq    // chunks hold everything up to it
-	created      int64     // Unix seconds
+	quota        Quota
+	floor        ModSeq // journal records at or below it are gone
+	checkpoint   ModSeq // chunks hold everything up to it
+	created      int64  // Unix seconds
+
+	annotations int64 // bytes of all annotations
+	marked      int64 // Unix seconds of the newest mark in the log; 0: none
+	domain      string
 }
 
 func appendHeader(dst []byte, h *header) []byte {
 	dst = append(dst, formatVersion)
 	for _, n := range [...]uint64{uint64(h.modseq), uint64(h.nextEmail), uint64(h.nextMailbox),
-		uint64(h.lastValidity), uint64(h.bytes), uint64(h.messages), uint64(h.quota),
-		uint64(h.floor), uint64(h.checkpoint), uint64(h.created)} {
+		uint64(h.lastValidity), uint64(h.bytes), uint64(h.messages), uint64(h.quota.Bytes),
+		uint64(h.floor), uint64(h.checkpoint), uint64(h.created),
+		uint64(h.quota.Messages), uint64(h.quota.Mailboxes), uint64(h.annotations), uint64(h.marked)} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	return dst
+	return appendText(dst, h.domain)
 }
 
 func decodeHeader(b []byte) (header, error) {
@@ -39,10 +44,15 @@ func decodeHeader(b []byte) (header, error) {
 		lastValidity: d.uint32(),
 		bytes:        int64(d.uvarint()),
 		messages:     int64(d.uvarint()),
-		quota:        int64(d.uvarint()),
+		quota:        Quota{Bytes: int64(d.uvarint())},
 		floor:        ModSeq(d.uvarint()),
 		checkpoint:   ModSeq(d.uvarint()),
 		created:      int64(d.uvarint()),
+	}
+	if len(d.b) > 0 { // records of the first version end here
+		h.quota.Messages, h.quota.Mailboxes = int64(d.uvarint()), int64(d.uvarint())
+		h.annotations, h.marked = int64(d.uvarint()), int64(d.uvarint())
+		h.domain = string(d.bytes())
 	}
 	return h, d.err("account")
 }

@@ -144,6 +144,8 @@ func FuzzEmail(f *testing.F) {
 
 func FuzzAccountRecords(f *testing.F) {
 	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, nextEmail: 3, bytes: 1 << 40}))
+	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, quota: Quota{1 << 31, 5, 7}, domain: "demo.test"}))
+	f.Add(byte(0), []byte{formatVersion, 9, 3, 2, 7, 0, 0, 25, 1, 1, 1}) // as first written
 	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Parent: 3, Path: "a/b", Role: mail.RoleSent, UIDNext: 4}, recent: 2}))
 	f.Add(byte(2), appendFlagSet(nil, &flagSet{system: 3, keywords: []uint16{1, 4, 7}}))
 	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}}))

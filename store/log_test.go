@@ -236,7 +236,7 @@ func TestNothingAndPending(t *testing.T) {
 		_, err = tx.Expunge(inbox, UIDs(99))
 		must(t, err)
 		must(t, tx.Subscribe("INBOX", true))
-		must(t, tx.SetQuota(0))
+		must(t, tx.SetQuota(Quota{}))
 		if k := tx.Keywords(); len(k) != 0 {
 			t.Errorf("keywords %q", k)
 		}

@@ -57,21 +57,6 @@ func (tx *Tx) deleteAccount() error {
 	return nil
 }
 
-// SetQuota sets the most bytes that the account may hold; 0 is no limit.
-func (tx *Tx) SetQuota(bytes int64) error {
-	if err := tx.existing("SetQuota"); err != nil {
-		return err
-	}
-	if bytes < 0 {
-		return fail(mail.Invalid, "SetQuota", "quota is negative")
-	}
-	if tx.st.hdr.quota != bytes {
-		tx.st.hdr.quota = bytes
-		tx.changed = true
-	}
-	return nil
-}
-
 // CreateMailbox makes a mailbox and the levels above it that are missing. Exists
 // if it is there (a NoSelect one becomes selectable instead), Invalid for a bad
 // name, TooLarge over a limit. A trailing "/" is ignored (RFC 9051 §6.3.4).
@@ -107,6 +92,9 @@ func (tx *Tx) mailboxRoom(path string) error {
 	}
 	if len(tx.st.boxes)+n > tx.acct.store.limits.Mailboxes {
 		return fail(mail.TooLarge, "CreateMailbox", "too many mailboxes")
+	}
+	if q := tx.st.hdr.quota.Mailboxes; q > 0 && int64(len(tx.st.boxes)+n) > q {
+		return fail(mail.OverQuota, "CreateMailbox", "the account may have no more mailboxes")
 	}
 	return nil
 }

@@ -122,6 +122,8 @@ type Store struct {
 	ended  atomic.Bool // Close has begun
 	reaper schedule
 
+	ledger ledger // of the domains' quotas
+
 	clock atomic.Int64 // ticks with each use of an account
 	size  atomic.Int64 // bytes of all loaded accounts
 

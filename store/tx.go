@@ -29,6 +29,9 @@ type Tx struct {
 	emails  map[EmailID]*Email  // appended by us
 	refs    map[uint64]ThreadID // references written by us
 	dead    []deads             // expunged by us
+
+	reserved int64 // bytes of the domain's quota, see ledger
+	domain   string
 }
 
 // A group is one Store.Update: the bytes of a message that goes to several of

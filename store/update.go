@@ -85,6 +85,7 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 		defer txs[i].close()
 	}
 	if err := fn(txs); err != nil {
+		u.store.ledger.release(txs...)
 		return err
 	}
 	u.submitLocked(txs)
@@ -97,6 +98,8 @@ func (u *update) submitLocked(txs []*Tx) {
 		if b := tx.batch(); b != nil {
 			batches = append(batches, b)
 			u.wrote = append(u.wrote, tx)
+		} else {
+			u.store.ledger.release(tx)
 		}
 	}
 	batches = append(batches, u.extra...)
@@ -118,6 +121,7 @@ func (u *update) finish() error {
 	_, err := u.commit.Wait()
 	for _, tx := range u.wrote {
 		tx.acct.settle(tx.st, err, errors.Is(err, engine.ErrConflict))
+		u.store.ledger.settle(tx, err == nil)
 	}
 	if err == nil {
 		u.group.stored()

@@ -26,14 +26,6 @@ type Mailbox struct {
 	DeletedBytes  int64  // of those with \Deleted
 }
 
-// Usage is what an account holds, each message counted once per mailbox that it
-// is in.
-type Usage struct {
-	Messages int64
-	Bytes    int64
-	Quota    int64 // most Bytes; 0: no limit
-}
-
 // A View is one consistent, durable state of an account. Inside a Tx it is the
 // state with the transaction's own changes.
 type View struct {
@@ -143,11 +135,6 @@ func (v *View) Snapshot(id MailboxID) (*Snapshot, error) {
 		return nil, wrap("Snapshot", err)
 	}
 	return &Snapshot{mb: v.record(b), content: c, flags: v.st.flags}, nil
-}
-
-// Usage returns what the account holds.
-func (v *View) Usage() Usage {
-	return Usage{Messages: v.st.hdr.messages, Bytes: v.st.hdr.bytes, Quota: v.st.hdr.quota}
 }
 
 // Keywords returns every keyword of the account. The slice may be kept.

@@ -71,6 +71,12 @@ func (a *app) accountShow() *cobra.Command {
 				t.row("Admin", out.Admin)
 				t.row("Disabled", out.Disabled)
 				t.row("Quota", quota(out.Quota))
+				if out.QuotaMessages > 0 {
+					t.row("Messages at most", out.QuotaMessages)
+				}
+				if out.QuotaMailboxes > 0 {
+					t.row("Mailboxes at most", out.QuotaMailboxes)
+				}
 				t.row("Since", out.Created)
 				t.row("Aliases", orDash(strings.Join(out.Aliases, ", ")))
 				t.row("Mail", fmt.Sprintf("%d messages, %s", out.Messages, size(out.Bytes)))
@@ -88,6 +94,7 @@ func (a *app) accountAdd() *cobra.Command {
 	var in admin.AccountAdd
 	var pass passwordFlags
 	var quota string
+	var counts quotaCounts
 	var noPassword bool
 	c := &cobra.Command{
 		Use: "add ADDRESS", Short: "Make an account with its mailboxes", Args: exactly(1, "an address"),
@@ -103,6 +110,7 @@ func (a *app) accountAdd() *cobra.Command {
 				}
 				in.Quota = &n
 			}
+			in.Messages, in.Mailboxes = counts.given(c)
 			if !noPassword && strings.Contains(in.Address, "@") { // without, it is refused: no need to ask
 				if in.Password, err = pass.read(a, in.Address); err != nil {
 					return err
@@ -117,10 +125,24 @@ func (a *app) accountAdd() *cobra.Command {
 	}
 	c.Flags().StringVar(&in.Name, "name", "", "full `name`")
 	c.Flags().BoolVar(&in.Admin, "admin", false, "may administer the server")
-	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none (default: limits.quota)")
+	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none (default: the domain's, or limits.quota)")
+	counts.add(c)
 	c.Flags().BoolVar(&noPassword, "no-password", false, "cannot log in until it is given one")
 	pass.add(c)
 	return c
+}
+
+// quotaCounts are the flags of a quota that are no size.
+type quotaCounts struct{ messages, mailboxes int64 }
+
+func (q *quotaCounts) add(c *cobra.Command) {
+	c.Flags().Int64Var(&q.messages, "quota-messages", 0, "most `messages`; 0: no limit")
+	c.Flags().Int64Var(&q.mailboxes, "quota-mailboxes", 0, "most `mailboxes`; 0: as many as limits.mailboxes")
+}
+
+func (q *quotaCounts) given(c *cobra.Command) (messages, mailboxes *int64) {
+	given := c.Flags().Changed
+	return optional(given("quota-messages"), q.messages), optional(given("quota-mailboxes"), q.mailboxes)
 }
 
 func parseQuota(s string) (int64, error) {
@@ -160,6 +182,7 @@ func (a *app) accountSet() *cobra.Command {
 	var pass passwordFlags
 	var password bool
 	var name, address, quota string
+	var counts quotaCounts
 	var isAdmin, disabled bool
 	c := &cobra.Command{
 		Use: "set ADDRESS", Short: "Change an account", Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
@@ -178,6 +201,7 @@ func (a *app) accountSet() *cobra.Command {
 				}
 				in.Quota = &n
 			}
+			in.Messages, in.Mailboxes = counts.given(c)
 			if password || pass.stdin || pass.generate {
 				p, err := pass.read(a, args[0])
 				if err != nil {
@@ -200,6 +224,7 @@ func (a *app) accountSet() *cobra.Command {
 	c.Flags().BoolVar(&isAdmin, "admin", false, "may administer the server (--admin=false: may not)")
 	c.Flags().BoolVar(&disabled, "disabled", false, "may neither log in nor send, still receives (--disabled=false: may again)")
 	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none")
+	counts.add(c)
 	c.Flags().BoolVar(&password, "password", false, "ask for a new password")
 	pass.add(c)
 	return c

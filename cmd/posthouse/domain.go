@@ -65,24 +65,50 @@ func (a *app) changeDomain(c *cobra.Command, op string, in any, verb string) err
 }
 
 func (a *app) domainSet() *cobra.Command {
-	var catchAll string
+	var catchAll, total, each string
+	var counts quotaCounts
 	var none bool
 	c := &cobra.Command{
 		Use: "set DOMAIN", Short: "Change a domain", Args: exactly(1, "a domain"), ValidArgsFunction: a.complete(1, "domain.list"),
-		Example: "  posthouse domain set example.org --catch-all ada@example.org\n  posthouse domain set example.org --no-catch-all",
+		Example: "  posthouse domain set example.org --catch-all ada@example.org\n  posthouse domain set example.org --no-catch-all\n" +
+			"  posthouse domain set example.org --quota \"50 GB\" --account-quota \"1 GB\" --quota-messages 100000",
 		RunE: func(c *cobra.Command, args []string) error {
 			in := admin.DomainSet{Name: args[0]}
+			given := c.Flags().Changed
 			switch {
 			case none:
 				in.CatchAll = new(string)
-			case c.Flags().Changed("catch-all"):
+			case given("catch-all"):
 				in.CatchAll = &catchAll
-			default:
+			}
+			if given("quota") {
+				n, err := parseQuota(total)
+				if err != nil {
+					return err
+				}
+				in.Quota = &n
+			}
+			if given("account-quota") {
+				in.NoDefault = each == "default"
+				if !in.NoDefault {
+					n, err := parseQuota(each)
+					if err != nil {
+						return err
+					}
+					in.Default = &admin.Quota{Bytes: n, Messages: counts.messages, Mailboxes: counts.mailboxes}
+				}
+			} else if given("quota-messages") || given("quota-mailboxes") {
+				return usage("--quota-messages and --quota-mailboxes go with --account-quota")
+			}
+			if in == (admin.DomainSet{Name: args[0]}) {
 				return usage("say what to change: see posthouse domain set --help")
 			}
 			return a.changeDomain(c, "domain.set", in, "Changed")
 		},
 	}
+	c.Flags().StringVar(&total, "quota", "", "`size` of the mail of all its accounts together, as \"50 GB\"; 0: no limit")
+	c.Flags().StringVar(&each, "account-quota", "", "`size` that new accounts get; 0: none, default: limits.quota again")
+	counts.add(c)
 	c.Flags().StringVar(&catchAll, "catch-all", "", "`address` that receives what has no account and no alias")
 	c.Flags().BoolVar(&none, "no-catch-all", false, "refuse it again")
 	c.MarkFlagsMutuallyExclusive("catch-all", "no-catch-all")
