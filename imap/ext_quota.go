@@ -24,7 +24,7 @@ var extQuota = &extension{name: "QUOTA", rfc: "RFC 9208",
 	},
 	commands: []command{
 		{"GETQUOTA", loggedIn, tellAll, false, (*conn).getQuota},
-		{"GETQUOTAROOT", loggedIn, tellAll, false, (*conn).getQuotaRoot},
+		{"GETQUOTAROOT", loggedIn, tellAll, false, (*conn).quotaRoot},
 		{"SETQUOTA", loggedIn, tellAll, false, (*conn).setQuota},
 	},
 	status: []statusItem{{"DELETED-STORAGE", func(dst []byte, _ *conn, m *mailboxState) []byte { // RFC 9208 §4.1.4; DELETED is in IMAP4rev2 too
@@ -60,7 +60,7 @@ var quotaResources = [...]struct {
 func kibibytes(n int64) int64 { return (n + 1023) >> 10 }
 
 // GETQUOTA, RFC 9208 §4.1.1.
-func (c *conn) getQuota(d *wire.Decoder) error {
+func (c *conn) quota(d *wire.Decoder) error {
 	d.SP()
 	root := d.Astring()
 	if d.End(); d.Err() != nil {
@@ -70,7 +70,7 @@ func (c *conn) getQuota(d *wire.Decoder) error {
 }
 
 // GETQUOTAROOT, RFC 9208 §4.1.2: the mailbox need not exist.
-func (c *conn) getQuotaRoot(d *wire.Decoder) error {
+func (c *conn) quotaRoot(d *wire.Decoder) error {
 	d.SP()
 	path := c.mailbox(d)
 	if d.End(); d.Err() != nil {
