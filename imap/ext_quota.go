@@ -23,7 +23,7 @@ var extQuota = &extension{name: "QUOTA", rfc: "RFC 9208",
 		return dst
 	},
 	commands: []command{
-		{"GETQUOTA", loggedIn, tellAll, false, (*conn).getQuota},
+		{"GETQUOTA", loggedIn, tellAll, false, (*conn).quota},
 		{"GETQUOTAROOT", loggedIn, tellAll, false, (*conn).quotaRoot},
 		{"SETQUOTA", loggedIn, tellAll, false, (*conn).setQuota},
 	},
