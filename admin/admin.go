@@ -89,7 +89,7 @@ func (s *System) Run(ctx context.Context, name string, in json.RawMessage) (any,
 		started := time.Now()
 		out, err := op.run(ctx, s, in)
 		if op.Changes && s.Logger != nil {
-			attrs := []any{"op", name, "ms", time.Since(started).Milliseconds()}
+			attrs := []any{"op", name, "on", subject(in), "ms", time.Since(started).Milliseconds()}
 			if err != nil {
 				attrs = append(attrs, "err", err)
 			}
@@ -98,6 +98,23 @@ func (s *System) Run(ctx context.Context, name string, in json.RawMessage) (any,
 		return out, err
 	}
 	return nil, refuse(mail.NotFound, "admin", "there is no operation %q: server and command line may be of different versions", name)
+}
+
+// subject is what an operation was for, as far as its input names it: never more
+// of the input, which may hold a password.
+func subject(in json.RawMessage) []string {
+	var named struct {
+		Name, Address string
+		IDs           []string
+	}
+	_ = json.Unmarshal(in, &named) // what does not parse was refused
+	names := named.IDs
+	for _, n := range []string{named.Name, named.Address} {
+		if n != "" {
+			names = append(names, n)
+		}
+	}
+	return names[:min(len(names), 20)]
 }
 
 // Local calls operations in this process; [Client] calls those of a server.

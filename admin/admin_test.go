@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -305,5 +307,22 @@ func TestQuota(t *testing.T) {
 	bad := int64(-1)
 	if err := s.Local().Call(t.Context(), "domain.set", DomainSet{Name: "example.org", Default: &Quota{Messages: bad}}, nil); mail.KindOf(err) != mail.Invalid {
 		t.Errorf("negative: %v", err)
+	}
+}
+
+// The log says what was done and to whom, and no secret.
+func TestLog(t *testing.T) {
+	s := system(t)
+	var log bytes.Buffer
+	s.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	run[Domain](t, s.Local(), "domain.add", Named{Name: "logged.test"})
+	run[Account](t, s.Local(), "account.add", AccountAdd{Address: "ada@logged.test", Password: "do not tell"})
+	for _, want := range []string{"op=domain.add on=[logged.test]", "op=account.add on=[ada@logged.test]"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in\n%s", want, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "do not tell") {
+		t.Errorf("a password is in the log:\n%s", log.String())
 	}
 }

@@ -33,9 +33,11 @@ func (w *way) expands() bool {
 
 // report tells a sender who wants to know (NOTIFY=SUCCESS) that we have delivered
 // (RFC 3461 §5.2.3). It is a message of its own, after the fact: the delivery does
-// not depend on it. Behind LMTP the server in front of us reports.
+// not depend on it. Only who has logged in is told: anybody else could have the
+// report sent to a victim (docs/decisions/0062-no-success-reports-to-strangers.md).
+// Behind LMTP the server in front of us reports.
 func (t *Transaction) report(ctx context.Context, stored []int) {
-	if t.Env.ReversePath.IsNull() || t.sess.Origin != FromMX && t.sess.Origin != FromSubmission {
+	if t.sess.Origin != FromSubmission || t.Env.ReversePath.IsNull() {
 		return
 	}
 	var fields, list []byte

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 
 	"posthouse/mail"
 )
@@ -23,6 +24,7 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 		} else if err := c.claim(op, a.Address); err != nil {
 			return err
 		}
+		seen := map[string]struct{}{}
 		for _, t := range a.Targets {
 			if SameAddress(t, a.Address) {
 				return fail(mail.Invalid, op, nil, "%s cannot lead to itself", a.Address)
@@ -30,11 +32,31 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 			if err := c.checkTarget(op, t); err != nil {
 				return err
 			}
+			if c.leadsBack(t, a.Address, seen) {
+				return fail(mail.Invalid, op, nil, "%s leads back to %s: nobody would receive the mail", t, a.Address)
+			}
 		}
 		c.set(addressKey(a.Address), addressRecord{Alias: recordOfAlias(a)})
 		return nil
 	})
 	return a, err
+}
+
+// leadsBack reports whether mail for the address from comes to goal through the
+// aliases that there are. Each alias is followed once.
+func (c *change) leadsBack(from, goal mail.Address, seen map[string]struct{}) bool {
+	key := string(addressKey(from))
+	if _, done := seen[key]; done {
+		return false
+	}
+	seen[key] = struct{}{}
+	al, err := c.aliasByAddress(from)
+	if err != nil {
+		return false // it leads to an account, or elsewhere
+	}
+	return slices.ContainsFunc(al.Targets, func(t mail.Address) bool {
+		return SameAddress(t, goal) || c.leadsBack(t, goal, seen)
+	})
 }
 
 func normalizeAlias(op string, a Alias) (Alias, error) {

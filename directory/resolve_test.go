@@ -136,6 +136,13 @@ func TestAliasErrors(t *testing.T) {
 	if err := set("x@example.org", "ada@example.org"); err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range [][2]string{{"y@example.org", "x@example.org"}, {"z@example.org", "y@example.org"}} {
+		if err := set(a[0], "ada@example.org", a[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKind(t, set("x@example.org", "z@example.org"), mail.Invalid) // z, y, x: a circle
+	wantKind(t, set("x@example.org", "ben@example.org", "y@example.org"), mail.Invalid)
 	_, err := d.AddAccount(ctx, NewAccount{Address: addr("X@example.org")}, nil)
 	wantKind(t, err, mail.Exists)
 	if err := d.RemoveAlias(ctx, addr("X@example.org")); err != nil {

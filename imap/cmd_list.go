@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -114,7 +115,7 @@ func (c *conn) list(ref string, o *listOptions) error {
 		return nil
 	}
 	m := newMatcher(ref, o.patterns)
-	for _, e := range c.candidates(boxes, subs, o) {
+	for _, e := range c.candidates(boxes, subs, o, m) {
 		if !m.match(e.path) || !o.selects(&e) {
 			continue
 		}
@@ -139,14 +140,19 @@ func (c *conn) tree() (boxes []*store.Mailbox, subs []string, err error) {
 }
 
 // candidates are all names that a LIST may show: the mailboxes, and for
-// SUBSCRIBED the names that are subscribed to without there being a mailbox.
-func (c *conn) candidates(boxes []*store.Mailbox, subs []string, o *listOptions) []listed {
+// SUBSCRIBED the names that are subscribed to without there being a mailbox. With
+// RECURSIVEMATCH a name above one that is not shown stands for it, even if there
+// is no mailbox of that name (RFC 5258 §5, the example with qux2).
+func (c *conn) candidates(boxes []*store.Mailbox, subs []string, o *listOptions, m *matcher) []listed {
 	all := make([]listed, 0, len(boxes))
 	for _, b := range boxes {
 		all = append(all, listed{path: b.Path, box: b, subscribed: b.Subscribed})
 	}
 	if o.subscribed {
-		all = withOrphans(all, boxes, subs)
+		all = withNames(all, subs, true)
+	}
+	if o.recursive && o.subscribed {
+		all = withNames(all, slices.Collect(maps.Keys(above(subs, m))), false)
 	}
 	if o.recursive && o.subscribed {
 		markBelow(all, subs)
@@ -154,16 +160,16 @@ func (c *conn) candidates(boxes []*store.Mailbox, subs []string, o *listOptions)
 	return all
 }
 
-// withOrphans adds subscribed names without a mailbox.
-func withOrphans(all []listed, boxes []*store.Mailbox, subs []string) []listed {
-	paths := make(map[string]struct{}, len(boxes))
-	for _, b := range boxes {
-		paths[b.Path] = struct{}{}
+// withNames adds names that have no mailbox.
+func withNames(all []listed, names []string, subscribed bool) []listed {
+	there := make(map[string]struct{}, len(all))
+	for _, e := range all {
+		there[e.path] = struct{}{}
 	}
 	n := len(all)
-	for _, s := range subs {
-		if _, there := paths[s]; !there {
-			all = append(all, listed{path: s, subscribed: true})
+	for _, s := range names {
+		if _, known := there[s]; !known {
+			all = append(all, listed{path: s, subscribed: subscribed})
 		}
 	}
 	if len(all) > n {
@@ -185,19 +191,29 @@ func comparePaths(a, b string) int {
 
 func underInbox(p string) bool { return p == "INBOX" || strings.HasPrefix(p, "INBOX/") }
 
-// markBelow finds the names that have a subscribed name below them.
-func markBelow(all []listed, subs []string) {
-	above := map[string]struct{}{}
+// above returns the names that have a subscribed one below them which unless, if
+// not nil, does not match.
+func above(subs []string, unless *matcher) map[string]struct{} {
+	names := map[string]struct{}{}
 	for _, s := range subs {
+		if unless != nil && unless.match(s) {
+			continue
+		}
 		for i := strings.LastIndexByte(s, '/'); i > 0; i = strings.LastIndexByte(s[:i], '/') {
-			if _, known := above[s[:i]]; known {
+			if _, known := names[s[:i]]; known {
 				break
 			}
-			above[s[:i]] = struct{}{}
+			names[s[:i]] = struct{}{}
 		}
 	}
+	return names
+}
+
+// markBelow finds the names that have a subscribed name below them.
+func markBelow(all []listed, subs []string) {
+	names := above(subs, nil)
 	for i := range all {
-		_, all[i].below = above[all[i].path]
+		_, all[i].below = names[all[i].path]
 	}
 }
 

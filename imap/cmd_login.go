@@ -136,7 +136,7 @@ func (c *conn) loggedIn(who directory.Account) error {
 	c.okCode = "CAPABILITY" + string(c.appendCaps(nil))
 	c.okText = "logged in"
 	c.srv.stats.logins.Add(1)
-	c.log.Info("imap: login", "trace", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(who.ID))
+	c.log.Info("imap: login", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(who.ID))
 	return nil
 }
 
@@ -153,7 +153,7 @@ func (c *conn) loginFailed(err error) error {
 	lim := c.srv.opts.Limits
 	c.failed++
 	c.srv.stats.loginsBad.Add(1)
-	c.log.Info("imap: login failed", "trace", c.trace, "peer", c.peer.String(), "tls", c.tls)
+	c.log.Info("imap: login failed", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls)
 	if pause := lim.LoginPause << min(c.failed-1, 4); pause > 0 {
 		t := time.NewTimer(pause)
 		defer t.Stop()

@@ -41,6 +41,9 @@ func (c *conn) create(d *wire.Decoder) error {
 	}
 	var made *store.Mailbox
 	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
+		if _, err := tx.MailboxByRole(m.Role); err == nil {
+			return no("USEATTR", "another mailbox has this special use") // RFC 6154 §3
+		}
 		id, err := tx.CreateMailbox(m)
 		if err == nil {
 			made, err = tx.MailboxByID(id)

@@ -72,7 +72,7 @@ func (c *conn) serve() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.stats.panics.Add(1)
-			c.log.Error("imap: panic", "trace", c.trace, "panic", p, "stack", string(debug.Stack()))
+			c.log.Error("imap: panic", "tid", c.trace, "panic", p, "stack", string(debug.Stack()))
 			err = errors.New("panic")
 		}
 		c.end(err)
@@ -213,10 +213,10 @@ func (c *conn) answer(err error) error {
 		if errors.Is(err, io.EOF) || isConnError(err) {
 			return err
 		}
-		c.log.Error("imap: command failed", "trace", c.trace, "command", c.cmdName(), "err", err)
+		c.log.Error("imap: command failed", "tid", c.trace, "command", c.cmdName(), "err", err)
 		r = &respError{"NO", kindCodes[0], "internal error"}
 	} else if r.code == kindCodes[0] || r.code == "CORRUPTION" || r.code == "UNAVAILABLE" {
-		c.log.Error("imap: command failed", "trace", c.trace, "command", c.cmdName(), "err", err)
+		c.log.Error("imap: command failed", "tid", c.trace, "command", c.cmdName(), "err", err)
 	}
 	if r.cond == "BAD" {
 		c.bad++
@@ -298,7 +298,7 @@ func (c *conn) end(err error) {
 	default:
 		reason = err.Error()
 	}
-	c.log.Info("imap: connection", "trace", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(c.user.ID),
+	c.log.Info("imap: connection", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(c.user.ID),
 		"commands", c.commands, "in", c.rd.Bytes(), "out", c.bytesOut, "seconds", int64(time.Since(c.started).Seconds()), "end", reason)
 }
 

@@ -239,7 +239,7 @@ func (c *conn) copyOut(dst []byte, r io.Reader, n int64) []byte {
 // completed: nothing that could be said there would be understood.
 func (c *conn) broken(err error) {
 	if c.werr == nil {
-		c.log.Error("imap: message bytes", "trace", c.trace, "err", err)
+		c.log.Error("imap: message bytes", "tid", c.trace, "err", err)
 		c.werr = err
 	}
 }

@@ -113,6 +113,7 @@ func (q *Queue) deliver(s *session, e *entry, idx []int) {
 	if own {
 		if r, host, paused := q.pausedBy(e.it.dest); paused {
 			e.mark(idx, r, false, host)
+			q.logAttempt(e, attemptLine{reply: r, remote: host, to: e.address(idx[0]), recipients: len(idx), paused: true})
 			return
 		}
 	}
@@ -256,6 +257,7 @@ type attemptLine struct {
 	delivered  int
 	took       time.Duration
 	tls        bool
+	paused     bool // nobody was asked: the destination rests after a failure
 	err        error
 }
 
@@ -283,6 +285,9 @@ func (q *Queue) logAttempt(e *entry, l attemptLine) {
 		slog.String("from", e.rec.env.ReversePath.String()), slog.String("to", l.to.String()), slog.String("remote", l.remote),
 		slog.Int("rcpts", l.recipients), slog.Int("delivered", l.delivered), slog.String("reply", l.reply.String()),
 		slog.Int("attempt", e.st.attempts+1), slog.Bool("tls", l.tls), slog.Duration("took", l.took)}
+	if l.paused {
+		attrs = append(attrs, slog.Bool("paused", true))
+	}
 	if l.err != nil {
 		attrs = append(attrs, slog.String("err", l.err.Error()))
 	}

@@ -20,22 +20,25 @@ func (q *Queue) conclude(e *entry) error {
 	if e.st.next != never {
 		e.st.next = e.retryAt(now)
 	}
-	rep := e.owed(now)
+	rep, ends := e.owed(now), e.ends()
 	before := *e.st
 	before.rcpts = append([]rcptState(nil), e.st.rcpts...)
 	e.settle(rep)
 	if rep.empty() {
+		q.logEnds(e, ends)
 		q.save(e)
 		return nil
 	}
 	err := q.report(e, rep, now)
 	if err != nil && e.hopeless(err, now) {
 		q.opts.Logger.Warn("dsn refused", "tid", e.rec.env.TraceID, "id", e.it.id, "to", e.rec.env.ReversePath.String(), "err", err)
+		q.logEnds(e, ends)
 		q.save(e)
 		return nil
 	}
 	if err == nil {
 		q.count.reports.Add(1)
+		q.logEnds(e, ends)
 		q.ended(e)
 		return nil
 	}

@@ -30,7 +30,7 @@ func (q *Queue) load(it *item) (*entry, error) {
 		return nil, err
 	}
 	st.next = it.key
-	return &entry{q, it, rec, st, q.opts.Now().UnixNano()}, nil
+	return &entry{q: q, it: it, rec: rec, st: st, at: q.opts.Now().UnixNano()}, nil
 }
 
 // readEntry reads qm and qs. Without qs the state is that of a new entry.

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -184,7 +185,8 @@ func TestEachRecipient(t *testing.T) {
 // The schedule over five days, with the delay report and the end.
 func TestScheduleToTheEnd(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Options{Hook: answer("RCPT", "", "451 4.3.0 not\x1b today")})
-	w := newWorld(t, srv.Addr.Port(), nil)
+	var log strings.Builder
+	w := newWorld(t, srv.Addr.Port(), func(o *queue.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	w.add("x@b.test")
 	start := w.clock.Now()
 	var at []time.Duration
@@ -213,6 +215,10 @@ func TestScheduleToTheEnd(t *testing.T) {
 	contains(t, fields, "Action: delayed", "Status: 4.3.0", "Will-Retry-Until: Wed, 7 Jan 2026 03:04:05 +0000")
 	plain, fields, _ = parts(t, got[1])
 	contains(t, plain, "It was tried for 5 days", "451 4.3.0 not? today")
+	if n := strings.Count(log.String(), `msg="queue: finished"`); n != 1 {
+		t.Errorf("the log tells %d times how it ended", n)
+	}
+	contains(t, log.String(), "to=x@b.test status=expired attempts=36")
 	contains(t, fields, "Action: failed", "Status: 4.4.7")
 	if s := w.q.Stats(); s.Expired != 1 || s.Bounced != 0 || s.Reports != 2 || s.Attempts != 36 {
 		t.Errorf("%+v", s)

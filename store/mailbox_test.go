@@ -14,14 +14,14 @@ func TestPaths(t *testing.T) {
 	l := Limits{}.withDefaults()
 	for in, want := range map[string]string{
 		"inbox": "INBOX", "Inbox/Work": "INBOX/Work", "inboxes": "inboxes", "a/": "a", "a/b": "a/b",
-		"e\u0301": "\u00e9", "50% off*": "50% off*", " x ": " x ", "..": "..", "INBOX/inbox": "INBOX/inbox",
+		"e\u0301": "\u00e9", "50% off*": "50% off*", " x ": " x ", "...": "...", "INBOX/inbox": "INBOX/inbox",
 	} {
 		if got, err := newPath(in, &l); err != nil || got != want {
 			t.Errorf("%q became %q, %v", in, got, err)
 		}
 	}
 	for in, want := range map[string]mail.Kind{
-		"": mail.Invalid, "/": mail.Invalid, "/a": mail.Invalid, "a//b": mail.Invalid, "a//": mail.Invalid, "a\x00": mail.Invalid,
+		"": mail.Invalid, "/": mail.Invalid, "/a": mail.Invalid, "a//b": mail.Invalid, ".": mail.Invalid, "a/../b": mail.Invalid, "a//": mail.Invalid, "a\x00": mail.Invalid,
 		"a\nb": mail.Invalid, "a\u0085": mail.Invalid, "\u2028": mail.Invalid, "\xff": mail.Invalid, "\ufeffa": mail.Invalid,
 		strings.Repeat("x", 256): mail.TooLarge, strings.Repeat("a/", 20) + "a": mail.TooLarge,
 		strings.Repeat(strings.Repeat("y", 200)+"/", 5) + "yy": mail.TooLarge,

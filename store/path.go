@@ -47,6 +47,9 @@ func newPath(path string, l *Limits) (string, error) {
 		if level == "" {
 			return invalid("mailbox name has an empty level")
 		}
+		if level == "." || level == ".." { // a client that keeps mailboxes as directories gives up on the whole account
+			return invalid("a mailbox cannot be named . or ..")
+		}
 		if len(level) > l.MailboxNameBytes {
 			return "", &mail.Error{Kind: mail.TooLarge, Op: "store.mailbox", Text: "mailbox name too long"}
 		}
