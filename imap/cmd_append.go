@@ -33,6 +33,13 @@ type upload struct {
 	opts   store.AppendOptions
 }
 
+// An appendData is another form of a message than a literal, RFC 4466 §2.3: it reads
+// what stands behind its name into u.
+type appendData struct {
+	name    string
+	receive func(c *conn, d *wire.Decoder, u *upload, left int64) error
+}
+
 // APPEND, RFC 9051 §6.3.12. The message streams into the store; the mailbox is
 // looked for before the client is asked to send it.
 func (c *conn) appendCmd(d *wire.Decoder) error {
@@ -104,27 +111,40 @@ func (c *conn) receive(d *wire.Decoder, left int64) (u upload, err error) {
 		u.opts.InternalDate = d.DateTime()
 		d.SP()
 	}
+	if d.Peek() != '{' && d.Peek() != '~' {
+		if x := c.srv.tables.appendData[string(d.Word())]; x != nil {
+			err = x.receive(c, d, &u, left)
+			return u, err
+		}
+		d.Bad("expected a literal")
+	}
+	err = c.receiveLiteral(d, &u, left)
+	return u, err
+}
+
+// receiveLiteral reads a message that is one literal.
+func (c *conn) receiveLiteral(d *wire.Decoder, u *upload, left int64) (err error) {
 	lit := d.Announced()
 	if d.Err() != nil {
-		return u, d.Err()
+		return d.Err()
 	}
 	if lit.Size > c.srv.opts.Limits.MessageBytes {
-		return u, no("TOOBIG", "the message is too large")
+		return no("TOOBIG", "the message is too large")
 	}
 	if lit.Size > left {
-		return u, no("LIMIT", "too much in one APPEND")
+		return no("LIMIT", "too much in one APPEND")
 	}
 	if u.staged, err = c.srv.opts.Store.Stage(c.ctx); err != nil {
-		return u, err
+		return err
 	}
 	if d.Accept(); d.Err() != nil {
-		return u, d.Err()
+		return d.Err()
 	}
 	if err := c.stream(u.staged, lit.Size); err != nil {
-		return u, err
+		return err
 	}
 	d.Resume()
-	return u, d.Err()
+	return d.Err()
 }
 
 // stream copies the bytes of a literal into the store. After a failure there the

@@ -19,10 +19,11 @@ type searchKey struct {
 type searchReturn struct {
 	name string
 	bit  returns
+	read func(c *conn, d *wire.Decoder, s *searchCommand) // its arguments, if it has any
 }
 
 // returns are the result options of a SEARCH.
-type returns uint8
+type returns uint16
 
 const (
 	returnMin returns = 1 << iota
@@ -30,6 +31,10 @@ const (
 	returnAll
 	returnCount
 	returnSave
+	returnPartial
+
+	// returnListed are those that name messages.
+	returnListed = returnMin | returnMax | returnAll | returnPartial
 )
 
 // A searchCommand is one SEARCH or UID SEARCH under way.
@@ -38,8 +43,11 @@ type searchCommand struct {
 	want     returns
 	modseq   bool // a MODSEQ key was given
 	keys     int
+	page     resultRange // of PARTIAL
 
 	spans   []span // matches, as places in the selection
+	sorted  bool   // by SORT: order holds them in their order
+	order   []int32
 	n       uint64
 	highest store.ModSeq // of all matches
 	first   store.ModSeq // of the first and the last match
@@ -50,50 +58,78 @@ type searchCommand struct {
 func (c *conn) searchCmd(d *wire.Decoder) error {
 	s := &searchCommand{}
 	d.SP()
-	if d.TryWord("RETURN") {
-		s.extended = true
-		d.SP()
-		d.List(func() {
-			if r := c.srv.tables.searchReturns[string(d.Word())]; r != nil {
-				s.want |= r.bit
-			} else {
-				d.Bad("unknown SEARCH result option")
-			}
-		})
-		d.SP()
-	}
+	c.readReturns(d, s)
 	if d.TryWord("CHARSET") {
-		readCharset(d)
+		d.SP()
+		c.readCharset(d)
+		d.SP()
 	}
+	key := c.readProgram(d, s)
+	err := d.Err()
+	if err == nil {
+		err = c.find(s, key)
+	}
+	if err != nil {
+		return c.searchFailed(s, err)
+	}
+	s.save(c)
+	return s.report(c)
+}
+
+// searchFailed empties "$" if it was to hold the result, RFC 5182 §2.1.
+func (c *conn) searchFailed(s *searchCommand, err error) error {
+	if r, told := outcome(err); told && r.cond == "NO" && s.want&returnSave != 0 {
+		c.sel.saved = nil
+	}
+	return c.gone(err)
+}
+
+// readReturns reads the result options, if there are any, and the space behind
+// them.
+func (c *conn) readReturns(d *wire.Decoder, s *searchCommand) {
+	if !d.TryWord("RETURN") {
+		return
+	}
+	s.extended = true
+	d.SP()
+	d.List(func() {
+		r := c.srv.tables.searchReturns[string(d.Word())]
+		if r == nil {
+			d.Bad("unknown SEARCH result option")
+			return
+		}
+		s.want |= r.bit
+		if r.read != nil {
+			r.read(c, d, s)
+		}
+	})
+	if s.want&(returnAll|returnPartial) == returnAll|returnPartial {
+		d.Bad("PARTIAL stands without ALL") // RFC 9394 §3.1
+	}
+	d.SP()
+}
+
+// readProgram reads search keys to the end of the command.
+func (c *conn) readProgram(d *wire.Decoder, s *searchCommand) search.Key {
 	key := search.And{c.readKey(d, s)}
 	for !d.AtEnd() {
 		d.SP()
 		key = append(key, c.readKey(d, s))
 	}
 	d.End()
-	err := d.Err()
-	if err == nil {
-		err = c.find(s, key)
-	}
-	if err != nil {
-		if r, told := outcome(err); told && r.cond == "NO" && s.want&returnSave != 0 {
-			c.sel.saved = nil // RFC 5182 §2.1
-		}
-		return c.gone(err)
-	}
-	s.save(c)
-	return s.report(c)
+	return key
 }
 
 // readCharset reads the charset of the strings: US-ASCII and UTF-8 are known.
-func readCharset(d *wire.Decoder) {
-	d.SP()
+func (c *conn) readCharset(d *wire.Decoder) {
+	if c.dia.utf8accept { // RFC 6855 §3
+		d.Bad("strings are UTF-8: no charset may be named")
+	}
 	switch strings.ToUpper(d.Astring()) {
 	case "UTF-8", "US-ASCII", "UTF8", "ASCII":
 	default:
 		d.Fail(no("BADCHARSET (US-ASCII UTF-8)", "unknown charset"))
 	}
-	d.SP()
 }
 
 // readKey reads one search-key: a list of keys, a sequence-set or one of the
@@ -112,6 +148,10 @@ func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
 		return all
 	}
 	if d.IsNumSet() {
+		if c.dia.uidonly {
+			d.Fail(errUIDRequired)
+			return search.All{}
+		}
 		c.hold = tellNoExpunge // also in UID SEARCH, RFC 7162 §3.2.10.2
 		return c.messages(d, false)
 	}
@@ -154,17 +194,27 @@ func (c *conn) find(s *searchCommand, key search.Key) error {
 	if err != nil {
 		return err
 	}
-	return search.Run(c.ctx, c.acct, cur, key, func(i int, row store.Row) bool {
-		if cur != c.sel.snap {
-			seq, known := c.seqOf(row.UID, i)
-			if !known {
-				return true
+	const block = 1024
+	for lo := 0; lo < cur.Len(); lo += block {
+		err := search.RunWindow(c.ctx, c.acct, search.Window{Snap: cur, Lo: lo, Hi: min(lo+block, cur.Len())}, key, func(i int, row store.Row) bool {
+			if cur != c.sel.snap {
+				seq, known := c.seqOf(row.UID, i)
+				if !known {
+					return true
+				}
+				i = int(seq) - 1
 			}
-			i = int(seq) - 1
+			s.match(i, row.ModSeq)
+			return true
+		})
+		if err == nil {
+			err = c.progress(lo+block, cur.Len())
 		}
-		s.match(i, row.ModSeq)
-		return true
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *searchCommand) match(i int, m store.ModSeq) {
@@ -180,21 +230,24 @@ func (s *searchCommand) match(i int, m store.ModSeq) {
 	s.highest = max(s.highest, m)
 }
 
-// save keeps the result as "$" if it was asked for, RFC 5182 §2.1 and §2.4: with
-// MIN or MAX alone only those.
+// save keeps the result as "$" if it was asked for, RFC 5182 §2.1 and §2.4, and RFC
+// 9394 §3.2: with MIN, MAX or PARTIAL but not COUNT only those.
 func (s *searchCommand) save(c *conn) {
 	if s.want&returnSave == 0 {
 		return
 	}
 	kept := s.spans
-	if s.want&(returnAll|returnCount) == 0 && s.want&(returnMin|returnMax) != 0 && s.n > 0 {
-		lo, hi := s.spans[0].lo, s.spans[len(s.spans)-1].hi
+	if s.want&(returnAll|returnCount) == 0 && s.want&(returnMin|returnMax|returnPartial) != 0 && s.n > 0 {
 		kept = nil
+		if s.want&returnPartial != 0 {
+			kept = s.cut()
+		}
+		first, last := s.ends()
 		if s.want&returnMin != 0 {
-			kept = append(kept, span{lo, lo + 1})
+			kept = append(kept, span{first, first + 1})
 		}
 		if s.want&returnMax != 0 {
-			kept = append(kept, span{hi - 1, hi})
+			kept = append(kept, span{last, last + 1})
 		}
 		kept = joinSpans(kept)
 	}
@@ -204,18 +257,17 @@ func (s *searchCommand) save(c *conn) {
 // report writes the result. IMAP4rev2 knows only the extended form (RFC 9051
 // §6.4.4).
 func (s *searchCommand) report(c *conn) error {
-	if s.extended || c.dia.rev2 {
+	switch {
+	case s.extended, c.dia.rev2 && !s.sorted:
 		s.reportExtended(c)
 		return nil
+	case s.sorted:
+		return s.reportSort(c)
 	}
 	c.say("* SEARCH")
 	for _, sp := range s.spans {
 		for i := sp.lo; i < sp.hi; i++ {
-			n := uint64(i + 1)
-			if c.cmd.byUID {
-				n = uint64(c.sel.snap.UID(i))
-			}
-			c.out = appendUint(append(c.out, ' '), n)
+			c.out = appendUint(append(c.out, ' '), c.number(i))
 			if err := c.drain(); err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func (c *conn) announce() {
 	c.sayCount(snap.Len(), "EXISTS")
 	if !c.dia.rev2 {
 		c.sayCount(c.recentCount(), "RECENT")
-		if i := firstUnseen(snap, m); i >= 0 {
+		if i := firstUnseen(snap, m); i >= 0 && !c.dia.uidonly {
 			c.say("* OK [UNSEEN ")
 			c.out = appendUint(c.out, uint64(i+1))
 			c.say("] first unseen\r\n")

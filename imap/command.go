@@ -50,6 +50,9 @@ func (t *tables) lookup(d *wire.Decoder) (*command, error) {
 // allow reports why cmd may not run now, or nil.
 func (c *conn) allow(cmd *command) error {
 	if cmd.in&c.state != 0 {
+		if c.dia.uidonly && c.srv.tables.numbered(cmd) {
+			return errUIDRequired
+		}
 		return nil
 	}
 	switch {

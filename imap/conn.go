@@ -47,6 +47,7 @@ type conn struct {
 	okText  string       // text of its OK
 	echo    store.UIDSet // messages whose flags it told itself
 	hold    timing       // what it forbids to tell, beside its row
+	spoken  time.Time    // when it began, or last said how far it is
 	started time.Time
 	tls     bool
 	bad     int // bad commands in a row
@@ -164,6 +165,7 @@ func (c *conn) next() error {
 	c.commands++
 	c.srv.stats.commands.Add(1)
 	c.cmd, c.okCode, c.okText, c.echo, c.hold = nil, "", "", nil, tellAll
+	c.spoken = time.Now()
 	c.tag = c.dec.Tag()
 	if c.dec.Err() != nil {
 		c.tag = "*"

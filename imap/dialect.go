@@ -14,21 +14,27 @@ type dialect struct {
 	rev2      bool // IMAP4rev2 was enabled: UTF-8 names, no RECENT, ESEARCH (RFC 9051 §6.3.1)
 	condstore bool // the client is aware of ModSeqs, RFC 7162 §3.1
 	qresync   bool // VANISHED instead of EXPUNGE, RFC 7162 §3.2.3
+	uidonly   bool // UIDs instead of sequence numbers, RFC 9586 §3
+
+	utf8accept bool // RFC 6855 §3
 }
 
 // utf8 reports whether strings may be sent and are taken as UTF-8.
-func (d dialect) utf8() bool { return d.rev2 }
+func (d dialect) utf8() bool { return d.rev2 || d.utf8accept }
 
 // beginFetch starts the FETCH response for a message.
-func (d dialect) beginFetch(dst []byte, seq uint32, _ store.UID) []byte {
+func (d dialect) beginFetch(dst []byte, seq uint32, uid store.UID) []byte {
 	dst = append(dst, "* "...)
+	if d.uidonly {
+		return append(appendUint(dst, uint64(uid)), " UIDFETCH ("...)
+	}
 	dst = appendUint(dst, uint64(seq))
 	return append(dst, " FETCH ("...)
 }
 
 // vanished reports that the messages of set, which old holds, are gone.
 func (d dialect) vanished(dst []byte, old *store.Snapshot, set store.UIDSet) []byte {
-	if d.qresync {
+	if d.qresync || d.uidonly {
 		dst = append(dst, "* VANISHED "...)
 		return append(set.AppendTo(dst), "\r\n"...)
 	}

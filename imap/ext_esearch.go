@@ -6,12 +6,12 @@ import (
 
 // extESearch is ESEARCH: results as ranges, RFC 4731 §3.1.
 var extESearch = &extension{name: "ESEARCH", rfc: "RFC 4731",
-	searchReturns: []searchReturn{{"MIN", returnMin}, {"MAX", returnMax}, {"ALL", returnAll}, {"COUNT", returnCount}},
+	searchReturns: []searchReturn{{name: "MIN", bit: returnMin}, {name: "MAX", bit: returnMax}, {name: "ALL", bit: returnAll}, {name: "COUNT", bit: returnCount}},
 }
 
 // extSearchRes is SEARCHRES: a result is kept as "$", RFC 5182 §2.1.
 var extSearchRes = &extension{name: "SEARCHRES", rfc: "RFC 5182",
-	searchReturns: []searchReturn{{"SAVE", returnSave}},
+	searchReturns: []searchReturn{{name: "SAVE", bit: returnSave}},
 }
 
 // reportExtended writes ESEARCH, RFC 9051 §7.3.4.
@@ -32,6 +32,9 @@ func (s *searchCommand) reportExtended(c *conn) {
 	if s.n > 0 {
 		s.appendMatches(c, want)
 	}
+	if want&returnPartial != 0 {
+		s.appendPage(c)
+	}
 	if want&returnCount != 0 {
 		c.out = appendUint(append(c.out, " COUNT "...), s.n)
 	}
@@ -42,26 +45,45 @@ func (s *searchCommand) reportExtended(c *conn) {
 }
 
 func (s *searchCommand) appendMatches(c *conn, want returns) {
-	number := func(i int) uint64 {
-		if c.cmd.byUID {
-			return uint64(c.sel.snap.UID(i))
-		}
-		return uint64(i + 1)
-	}
+	first, last := s.ends()
 	if want&returnMin != 0 {
-		c.out = appendUint(append(c.out, " MIN "...), number(s.spans[0].lo))
+		c.out = appendUint(append(c.out, " MIN "...), c.number(first))
 	}
 	if want&returnMax != 0 {
-		c.out = appendUint(append(c.out, " MAX "...), number(s.spans[len(s.spans)-1].hi-1))
+		c.out = appendUint(append(c.out, " MAX "...), c.number(last))
 	}
-	if want&returnAll == 0 {
-		return
+	if want&returnAll != 0 {
+		c.say(" ALL ")
+		if s.sorted {
+			c.sayOrder(s.order)
+		} else {
+			c.sayResult(s.spans)
+		}
 	}
-	c.say(" ALL ")
+}
+
+// ends are the first and the last match.
+func (s *searchCommand) ends() (first, last int) {
+	if s.sorted {
+		return int(s.order[0]), int(s.order[len(s.order)-1])
+	}
+	return s.spans[0].lo, s.spans[len(s.spans)-1].hi - 1
+}
+
+// number names a message of the selection as the command does.
+func (c *conn) number(i int) uint64 {
 	if c.cmd.byUID {
-		c.out = c.uids(s.spans).AppendTo(c.out)
+		return uint64(c.sel.snap.UID(i))
+	}
+	return uint64(i + 1)
+}
+
+// sayResult writes a set of messages as the command names them.
+func (c *conn) sayResult(spans []span) {
+	if c.cmd.byUID {
+		c.out = c.uids(spans).AppendTo(c.out)
 	} else {
-		c.out = appendSpans(c.out, s.spans)
+		c.out = appendSpans(c.out, spans)
 	}
 }
 

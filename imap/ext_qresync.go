@@ -47,6 +47,9 @@ func readResync(c *conn, d *wire.Decoder, o *selectOptions) {
 			r.known = knownUIDs(d)
 		}
 		if d.Peek() == '(' || d.Try(' ') {
+			if c.dia.uidonly { // RFC 9586 §3.7
+				d.Fail(errUIDRequired)
+			}
 			d.Open()
 			r.matchSeqs = knownUIDs(d)
 			d.SP()

@@ -19,6 +19,8 @@ func extensions() []*extension {
 		extESearch, extSearchRes, extStatusSize, extQuota, extAppendLimit, extMultiAppend,
 		extCondstore, extQResync, extBinary,
 		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
+		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
+		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 	}
 }
 
@@ -43,6 +45,9 @@ type extension struct {
 	listSelect    []listOption
 	listReturn    []listOption
 	createParams  []createParam
+	appendData    []appendData
+	sortKeys      []sortKey
+	threads       []threadAlgorithm
 
 	enable   func(c *conn)                   // run by ENABLE; nil if it is not enabled that way
 	onSelect func(c *conn, m *store.Mailbox) // untagged responses of SELECT and EXAMINE
@@ -65,6 +70,9 @@ type tables struct {
 	listSelect    map[string]*listOption
 	listReturn    map[string]*listOption
 	createParams  map[string]*createParam
+	appendData    map[string]*appendData
+	sortKeys      map[string]*sortKey
+	threads       map[string]*threadAlgorithm
 }
 
 // newTables resolves the extensions. It panics if two claim one name, so that
@@ -83,6 +91,9 @@ func newTables(list []*extension) *tables {
 		listSelect:    map[string]*listOption{},
 		listReturn:    map[string]*listOption{},
 		createParams:  map[string]*createParam{},
+		appendData:    map[string]*appendData{},
+		sortKeys:      map[string]*sortKey{},
+		threads:       map[string]*threadAlgorithm{},
 	}
 	for _, x := range list {
 		put(t.commands, x.commands, func(r *command) string { return r.name })
@@ -96,6 +107,9 @@ func newTables(list []*extension) *tables {
 		put(t.listSelect, x.listSelect, func(r *listOption) string { return r.name })
 		put(t.listReturn, x.listReturn, func(r *listOption) string { return r.name })
 		put(t.createParams, x.createParams, func(r *createParam) string { return r.name })
+		put(t.appendData, x.appendData, func(r *appendData) string { return r.name })
+		put(t.sortKeys, x.sortKeys, func(r *sortKey) string { return r.name })
+		put(t.threads, x.threads, func(r *threadAlgorithm) string { return r.name })
 	}
 	return t
 }

@@ -55,6 +55,7 @@ type fetch struct {
 	// §3.1.4); vanished also tells what is gone.
 	conditional, vanished bool
 	since                 store.ModSeq
+	cut                   resultRange // PARTIAL
 
 	missing    bool  // a message was expunged by another session
 	unknownCTE bool  // a part could not be decoded, RFC 3516 §4.3
@@ -125,7 +126,10 @@ func (c *conn) fetchCmd(d *wire.Decoder) error {
 	if err != nil {
 		return err
 	}
-	if c.cmd.byUID {
+	if f.cut != (resultRange{}) {
+		spans = f.cut.of(spans)
+	}
+	if c.cmd.byUID && !c.dia.uidonly {
 		f.addFirst("UID")
 	}
 	if f.conditional {

@@ -30,6 +30,7 @@ type Limits struct {
 	LoginTime           time.Duration // from connecting to login, 60 s
 	IdleTime            time.Duration // without a command, also in IDLE, 30 min
 	StallTime           time.Duration // for a client that does not read, 5 min
+	ProgressTime        time.Duration // between words about how far a long command is, 10 s
 	PerAddress          int           // connections of one address (IPv6: /64) before login, 50
 	ConnectionRate      int           // new connections of one address in a minute, 300; not counted on loopback
 	PerUserAddress      int           // connections of one account from one address, 50
@@ -85,6 +86,7 @@ func (l Limits) withDefaults() Limits {
 	d(&l.LoginTime, time.Minute)
 	d(&l.IdleTime, 30*time.Minute)
 	d(&l.StallTime, 5*time.Minute)
+	d(&l.ProgressTime, 10*time.Second)
 	l.MessageBytes = bytesOr(l.MessageBytes, 50<<20)
 	l.OutsizeSkippedBytes = bytesOr(l.OutsizeSkippedBytes, 100<<20)
 	return l

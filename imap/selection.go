@@ -236,9 +236,9 @@ func (c *conn) sayFlags(seq uint32, snap *store.Snapshot, row store.Row) {
 }
 
 // uidInChanges: RFC 9051 §6.4.9 for UID commands, RFC 7162 §3.2.4 for QRESYNC,
-// and RFC 9051 §7.5.2 asks for it in general.
+// and RFC 9051 §7.5.2 asks for it in general. With UIDONLY it stands before.
 func (c *conn) uidInChanges() bool {
-	return c.dia.qresync || c.dia.rev2 || c.cmd != nil && c.cmd.byUID
+	return !c.dia.uidonly && (c.dia.qresync || c.dia.rev2 || c.cmd != nil && c.cmd.byUID)
 }
 
 // appendFlags appends FLAGS, with what is \Recent in this session.

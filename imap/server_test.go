@@ -308,6 +308,8 @@ func setLimit(t *testing.T, l *Limits, s string) {
 		"PerUserAddress": &l.PerUserAddress, "PerAddress": &l.PerAddress, "AppendMessages": &l.AppendMessages}
 	if p := fields[name]; p != nil {
 		*p = n
+	} else if name == "ProgressTime" {
+		l.ProgressTime = time.Duration(n)
 	} else if name == "MessageBytes" {
 		l.MessageBytes = int64(n)
 	} else {

@@ -23,12 +23,24 @@ type run struct {
 // ascending, until found returns false. It ends early with ctx's error, which is
 // looked at for each message whose bytes are read.
 func Run(ctx context.Context, acct *store.Account, snap *store.Snapshot, key Key, found func(i int, row store.Row) bool) error {
-	r := &run{ctx: ctx, acct: acct, snap: snap, key: prepare(key)}
-	for lo := 0; lo < snap.Len(); lo += page {
+	return RunWindow(ctx, acct, Window{snap, 0, snap.Len()}, key, found)
+}
+
+// A Window is the messages Lo <= i < Hi of a snapshot.
+type Window struct {
+	Snap   *store.Snapshot
+	Lo, Hi int
+}
+
+// RunWindow is Run over some of the messages, for callers with something to say
+// while it lasts.
+func RunWindow(ctx context.Context, acct *store.Account, w Window, key Key, found func(i int, row store.Row) bool) error {
+	r := &run{ctx: ctx, acct: acct, snap: w.Snap, key: prepare(key)}
+	for lo := w.Lo; lo < w.Hi; lo += page {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		more, err := r.page(lo, min(lo+page, snap.Len()), found)
+		more, err := r.page(lo, min(lo+page, w.Hi), found)
 		if err != nil || !more {
 			return err
 		}

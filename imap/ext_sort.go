@@ -1,0 +1,144 @@
+package imap
+
+import (
+	"posthouse/imap/wire"
+	"posthouse/search"
+	"posthouse/store"
+)
+
+// extSort is SORT, RFC 5256 §3.
+var extSort = &extension{name: "SORT", rfc: "RFC 5256",
+	commands: []command{
+		{"SORT", stateSelected, tellNoExpunge, false, (*conn).sortCmd},
+		{"UID SORT", stateSelected, tellAll, true, (*conn).sortCmd},
+	},
+	sortKeys: []sortKey{
+		{"ARRIVAL", search.ByArrival}, {"CC", search.ByCc}, {"DATE", search.ByDate}, {"FROM", search.ByFrom},
+		{"SIZE", search.BySize}, {"SUBJECT", search.BySubject}, {"TO", search.ByTo},
+	},
+}
+
+// extSortDisplay sorts by the names that clients show, RFC 5957 §4.
+var extSortDisplay = &extension{name: "SORT=DISPLAY", rfc: "RFC 5957",
+	sortKeys: []sortKey{{"DISPLAYFROM", search.ByDisplayFrom}, {"DISPLAYTO", search.ByDisplayTo}},
+}
+
+// extESort announces result options in SORT, RFC 5267 §3.
+var extESort = &extension{name: "ESORT", rfc: "RFC 5267"}
+
+// A sortKey is one sort criterion.
+type sortKey struct {
+	name string
+	by   search.SortBy
+}
+
+// maxSortKeys is more criteria than there are.
+const maxSortKeys = 20
+
+// sortCmd is SORT and UID SORT, RFC 5256 §3.
+func (c *conn) sortCmd(d *wire.Decoder) error {
+	s := &searchCommand{sorted: true}
+	d.SP()
+	c.readReturns(d, s)
+	order := c.readOrder(d)
+	d.SP()
+	c.readCharset(d)
+	d.SP()
+	key := c.readProgram(d, s)
+	err := d.Err()
+	if err == nil {
+		err = c.find(s, key)
+	}
+	if err == nil {
+		err = c.sort(s, order)
+	}
+	if err != nil {
+		return c.searchFailed(s, err)
+	}
+	s.save(c)
+	return s.report(c)
+}
+
+// readOrder reads sort criteria.
+func (c *conn) readOrder(d *wire.Decoder) (keys []search.SortKey) {
+	d.List(func() {
+		var k search.SortKey
+		word := string(d.Word())
+		if word == "REVERSE" {
+			k.Reverse = true
+			d.SP()
+			word = string(d.Word())
+		}
+		row := c.srv.tables.sortKeys[word]
+		if row == nil || len(keys) >= maxSortKeys {
+			d.Bad("unknown sort criterion, or too many")
+			return
+		}
+		k.By = row.by
+		keys = append(keys, k)
+	})
+	if len(keys) == 0 {
+		d.Bad("SORT wants a criterion")
+	}
+	return keys
+}
+
+// sort brings the matches into order.
+func (c *conn) sort(s *searchCommand, keys []search.SortKey) error {
+	rows, places := c.matched(s)
+	order, err := search.Sort(c.ctx, c.acct, rows, keys, func(done int) error { return c.progress(done, len(rows)) })
+	if err != nil {
+		return err
+	}
+	for i := range order {
+		order[i] = places[order[i]]
+	}
+	s.order = order
+	if n := len(order); n > 0 { // MODSEQ of MIN and MAX
+		s.first, s.last = c.sel.snap.Row(int(order[0])).ModSeq, c.sel.snap.Row(int(order[n-1])).ModSeq
+	}
+	return nil
+}
+
+// matched are the rows of the matches, and their places in the selection.
+func (c *conn) matched(s *searchCommand) ([]store.Row, []int32) {
+	rows, places := make([]store.Row, 0, s.n), make([]int32, 0, s.n)
+	for _, sp := range s.spans {
+		for i, row := range c.sel.snap.Rows(sp.lo, sp.hi) {
+			rows, places = append(rows, row), append(places, int32(i))
+		}
+	}
+	return rows, places
+}
+
+// reportSort writes the SORT response, RFC 5256 §4.
+func (s *searchCommand) reportSort(c *conn) error {
+	c.say("* SORT")
+	for _, i := range s.order {
+		c.out = appendUint(append(c.out, ' '), c.number(int(i)))
+		if err := c.drain(); err != nil {
+			return err
+		}
+	}
+	if s.modseq && s.n > 0 {
+		c.out = append(appendUint(append(c.out, " (MODSEQ "...), uint64(s.highest)), ')')
+	}
+	c.say("\r\n")
+	return nil
+}
+
+// sayOrder writes messages in an order of their own as a sequence-set. Ranges stand
+// only for numbers that follow each other (RFC 5267 §3.2).
+func (c *conn) sayOrder(order []int32) {
+	for k := 0; k < len(order); {
+		end := k + 1
+		for end < len(order) && c.number(int(order[end])) == c.number(int(order[end-1]))+1 {
+			end++
+		}
+		if k > 0 {
+			c.out = append(c.out, ',')
+		}
+		c.out = appendRange(c.out, c.number(int(order[k])), c.number(int(order[end-1])))
+		k = end
+	}
+}

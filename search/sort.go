@@ -1,0 +1,181 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"posthouse/message"
+	"posthouse/store"
+)
+
+// A SortKey is one criterion of an order, RFC 5256 §3 and RFC 5957 §4.
+type SortKey struct {
+	By      SortBy
+	Reverse bool
+}
+
+// SortBy says by what to sort.
+type SortBy uint8
+
+// The criteria. Strings compare as RFC 5051; an address is its local part but for
+// the display ones.
+const (
+	ByArrival SortBy = iota // internal date
+	BySize
+	ByDate // Date header, or the internal date without one (RFC 5256 §2.2)
+	BySubject
+	ByFrom
+	ByTo
+	ByCc
+	ByDisplayFrom
+	ByDisplayTo
+)
+
+// A column is the values of one criterion for all messages.
+type column struct {
+	numbers []int64
+	strings []string
+	reverse bool
+}
+
+func (c *column) compare(a, b int32) int {
+	n := 0
+	if c.numbers != nil {
+		n = cmp.Compare(c.numbers[a], c.numbers[b])
+	} else {
+		n = strings.Compare(c.strings[a], c.strings[b])
+	}
+	if c.reverse {
+		return -n
+	}
+	return n
+}
+
+// Sort returns the places in rows in order. What is equal keeps the order of rows.
+// tick is called now and then with the number of rows that were looked at.
+func Sort(ctx context.Context, acct *store.Account, rows []store.Row, keys []SortKey, tick func(done int) error) ([]int32, error) {
+	s := sorter{cols: make([]column, len(keys)), keys: keys}
+	records := false
+	for i, k := range keys {
+		s.cols[i].reverse = k.Reverse
+		if k.By <= ByDate {
+			s.cols[i].numbers = make([]int64, len(rows))
+		} else {
+			s.cols[i].strings = make([]string, len(rows))
+		}
+		records = records || k.By > BySize
+	}
+	for i := range rows {
+		s.row(i, &rows[i])
+	}
+	if records {
+		err := eachRecord(ctx, acct, rows, tick, func(i int, e *store.Email) error {
+			s.record(i, e)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	order := make([]int32, len(rows))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		for i := range s.cols {
+			if n := s.cols[i].compare(a, b); n != 0 {
+				return n
+			}
+		}
+		return cmp.Compare(a, b)
+	})
+	return order, nil
+}
+
+// eachRecord calls f with the record of each row. Those of messages that are gone
+// are passed over.
+func eachRecord(ctx context.Context, acct *store.Account, rows []store.Row, tick func(done int) error, f func(i int, e *store.Email) error) error {
+	for lo := 0; lo < len(rows); lo += page {
+		hi := min(lo+page, len(rows))
+		err := acct.View(ctx, func(v *store.View) error {
+			var failed error
+			err := v.Emails(rows[lo:hi], func(i int, e *store.Email) bool {
+				failed = f(lo+i, e)
+				return failed == nil
+			})
+			if failed != nil {
+				return failed
+			}
+			return err
+		})
+		if err == nil {
+			err = tick(hi)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A sorter fills the columns.
+type sorter struct {
+	cols []column
+	keys []SortKey
+	fold []byte
+}
+
+// row fills in what the mailbox row knows, and what holds for a message without a
+// record.
+func (s *sorter) row(i int, r *store.Row) {
+	for k := range s.keys {
+		switch s.keys[k].By {
+		case ByArrival, ByDate:
+			s.cols[k].numbers[i] = r.InternalDate
+		case BySize:
+			s.cols[k].numbers[i] = int64(r.Size)
+		}
+	}
+}
+
+func (s *sorter) record(i int, e *store.Email) {
+	var env envelope
+	parsed := false
+	for k := range s.keys {
+		by := s.keys[k].By
+		switch {
+		case by < ByDate:
+			continue
+		case by == ByDate:
+			if !e.Sent.IsZero() {
+				s.cols[k].numbers[i] = e.Sent.Unix()
+			}
+			continue
+		case !parsed:
+			env, parsed = parseEnvelope(e.Envelope), true
+		}
+		s.fold = fold(s.fold[:0], env.value(by))
+		s.cols[k].strings[i] = string(s.fold)
+	}
+}
+
+// value is the string of a criterion.
+func (e *envelope) value(by SortBy) []byte {
+	switch by {
+	case BySubject:
+		return []byte(message.BaseSubject(message.DecodeHeader(e.subject)))
+	case ByFrom:
+		return e.from.mailbox
+	case ByTo:
+		return e.to.mailbox
+	case ByCc:
+		return e.cc.mailbox
+	case ByDisplayFrom:
+		return e.from.display()
+	case ByDisplayTo:
+		return e.to.display()
+	}
+	return nil
+}
