@@ -15,7 +15,6 @@ var (
 	replyNoUser     = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 1, 1}, Text: "No such mailbox here"}
 	replyNoRelay    = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "Relaying denied"}
 	replyNotOwner   = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "You may not send as this address"}
-	replyDisabled   = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "This account may not send"}
 	replyNoAccount  = mail.Reply{Code: 530, Enhanced: [3]uint8{5, 7, 0}, Text: "Authentication required"}
 	replyFull       = mail.Reply{Code: 452, Enhanced: [3]uint8{4, 3, 1}, Text: "Out of disk space, try again later"}
 	replyShutdown   = mail.Reply{Code: 451, Enhanced: [3]uint8{4, 3, 2}, Text: "Interrupted, try again later"}

@@ -32,7 +32,7 @@ type listOptions struct {
 	subscribed, recursive, special bool
 	independent                    bool // an option that may stand without RECURSIVEMATCH
 	// return
-	tellSubscribed, onlySpecial bool
+	tellSubscribed bool
 	status                      []*statusItem
 }
 

@@ -53,7 +53,7 @@ func (m *Message) References() []string {
 // bracket, as some mailers write it, is taken for the msg-id itself.
 func AppendMessageIDs(ids []string, v []byte, limit int) []string {
 	if bytes.IndexByte(v, '<') < 0 {
-		if v = trimSpace(v); limit > 0 && len(v) > 0 && bytes.IndexByte(v, '@') > 0 && bytes.IndexAny(v, " \t\r\n") < 0 {
+		if v = trimSpace(v); limit > 0 && len(v) > 0 && bytes.IndexByte(v, '@') > 0 && !bytes.ContainsAny(v, " \t\r\n") {
 			ids = append(ids, string(v))
 		}
 		return ids

@@ -65,7 +65,7 @@ func (b *box) add(t testing.TB, st *store.Store, i int, raw string) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if _, err := m.Write([]byte(raw)); err == nil {
+	if _, err = m.Write([]byte(raw)); err == nil {
 		err = m.Finish()
 	}
 	if err != nil {

@@ -180,9 +180,8 @@ func (r *rig) greets() bool {
 	return true
 }
 
-// kill ends the server without warning; stop asks it to end.
+// kill ends the server without warning.
 func (r *rig) kill(t testing.TB) { t.Helper(); r.end(syscall.SIGKILL) }
-func (r *rig) stop(t testing.TB) { t.Helper(); r.end(syscall.SIGTERM) }
 
 func (r *rig) end(sig syscall.Signal) {
 	if r.cmd != nil {
