@@ -33,7 +33,7 @@ type listOptions struct {
 	independent                    bool // an option that may stand without RECURSIVEMATCH
 	// return
 	tellSubscribed bool
-	status                      []*statusItem
+	status         []*statusItem
 }
 
 // A listed is one line of an answer to LIST.
