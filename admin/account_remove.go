@@ -16,5 +16,8 @@ func accountRemove(ctx context.Context, s *System, in Named) (Account, error) {
 	err = s.Directory.RemoveAccount(ctx, acct.ID, func(ctx context.Context, id mail.AccountID, b *engine.Batch) error {
 		return s.Store.DeleteAccount(ctx, id, []*engine.Batch{b})
 	})
+	if err == nil {
+		s.revoke(acct.ID)
+	}
 	return showAccount(acct), err
 }

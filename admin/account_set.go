@@ -24,6 +24,7 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 	if err != nil {
 		return Account{}, err
 	}
+	id := acct.ID
 	var addr mail.Address
 	if in.Address != nil {
 		if addr, err = s.parseAddress(ctx, op, *in.Address); err != nil {
@@ -53,7 +54,16 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 		in.apply(&a.Quota)
 		now = *a
 	}, commit)
+	if in.Password != nil || err == nil && acct.Disabled {
+		s.revoke(id)
+	}
 	return showAccount(acct), err
+}
+
+func (s *System) revoke(id mail.AccountID) {
+	if s.Revoked != nil {
+		s.Revoked(id)
+	}
 }
 
 func set[T any](to, from *T) {

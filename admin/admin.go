@@ -34,6 +34,9 @@ type System struct {
 	Logger    *slog.Logger
 	// DefaultQuota is that of new accounts, in bytes; 0: none.
 	DefaultQuota int64
+	// Revoked is called after what an account could log in with stopped counting:
+	// its open sessions must end. Nil: there are none.
+	Revoked func(mail.AccountID)
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus
 }

@@ -95,6 +95,7 @@ func (s *Server) welcome(c *conn, id mail.AccountID) bool {
 		return false
 	}
 	s.books.users[u]++
+	c.owner = id
 	s.forgetLocked(c)
 	return true
 }
@@ -122,6 +123,7 @@ func (s *Server) leave(c *conn) {
 
 // dismissLocked ends the count of a connection for its user.
 func (s *Server) dismissLocked(c *conn) {
+	c.owner = 0
 	if c.user.ID == 0 {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"posthouse/directory"
 	"posthouse/imap/wire"
+	"posthouse/mail"
 	"posthouse/store"
 )
 
@@ -55,6 +56,8 @@ type conn struct {
 	// stranger: counted among the connections of its address that have not logged
 	// in; guarded by Server.mu
 	stranger bool
+	owner    mail.AccountID // who has logged in; guarded by Server.mu
+	dropped  atomic.Bool    // by Drop
 
 	deadline time.Time       // of reading
 	armed    time.Time       // the read deadline that is set
@@ -126,6 +129,8 @@ func (c *conn) bye(err error) error {
 	switch {
 	case errors.Is(err, errShutdown):
 		c.untagged("BYE [UNAVAILABLE] the server is going down")
+	case errors.Is(err, errDropped):
+		c.untagged("BYE [EXPIRED] the account was changed: log in again")
 	case errors.Is(err, errIdleTimeout):
 		c.untagged("BYE idle for too long")
 	case errors.Is(err, wire.ErrFlood):
@@ -271,7 +276,7 @@ func isConnError(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrNoProgress) || errors.Is(err, errShutdown) ||
-		errors.Is(err, errIdleTimeout) || errors.Is(err, errBye) || errors.Is(err, wire.ErrFlood) ||
+		errors.Is(err, errIdleTimeout) || errors.Is(err, errDropped) || errors.Is(err, errBye) || errors.Is(err, wire.ErrFlood) ||
 		errors.Is(err, errMailboxGone) || errors.Is(err, context.Canceled)
 }
 

@@ -120,6 +120,9 @@ func (c *conn) interrupted() error {
 	if c.srv.closing.Load() {
 		return errShutdown
 	}
+	if c.dropped.Load() {
+		return errDropped
+	}
 	if c.idling && c.woken.Swap(false) {
 		return errWoken
 	}
