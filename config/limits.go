@@ -61,6 +61,7 @@ type Limits struct {
 	IMAPLoginTime          Duration `toml:"imap_login_time" doc:"Time to log in." why:"A connection without an owner should not stay."`
 	IMAPIdleTime           Duration `toml:"imap_idle_time" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
 	IMAPStallTime          Duration `toml:"imap_stall_time" doc:"Time for which a client may not read what it asked for."`
+	IMAPProgressTime       Duration `toml:"imap_progress_time" doc:"Time between words about how far a long command is (RFC 9585)."`
 	IMAPPerAddress         Count    `toml:"imap_connections_per_address" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
 	IMAPRate               Count    `toml:"imap_connections_per_minute" doc:"New connections of one address in a minute. Loopback is exempt."`
 	IMAPPerUser            Count    `toml:"imap_connections_per_user" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`
@@ -107,7 +108,7 @@ func defaultLimits() Limits {
 		IMAPFetchItems: 100, IMAPHeaderNames: 200, IMAPSearchKeys: 1000, IMAPListPatterns: 100, IMAPPattern: kB,
 		IMAPBadCommands: 20, IMAPBadBeforeLogin: 3, IMAPFailedLogins: 3, IMAPLoginPause: Duration(time.Second),
 		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
-		IMAPStallTime: Duration(5 * time.Minute), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,
+		IMAPStallTime: Duration(5 * time.Minute), IMAPProgressTime: Duration(10 * time.Second), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,
 
 		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(time.Hour), KeywordBytes: 100,
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,

@@ -53,7 +53,7 @@ func imapLimits(l config.Limits) imap.Limits {
 		ListPatterns: l.IMAPListPatterns.Int(), PatternBytes: l.IMAPPattern.Int(),
 		BadCommands: l.IMAPBadCommands.Int(), BadBeforeLogin: l.IMAPBadBeforeLogin.Int(), FailedLogins: l.IMAPFailedLogins.Int(),
 		LoginPause: l.IMAPLoginPause.Duration(), LoginTime: l.IMAPLoginTime.Duration(), IdleTime: l.IMAPIdleTime.Duration(),
-		StallTime: l.IMAPStallTime.Duration(), PerAddress: l.IMAPPerAddress.Int(), PerUserAddress: l.IMAPPerUser.Int(), ConnectionRate: l.IMAPRate.Int(),
+		StallTime: l.IMAPStallTime.Duration(), ProgressTime: l.IMAPProgressTime.Duration(), PerAddress: l.IMAPPerAddress.Int(), PerUserAddress: l.IMAPPerUser.Int(), ConnectionRate: l.IMAPRate.Int(),
 	}
 }
 
