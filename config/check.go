@@ -24,6 +24,12 @@ func (p *parse) check() {
 		p.problem("tls", "cert and key belong together: give both or none")
 	}
 	p.oneOf("smtp.over_quota", c.SMTP.OverQuota, "defer", "refuse")
+	p.oneOf("smtp.sender_checks", c.SMTP.SenderChecks, "enforce", "mark", "off")
+	for _, d := range c.SMTP.TrustedForwarders {
+		if !strings.Contains(d, ".") || strings.ContainsAny(d, " \t\r\n@/:*") {
+			p.problem("smtp.trusted_forwarders", "%q is not a domain name, as lists.example.org", d)
+		}
+	}
 	p.checkListen()
 	p.checkQueue()
 	for _, s := range c.DNS.Servers {

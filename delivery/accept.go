@@ -111,7 +111,8 @@ func (t *Transaction) finish(ctx context.Context) ([]Verdict, mail.Reply) {
 // A drop is one copy of the message for one account.
 type drop struct {
 	account mail.AccountID
-	mailbox string
+	mailbox string // path; "" is the mailbox with role
+	role    mail.Role
 	prefix  []byte
 }
 
@@ -184,7 +185,7 @@ func (t *Transaction) drops(verdicts []Verdict, recipients []int, trace []byte, 
 			}
 			d := drop{account: id, mailbox: inbox, prefix: prefix}
 			if verdicts[i].Action == FileInto {
-				d.mailbox = verdicts[i].Mailbox
+				d.mailbox, d.role = verdicts[i].Mailbox, verdicts[i].Role
 			}
 			drops = append(drops, d)
 		}
@@ -202,7 +203,13 @@ const inbox = "INBOX"
 
 // drop puts one copy into its mailbox, or into the inbox if that is gone.
 func (t *Transaction) drop(tx *store.Tx, d drop) error {
-	box, err := tx.Mailbox(d.mailbox)
+	var box *store.Mailbox
+	var err error
+	if d.mailbox == "" {
+		box, err = tx.MailboxByRole(d.role)
+	} else {
+		box, err = tx.Mailbox(d.mailbox)
+	}
 	if d.mailbox != inbox && (mail.KindOf(err) == mail.NotFound || err == nil && box.NoSelect) {
 		box, err = tx.Mailbox(inbox)
 	}

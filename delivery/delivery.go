@@ -14,7 +14,8 @@
 //   - N recipients share one blob; what differs is a prefix of header lines.
 //
 // The checks between envelope and mailbox are a table of stages, one file each
-// (check_loop.go, check_from.go). A verdict is a mail.Reply: SMTP writes it, the
+// (check_loop.go, check_from.go). Those of who sent a message share its findings,
+// which are looked up at once and in bounded time. A verdict is a mail.Reply: SMTP writes it, the
 // queue makes bounces of it. Delivery owns no state and no lock.
 package delivery
 
@@ -23,10 +24,12 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/mailauth/dkim"
 	"posthouse/store"
 )
 
@@ -64,6 +67,8 @@ type Options struct {
 	Now      func() time.Time
 	Rand     io.Reader // of ids and boundaries
 	Limits   Limits
+	// Checks of who sent mail that comes from other servers; nil makes none.
+	Checks *Checks
 	// RefuseOverQuota makes a full mailbox a permanent failure (552) instead of one
 	// to be tried again (452).
 	RefuseOverQuota bool
@@ -74,6 +79,8 @@ type Service struct {
 	opts   Options
 	stages []stage
 	kinds  replies
+	server string     // our authserv-id, RFC 8601 §2.5
+	keys   *dkim.Keys // of Checks
 }
 
 // New returns a Service.
@@ -89,7 +96,15 @@ func New(o Options) *Service {
 	}
 	o.Limits.Hops = orDefault(o.Limits.Hops, 50)
 	o.Limits.HeaderBytes = orDefault(o.Limits.HeaderBytes, 1<<20)
-	return &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota)}
+	s := &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota), server: strings.ToLower(o.Hostname)}
+	if o.Checks != nil {
+		c := *o.Checks
+		if c.Timeout == 0 {
+			c.Timeout = 5 * time.Second
+		}
+		s.opts.Checks, s.keys = &c, dkim.NewKeys(c.Resolver, o.Now)
+	}
+	return s
 }
 
 func orDefault[T int | int64](v, def T) T {

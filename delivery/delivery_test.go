@@ -13,6 +13,7 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/mailauth/authres"
 	"posthouse/message"
 	"posthouse/smtp/wire"
 	"posthouse/store"
@@ -421,9 +422,9 @@ func TestVerdicts(t *testing.T) {
 		_, err := tx.CreateMailbox(store.NewMailbox{Path: "Lists"})
 		return err
 	}))
-	with := func(r func(context.Context, *Transaction, *message.Header, mail.Recipient) Verdict, results string) {
+	with := func(r func(context.Context, *Transaction, *message.Header, mail.Recipient) Verdict, method, result string) {
 		h.svc.stages = []stage{{name: "test", recipient: r, message: func(context.Context, *Transaction, *message.Header) Verdict {
-			return Verdict{AuthResults: results}
+			return note(authres.Clause{Method: method, Result: result})
 		}}}
 	}
 	filed := func(path string) (n uint32) {
@@ -442,7 +443,7 @@ func TestVerdicts(t *testing.T) {
 			return Verdict{Action: Discard}
 		}
 		return Verdict{Action: Defer, Reply: replyNotNow}
-	}, "spf=pass smtp.mailfrom=far.test")
+	}, "spf", "pass")
 	replies := h.send(&Session{Origin: FromLMTP}, "eve@far.test", []string{"ada@demo.test", "ben@demo.test", "both@demo.test"}, hello).AcceptEach(ctx)
 	if replies[0].Code != 250 || replies[1].Code != 250 || replies[2].Code != 451 || filed("Lists") != 1 {
 		t.Error(replies, filed("Lists"))
@@ -450,7 +451,7 @@ func TestVerdicts(t *testing.T) {
 	h.wantMail(0, 0, 0)
 	with(func(context.Context, *Transaction, *message.Header, mail.Recipient) Verdict {
 		return Verdict{Action: FileInto, Mailbox: "No such mailbox"}
-	}, "dkim=none")
+	}, "dkim", "none")
 	if r := h.send(&Session{Origin: FromMX}, "", []string{"ada@demo.test"}, hello).Accept(ctx); !r.Positive() {
 		t.Error(r)
 	}

@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"io"
+
+	"posthouse/mailauth/authres"
 )
 
 // blindFields are the fields that no recipient may see, RFC 5322 §3.6.3 and
@@ -10,19 +12,26 @@ import (
 var blindFields = []string{"bcc", "resent-bcc"}
 
 // A fieldFilter takes fields out of the header section of a message as it streams
-// by. All other bytes pass unchanged.
+// by: those named in drop, and Authentication-Results that claim to be ours (RFC 8601
+// §5). All other bytes pass unchanged.
 type fieldFilter struct {
-	w    io.Writer
-	drop []string
+	w      io.Writer
+	drop   []string
+	server string // our authserv-id, lower case; "" leaves those fields
 
 	body     bool   // the header section has ended
 	midLine  bool   // within a line whose fate is known
 	dropping bool   // the present field is dropped
-	hold     []byte // the beginning of a line whose fate is not known
+	weighing bool   // within Authentication-Results: hold is the field so far
+	hold     []byte // what has come of a line or field whose fate is not known
 }
 
 // maxHold is more than the longest name in drop with its colon.
 const maxHold = 32
+
+// maxResults is the longest Authentication-Results that is looked at; a longer one
+// says nothing that anybody would read, and is dropped.
+const maxResults = 64 << 10
 
 // Write passes p on without the dropped fields. It reports all of p as written.
 func (f *fieldFilter) Write(p []byte) (int, error) {
@@ -46,6 +55,9 @@ func (f *fieldFilter) Flush() error {
 	if len(f.hold) == 0 {
 		return nil
 	}
+	if f.weighing {
+		return f.weigh()
+	}
 	_, err := f.w.Write(f.hold)
 	f.hold = nil
 	return err
@@ -60,9 +72,24 @@ func (f *fieldFilter) line(p []byte) ([]byte, error) {
 		part = p[:end]
 	}
 	rest := p[len(part):]
+	if f.weighing {
+		if f.midLine || part[0] == ' ' || part[0] == '\t' {
+			f.keep(part)
+			f.midLine = end == 0
+			return rest, nil
+		}
+		if err := f.weigh(); err != nil {
+			return nil, err
+		}
+	}
 	if !f.midLine {
 		if !f.decide(part, end > 0) {
 			f.hold = append(f.hold, part...)
+			return rest, nil
+		}
+		if f.weighing {
+			f.keep(part)
+			f.midLine = end == 0
 			return rest, nil
 		}
 		if err := f.pass(f.hold); err != nil {
@@ -98,8 +125,28 @@ func (f *fieldFilter) decide(part []byte, whole bool) bool {
 	if colon < 0 && !whole && len(b) < maxHold {
 		return false
 	}
-	f.dropping = colon > 0 && f.drops(bytes.TrimRight(b[:colon], " \t"))
+	name := bytes.TrimRight(b[:max(0, colon)], " \t")
+	f.dropping = f.drops(name)
+	f.weighing = f.server != "" && bytes.EqualFold(name, []byte("Authentication-Results"))
 	return true
+}
+
+// keep adds to the field that is weighed, but not without end.
+func (f *fieldFilter) keep(part []byte) {
+	if len(f.hold) <= maxResults {
+		f.hold = append(f.hold, part...)
+	}
+}
+
+// weigh passes on a whole Authentication-Results field, unless it claims to be ours
+// or cannot be understood.
+func (f *fieldFilter) weigh() error {
+	_, value, _ := bytes.Cut(f.hold, []byte{':'})
+	server, err := authres.Server(value)
+	f.weighing, f.dropping = false, err != nil || server == f.server || len(f.hold) > maxResults
+	err = f.pass(f.hold)
+	f.hold, f.dropping = f.hold[:0], false
+	return err
 }
 
 func (f *fieldFilter) drops(name []byte) bool {

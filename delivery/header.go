@@ -21,7 +21,7 @@ func (t *Transaction) appendTrace(dst []byte) []byte {
 		dst = append(dst, "Authentication-Results: "...)
 		dst = append(dst, t.s.opts.Hostname...)
 		for _, clause := range t.authResults {
-			dst = append(append(dst, ";\r\n\t"...), clause...)
+			dst = clause.AppendTo(append(dst, ";\r\n\t"...))
 		}
 		dst = append(dst, "\r\n"...)
 	}

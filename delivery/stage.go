@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"posthouse/mail"
+	"posthouse/mailauth/authres"
 	"posthouse/message"
 )
 
@@ -14,6 +15,11 @@ func stages() []stage {
 		checkHeader,
 		checkLoop,
 		checkFrom,
+		checkIPRev,
+		checkSPF,
+		checkDKIM,
+		checkARC,
+		checkDMARC,
 	}
 }
 
@@ -35,7 +41,7 @@ const (
 	Accept   Action = iota // go on
 	Reject                 // refuse with Reply, 5xx
 	Defer                  // refuse with Reply, 4xx
-	FileInto               // deliver to Mailbox instead of the inbox
+	FileInto               // deliver to Mailbox, or to the one with Role, instead of the inbox
 	Discard                // say 250 and store nothing
 )
 
@@ -44,9 +50,10 @@ type Verdict struct {
 	Action  Action
 	Reply   mail.Reply // of Reject and Defer
 	Mailbox string     // path, of FileInto
-	// AuthResults is the stage's clause of the Authentication-Results field, RFC
-	// 8601 §2.2, without the separating ";"; "" adds none.
-	AuthResults string
+	Role    mail.Role  // of FileInto, if Mailbox is ""
+	// AuthResults are the stage's clauses of the Authentication-Results field, RFC
+	// 8601 §2.2.
+	AuthResults []authres.Clause
 }
 
 func reject(r mail.Reply) Verdict { return Verdict{Action: Reject, Reply: r} }
@@ -62,9 +69,7 @@ func (t *Transaction) judge(ctx context.Context) []Verdict {
 	for _, st := range t.s.stages {
 		if st.message != nil {
 			v := st.message(ctx, t, h)
-			if v.AuthResults != "" {
-				t.authResults = append(t.authResults, v.AuthResults)
-			}
+			t.authResults = append(t.authResults, v.AuthResults...)
 			if v.final() {
 				for i := range verdicts {
 					verdicts[i] = v

@@ -6,6 +6,7 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/mailauth/authres"
 	"posthouse/store"
 )
 
@@ -22,7 +23,8 @@ type Transaction struct {
 	staged      *store.Staged
 	filter      *fieldFilter
 	came        time.Time // when Accept was called
-	authResults []string
+	authResults []authres.Clause
+	found       *findings      // who sent it; nil if that is not asked
 	also        []*store.Batch // what must take effect with it
 	err         error
 }
@@ -131,9 +133,13 @@ func (t *Transaction) Open(ctx context.Context) mail.Reply {
 		t.fault("stage", err)
 		return t.s.reply(err)
 	}
-	if t.sess.Origin == FromSubmission {
-		t.filter = &fieldFilter{w: t.staged, drop: blindFields}
+	switch t.sess.Origin {
+	case FromSubmission:
+		t.filter = &fieldFilter{w: t.staged, drop: blindFields, server: t.s.server}
+	case FromMX:
+		t.filter = &fieldFilter{w: t.staged, server: t.s.server}
 	}
+	t.beginFindings(ctx)
 	return mail.Reply{}
 }
 
@@ -142,6 +148,9 @@ func (t *Transaction) Open(ctx context.Context) mail.Reply {
 func (t *Transaction) Write(p []byte) (int, error) {
 	if t.err != nil {
 		return 0, t.err
+	}
+	if t.found != nil { // as it came: a signature may cover what the filter drops
+		_, _ = t.found.body.Write(p) // never fails
 	}
 	var n int
 	var err error
@@ -161,7 +170,11 @@ func (t *Transaction) Size() int64 {
 	if t.staged == nil {
 		return 0
 	}
-	return t.staged.Size()
+	n := t.staged.Size()
+	if t.filter != nil {
+		n += int64(len(t.filter.hold))
+	}
+	return n
 }
 
 // Err is the first error from below, for the log: replies do not show it.
@@ -169,6 +182,7 @@ func (t *Transaction) Err() error { return t.err }
 
 // Close ends the transaction. What Accept has not taken is dropped.
 func (t *Transaction) Close() {
+	t.found.end()
 	if t.staged != nil {
 		if err := t.staged.Close(); err != nil {
 			t.fault("close", err)

@@ -51,6 +51,7 @@ func (s *Server) openQueue(ctx context.Context) error {
 		s.onStop("resolver", func(context.Context) error { return client.Close() })
 		resolver = client
 	}
+	s.resolver = resolver
 	o, err := queueOptions(s.cfg, s.eng, s.hostname, s.relayPassword)
 	if err != nil {
 		return err

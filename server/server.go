@@ -26,6 +26,7 @@ import (
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/directory"
+	"posthouse/dns"
 	"posthouse/imap"
 	"posthouse/queue"
 	"posthouse/smtp"
@@ -63,6 +64,8 @@ type Server struct {
 
 	bound []Bound
 	tls   atomic.Pointer[certificate]
+
+	resolver dns.Resolver
 
 	eng   engine.Engine
 	store *store.Store

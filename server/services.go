@@ -20,9 +20,24 @@ import (
 func (s *Server) openDelivery(context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
+		Checks: s.senderChecks(),
 	})
 	s.onStop("front ends", s.stopFronts)
 	return nil
+}
+
+// senderChecks is what the configuration says about mail from other servers. The demo
+// has no DNS, so it asks nothing.
+func (s *Server) senderChecks() *delivery.Checks {
+	c := s.cfg.SMTP
+	if c.SenderChecks == "off" || s.opts.demo {
+		return nil
+	}
+	checks := &delivery.Checks{Resolver: s.resolver, Sealers: c.TrustedForwarders}
+	if c.SenderChecks == "mark" {
+		checks.DMARC = delivery.MarkDMARC
+	}
+	return checks
 }
 
 // smtpFaces are the keys of [listen] that package smtp serves.

@@ -51,14 +51,16 @@ type Result struct {
 }
 
 var (
-	errInstance  = errors.New("an ARC field has no proper instance")
-	errSets      = errors.New("ARC fields are missing or there twice")
-	errChain     = errors.New("cv= does not fit the place in the chain")
-	errSaysFail  = errors.New("the last sealer found the chain broken")
-	errMessage   = errors.New("ARC-Message-Signature: ")
-	errSeal      = errors.New("ARC-Seal of instance ")
-	maxInstances = 50 // RFC 8617 §4.2.1
+	errInstance = errors.New("an ARC field has no proper instance")
+	errSets     = errors.New("ARC fields are missing or there twice")
+	errChain    = errors.New("cv= does not fit the place in the chain")
+	errSaysFail = errors.New("the last sealer found the chain broken")
+	errMessage  = errors.New("ARC-Message-Signature: ")
+	errSeal     = errors.New("ARC-Seal of instance ")
 )
+
+// maxInstances is the longest chain, RFC 8617 §4.2.1.
+const maxInstances = 50
 
 // A set is the three fields of one instance.
 type set struct {

@@ -45,6 +45,7 @@ func (c Clause) String() string { return string(c.AppendTo(nil)) }
 
 // appendValue appends v as it is if it is a token or an address of tokens.
 func appendValue(dst []byte, v string) []byte {
+	v = v[:min(len(v), maxValue)]
 	local, domain, at := strings.Cut(v, "@")
 	if at && (local == "" || isToken(local)) && isToken(domain) || !at && isToken(v) {
 		return append(dst, v...)

@@ -1,0 +1,113 @@
+package delivery
+
+import (
+	"context"
+	"io"
+
+	"posthouse/mail"
+	"posthouse/mailauth/authres"
+	"posthouse/mailauth/dkim"
+	"posthouse/mailauth/dmarc"
+	"posthouse/mailauth/spf"
+	"posthouse/message"
+)
+
+var replyUnsure = mail.Reply{Code: 451, Enhanced: [3]uint8{4, 4, 3}, Text: "DNS does not answer, so the sender cannot be checked; try again later"}
+
+// checkDMARC does what the domain in From wants done with mail that neither SPF nor
+// DKIM confirms, RFC 7489:
+//
+//   - reject: 550, unless a trusted sealer vouches for the message (RFC 8617 §7.2.1).
+//   - quarantine: into the mailbox for junk. So does mail without one readable From,
+//     of which no domain can be asked.
+//   - DNS failed: accepted if the policy is not known; try again later if it says
+//     reject and SPF or DKIM could still confirm (RFC 7489 §6.6.2).
+//   - two From fields: refused, for readers disagree about which one counts.
+var checkDMARC = stage{name: "dmarc",
+	message: func(ctx context.Context, t *Transaction, h *message.Header) Verdict {
+		f := t.findings(ctx, h)
+		if f == nil {
+			return Verdict{}
+		}
+		enforce := t.s.opts.Checks.DMARC == EnforceDMARC
+		if !f.oneFrom {
+			if enforce && h.Count("From") > 1 {
+				return reject(replyNoFrom)
+			}
+			v := note(authres.Clause{Method: "dmarc", Result: dmarc.PermError.String(), Reason: "no one author domain"})
+			if enforce {
+				v.Action, v.Role = FileInto, mail.RoleJunk
+			}
+			return v
+		}
+		return t.applyDMARC(f.worst(t.draw()), enforce)
+	},
+}
+
+// applyDMARC makes the verdict of the outcome.
+func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
+	c := authres.Clause{Method: "dmarc", Result: res.Status.String(), Props: []authres.Prop{{Type: "header", Name: "from", Value: res.From}}}
+	apply := res.Apply
+	if res.Status == dmarc.Fail {
+		c.Comment = "p=" + res.Policy.String()
+		if by, ok := t.found.arc.Trusted(t.s.opts.Checks.believes, passedDMARC); ok && apply > dmarc.Nothing {
+			apply = dmarc.Nothing
+			c.Reason = "confirmed by the ARC seal of " + by
+		}
+	}
+	v := note(c)
+	switch {
+	case !enforce:
+	case res.Status == dmarc.TempError && res.Policy == dmarc.Reject:
+		v.Action, v.Reply = Defer, replyUnsure
+	case apply == dmarc.Reject:
+		v.Action, v.Reply = Reject, replyDMARC(res)
+	case apply == dmarc.Quarantine:
+		v.Action, v.Role = FileInto, mail.RoleJunk
+	}
+	return v
+}
+
+func passedDMARC(r authres.Results) bool { return r.Result("dmarc") == dmarc.Pass.String() }
+
+// replyDMARC says why in words that the author can act on.
+func replyDMARC(res dmarc.Result) mail.Reply {
+	return mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "Neither SPF nor DKIM confirms that this message is from " + res.From +
+		", and the DMARC policy of " + res.Domain + " says to reject such mail"}
+}
+
+// worst judges each domain in From and returns what weighs most: one forged name is
+// enough.
+func (f *findings) worst(draw int) dmarc.Result {
+	e := dmarc.Evidence{Unsure: f.spf.Status == spf.TempError}
+	if f.spf.Status == spf.Pass {
+		e.SPF = f.spf.Domain
+	}
+	for _, r := range f.dkim {
+		switch r.Status {
+		case dkim.Pass:
+			e.DKIM = append(e.DKIM, r.Domain)
+		case dkim.TempError:
+			e.Unsure = true
+		}
+	}
+	weight := func(r dmarc.Result) int {
+		return int(r.Apply)*10 + map[dmarc.Status]int{dmarc.Fail: 4, dmarc.TempError: 3, dmarc.None: 2, dmarc.Pass: 1}[r.Status]
+	}
+	var worst dmarc.Result
+	for i, p := range f.authors {
+		if r := p.Judge(e, draw); i == 0 || weight(r) > weight(worst) {
+			worst = r
+		}
+	}
+	return worst
+}
+
+// draw is a random number of 0 to 99.
+func (t *Transaction) draw() int {
+	var b [2]byte
+	if _, err := io.ReadFull(t.s.opts.Rand, b[:]); err != nil {
+		return 0 // the whole policy
+	}
+	return (int(b[0])<<8 | int(b[1])) % 100
+}

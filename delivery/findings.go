@@ -1,0 +1,140 @@
+package delivery
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"posthouse/dns"
+	"posthouse/mailauth/arc"
+	"posthouse/mailauth/dkim"
+	"posthouse/mailauth/dmarc"
+	"posthouse/mailauth/iprev"
+	"posthouse/mailauth/spf"
+	"posthouse/message"
+)
+
+// A DMARCMode says what becomes of mail that its author's domain disowns.
+type DMARCMode uint8
+
+// The modes.
+const (
+	EnforceDMARC DMARCMode = iota // refuse it or file it as junk, as the domain wishes
+	MarkDMARC                     // only say so in Authentication-Results
+)
+
+// Checks configures how the senders of mail from other servers are checked.
+type Checks struct {
+	Resolver dns.Resolver
+	DMARC    DMARCMode
+	// Sealers are domains that are believed when they say in an ARC chain that a
+	// message was right before it was changed: forwarders and lists. A name covers
+	// those below it.
+	Sealers []string
+	// Timeout of all lookups for one message after its end, and of those before it;
+	// default 5 s. What DNS has not said by then is a temporary error.
+	Timeout time.Duration
+}
+
+// A findings gathers who sent a message. SPF and the client's name are looked up
+// while the message comes in, the rest at its end, all at once.
+type findings struct {
+	body   *dkim.Message
+	cancel context.CancelFunc
+	early  sync.WaitGroup // looks up iprev and spf
+
+	gathered bool
+	iprev    iprev.Result
+	spf      spf.Result
+	dkim     []dkim.Result
+	arc      arc.Result
+	authors  []dmarc.Policy // of the domains in From
+	oneFrom  bool           // there is one From field, and it can be read
+}
+
+// maxAuthors is the number of domains in From that are asked.
+const maxAuthors = 5
+
+// beginFindings starts what needs no message.
+func (t *Transaction) beginFindings(ctx context.Context) {
+	c := t.s.opts.Checks
+	if c == nil || t.sess.Origin != FromMX {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	f := &findings{body: dkim.NewMessage(dkim.Limits{}, false), cancel: cancel}
+	t.found = f
+	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}
+	f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
+	f.early.Go(func() {
+		if !t.sess.Remote.IsLoopback() { // it has no name that anybody vouches for
+			f.iprev = iprev.Check(ctx, c.Resolver, t.sess.Remote)
+		}
+	})
+}
+
+// end stops what is still under way.
+func (f *findings) end() {
+	if f != nil {
+		f.cancel()
+		f.early.Wait()
+	}
+}
+
+// findings waits for all that is to be found; nil if this mail is not checked.
+func (t *Transaction) findings(ctx context.Context, h *message.Header) *findings {
+	f := t.found
+	if f == nil || f.gathered {
+		return f
+	}
+	f.gathered = true
+	c := t.s.opts.Checks
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	f.body.Finish()
+	var domains []string
+	domains, f.oneFrom = authorDomains(h)
+	f.authors = make([]dmarc.Policy, len(domains))
+	var late sync.WaitGroup
+	for i, d := range domains {
+		late.Go(func() { f.authors[i] = dmarc.Discover(ctx, c.Resolver, d) })
+	}
+	// The two read the same message, and one goroutine owns it.
+	f.dkim = f.body.Verify(ctx, t.s.keys)
+	f.arc = arc.Validate(ctx, f.body, t.s.keys)
+	late.Wait()
+	f.early.Wait()
+	return f
+}
+
+// authorDomains are the domains of the one From field; false if there is no one
+// opinion about them.
+func authorDomains(h *message.Header) ([]string, bool) {
+	if h.Count("From") != 1 {
+		return nil, false
+	}
+	list, ok := parseStrict(h.RawValue("From"))
+	if !ok {
+		return nil, false
+	}
+	var domains []string
+	seen := map[string]bool{}
+	for _, a := range list {
+		if d := string(a.Domain); !seen[d] {
+			seen[d] = true
+			domains = append(domains, d)
+		}
+	}
+	return domains, len(domains) <= maxAuthors
+}
+
+// believes reports whether domain is one of the trusted sealers.
+func (c *Checks) believes(domain string) bool {
+	for _, s := range c.Sealers {
+		if s = strings.ToLower(s); domain == s || strings.HasSuffix(domain, "."+s) {
+			return true
+		}
+	}
+	return false
+}
