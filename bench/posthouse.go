@@ -30,6 +30,8 @@ imaps = []
 http = []
 [log]
 level = "warn"
+[smtp]
+sender_checks = "off"
 [limits]
 smtp_messages_per_connection = "off"
 smtp_session = "off"
