@@ -27,6 +27,9 @@ func (c *conn) unauthenticate(d *wire.Decoder) error {
 	c.srv.farewell(c)
 	c.acct, c.user, c.dia, c.state = nil, directory.Account{}, dialect{}, stateNotAuthenticated
 	c.deadline = time.Now().Add(c.srv.opts.Limits.LoginTime)
+	if z, ok := c.nc.(*deflated); ok {
+		return c.decompress(z)
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ func extensions() []*extension {
 		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
+		extCompress,
 	}
 }
 

@@ -224,7 +224,7 @@ func skipLine(nc net.Conn) error {
 // TestTranscripts plays testdata/*.txt. Settings: "raw" begins before login,
 // "imaps" with TLS, "tls" offers STARTTLS, "plain" allows a login without TLS,
 // "mail N" puts N of the sample messages into INBOX (3 if not given), "user2 ben"
-// logs the second connection in as ben, "limit NAME N" sets a limit.
+// logs the second connection in as ben, "compress" compresses all connections, "limit NAME N" sets a limit.
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata/*.txt", stage(t, func(testing.TB) engine.Engine { return mem.New() }),
 		transcript.Bytewise(), transcript.TLS(&tls.Config{InsecureSkipVerify: true}))
@@ -278,7 +278,11 @@ func stage(t *testing.T, open func(testing.TB) engine.Engine) transcript.Start {
 				if u := s.Settings["user"+label]; u != "" {
 					user = u
 				}
-				return h.login(user)
+				nc, err := h.login(user)
+				if _, on := s.Settings["compress"]; on && err == nil {
+					return compressed(nc)
+				}
+				return nc, err
 			},
 			Do: map[string]func(string) error{
 				"deliver": func(args string) error {
@@ -294,6 +298,17 @@ func stage(t *testing.T, open func(testing.TB) engine.Engine) transcript.Start {
 			},
 		}
 	}
+}
+
+// compressed turns on COMPRESS.
+func compressed(nc net.Conn) (net.Conn, error) {
+	if _, err := fmt.Fprint(nc, "Z COMPRESS DEFLATE\r\n"); err != nil {
+		return nil, err
+	}
+	if err := skipLine(nc); err != nil {
+		return nil, err
+	}
+	return &deflated{Conn: nc}, nil
 }
 
 func setLimit(t *testing.T, l *Limits, s string) {

@@ -1,0 +1,136 @@
+package imap
+
+import (
+	"bytes"
+	"compress/flate"
+	"net"
+	"strings"
+	"sync"
+
+	"posthouse/imap/wire"
+	"posthouse/internal/inflate"
+)
+
+// extCompress is COMPRESS=DEFLATE, RFC 4978 §3.
+var extCompress = &extension{name: "COMPRESS=DEFLATE", rfc: "RFC 4978",
+	caps: func(c *conn, dst []byte) []byte {
+		if _, on := c.nc.(*deflated); on {
+			return dst
+		}
+		return append(dst, " COMPRESS=DEFLATE"...)
+	},
+	commands: []command{{"COMPRESS", loggedIn, tellNothing, false, (*conn).compress}},
+}
+
+// compress is COMPRESS: the OK is the last that goes in the clear, and the client
+// sends nothing before it has seen it.
+func (c *conn) compress(d *wire.Decoder) error {
+	d.SP()
+	alg := d.Atom()
+	if d.End(); d.Err() != nil {
+		return d.Err()
+	}
+	if !strings.EqualFold(alg, "DEFLATE") {
+		return bad("unknown compression")
+	}
+	if _, on := c.nc.(*deflated); on {
+		return bad("compression is active")
+	}
+	c.tagged(c.tag, "OK", "", "DEFLATE active")
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.rd.Reset(c)
+	c.nc, c.raw = &deflated{Conn: c.nc}, nil
+	c.srv.upgraded(c)
+	return errAnswered
+}
+
+// decompress ends the compression behind the OK of UNAUTHENTICATE, RFC 8437 §4.1.
+func (c *conn) decompress(z *deflated) error {
+	c.tagged(c.tag, "OK", "", "compression ends here")
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.rd.Reset(c)
+	c.nc, c.raw = z.Conn, rawOf(z.Conn)
+	c.srv.upgraded(c)
+	return errAnswered
+}
+
+// A deflated connection compresses what is written to it. What it keeps while it
+// waits is the peer's history, at most 32 KiB; compressors belong to nobody. Each
+// Write ends with a flush, and the next begins without history: the loss is small,
+// for output comes in pieces of up to Limits.FlushBytes.
+type deflated struct {
+	net.Conn
+	in      inflate.Decoder
+	small   [128]byte // where compressed bytes arrive, but for long literals
+	large   *[]byte   // for those; nil while it waits
+	pending []byte    // not decoded yet
+}
+
+// bulk is the size from which a read is for a long literal.
+const bulk = 4 << 10
+
+var (
+	deflaters = sync.Pool{New: func() any { return newDeflater() }}
+	inputs    = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
+)
+
+// A deflater is a compressor and the place where it writes to.
+type deflater struct {
+	out bytes.Buffer
+	w   *flate.Writer
+}
+
+func newDeflater() *deflater {
+	z := &deflater{}
+	z.w, _ = flate.NewWriter(&z.out, flate.BestSpeed) // fails for an unknown level only
+	return z
+}
+
+// Write compresses b and sends it in one piece.
+func (z *deflated) Write(b []byte) (int, error) {
+	d := deflaters.Get().(*deflater)
+	defer deflaters.Put(d)
+	d.out.Reset()
+	d.w.Reset(&d.out)
+	if _, err := d.w.Write(b); err != nil {
+		return 0, err
+	}
+	if err := d.w.Flush(); err != nil {
+		return 0, err
+	}
+	if _, err := z.Conn.Write(d.out.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Read gives out every byte whose bits have come, whatever the peer flushes.
+func (z *deflated) Read(p []byte) (int, error) {
+	for {
+		n, used, err := z.in.Decode(p, z.pending)
+		z.pending = z.pending[used:]
+		if len(z.pending) == 0 && z.large != nil {
+			inputs.Put(z.large)
+			z.large = nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+		buf := z.small[:]
+		if len(p) >= bulk {
+			z.large = inputs.Get().(*[]byte)
+			buf = *z.large
+		} else {
+			z.in.Compact()
+		}
+		n, err = z.Conn.Read(buf)
+		z.pending = buf[:n]
+		if n == 0 && err != nil {
+			return 0, err
+		}
+	}
+}
