@@ -53,6 +53,7 @@ func Operations() []Operation {
 	return []Operation{
 		reads("account.list", accountList), reads("account.show", accountShow),
 		changes("account.add", accountAdd), changes("account.set", accountSet), changes("account.remove", accountRemove),
+		changes("account.undelete", accountUndelete),
 		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove),
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),

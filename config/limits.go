@@ -72,7 +72,7 @@ type Limits struct {
 	Quota          Size     `toml:"quota" doc:"Most bytes of mail of a new account, unless it is given another quota." why:"One person's archive must not fill the disk of all; posthouse account set --quota gives more."`
 	Mailboxes      Count    `toml:"mailboxes" doc:"Mailboxes of an account."`
 	Keywords       Count    `toml:"keywords" doc:"Different keywords of an account."`
-	ReapAfter      Duration `toml:"reap_after" off:"no" doc:"How long after it was expunged a message can still be read by a session that was not told yet, before its bytes go." why:"A program that is told late should still get what it asks for."`
+	ReapAfter      Duration `toml:"reap_after" doc:"How long mail can be put back after it was deleted for good (posthouse account undelete); then its bytes go. Until then it needs disk, but counts for no quota." why:"Who deletes the wrong mailbox notices within a month. 0: it goes within minutes, and a session that was not told yet may find it gone."`
 	KeywordBytes   Size     `toml:"keyword_bytes" doc:"Bytes of a keyword."`
 	MIMEDepth      Count    `toml:"mime_depth" doc:"Nested parts of a message that are told apart; deeper ones are text. Never over 10,000." why:"2 MB of nested parts made other servers take gigabytes."`
 	MIMEParts      Count    `toml:"mime_parts" doc:"Parts of a message that are told apart."`
@@ -110,7 +110,7 @@ func defaultLimits() Limits {
 		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
 		IMAPStallTime: Duration(5 * time.Minute), IMAPProgressTime: Duration(10 * time.Second), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,
 
-		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(time.Hour), KeywordBytes: 100,
+		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(30 * day), KeywordBytes: 100,
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
 		HeaderAddress: 1000, MIMEParameters: 128,
 

@@ -147,6 +147,13 @@ func spellDuration(d time.Duration) string {
 	return s
 }
 
+// ParseDuration reads a time as the file has it: "90s", "30m", "4h", "5d".
+func ParseDuration(s string) (Duration, error) {
+	var d Duration
+	err := d.parse(strings.TrimSpace(s))
+	return max(d, 0), err
+}
+
 // ParseSize reads a size as the file has it: 4096, "4 kB", "50 MB" or "off".
 func ParseSize(s string) (Size, error) {
 	var z Size

@@ -74,7 +74,7 @@ func orUnlimited(n int64) int64 {
 }
 
 func storeOptions(c config.Config, log *slog.Logger, small bool) store.Options {
-	o := store.Options{Logger: log, Limits: storeLimits(c.Limits), Message: messageLimits(c.Limits), ReapAfter: c.Limits.ReapAfter.Duration()}
+	o := store.Options{Logger: log, Limits: storeLimits(c.Limits), Message: messageLimits(c.Limits), ReapAfter: max(c.Limits.ReapAfter.Duration(), 1)}
 	if o.MemoryBudget = memoryLimit(c) / 4; small {
 		o.MemoryBudget = 8 << 20
 	}

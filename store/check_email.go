@@ -11,13 +11,16 @@ import (
 
 // dying: what waits for the reaper is well-formed and not alive.
 func (c *checker) dying() error {
-	return c.scan(keyDead, 20, func(_, v []byte) error {
-		return decodeDead(v, func(m MailboxID, uids UIDSet, emails []EmailID) {
+	return c.scan(keyDead, deadKeyLen-1, func(_, v []byte) error {
+		return decodeDead(v, func(x *deads) {
 			i := 0
-			for u := range uids.All() {
-				d := member{emails[i], m, u}
+			for u := range x.uids.All() {
+				d := member{x.emails[i], x.mailbox, u}
 				if c.live[d] {
-					c.faultf("mailbox %d: UID %d is there and waits for the reaper", m, u)
+					c.faultf("mailbox %d: UID %d is there and waits for the reaper", x.mailbox, u)
+				}
+				if x.flags != nil && int(x.flags[i]) >= len(c.st.flags.sets) {
+					c.faultf("mailbox %d: UID %d waits for the reaper with flags %d, which do not exist", x.mailbox, u, x.flags[i])
 				}
 				c.dead[d] = true
 				i++

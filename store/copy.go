@@ -97,6 +97,8 @@ func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
 			d.uids.push(k.cols.uid[j])
 		}
 		d.emails = append(d.emails, k.cols.email[lo:hi]...)
+		d.flags = append(d.flags, k.mark.flags[lo:hi]...)
+		d.dates = append(d.dates, k.cols.date[lo:hi]...)
 	})
 	if len(d.uids) == 0 {
 		return nil, nil

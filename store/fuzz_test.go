@@ -148,7 +148,8 @@ func FuzzAccountRecords(f *testing.F) {
 	f.Add(byte(0), []byte{formatVersion, 9, 3, 2, 7, 0, 0, 25, 1, 1, 1}) // as first written
 	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Parent: 3, Path: "a/b", Role: mail.RoleSent, UIDNext: 4}, recent: 2}))
 	f.Add(byte(2), appendFlagSet(nil, &flagSet{system: 3, keywords: []uint16{1, 4, 7}}))
-	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}}))
+	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, nil, nil}))
+	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, []FlagSet{0, 1, 9}, []int64{5, -7, 1 << 40}}))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
 		switch kind % 4 {
 		case 0:
@@ -171,9 +172,17 @@ func FuzzAccountRecords(f *testing.F) {
 				}
 			}
 		case 3:
-			decodeDead(b, func(m MailboxID, uids UIDSet, emails []EmailID) {
-				if uids.Len() != len(emails) {
+			decodeDead(b, func(d *deads) {
+				n := len(d.emails)
+				if d.uids.Len() != n || d.flags != nil && (len(d.flags) != n || len(d.dates) != n) {
 					t.Fatal("lengths differ")
+				}
+				if err := decodeDead(appendDead([]byte{formatVersion}, d), func(again *deads) {
+					if !slices.Equal(again.dates, d.dates) || !slices.Equal(again.flags, d.flags) || !slices.Equal(again.uids, d.uids) {
+						t.Fatalf("%+v, %+v", d, again)
+					}
+				}); err != nil {
+					t.Fatal(err)
 				}
 			})
 		}
@@ -181,14 +190,15 @@ func FuzzAccountRecords(f *testing.F) {
 }
 
 func TestDeadsCut(t *testing.T) {
-	d := deads{mailbox: 1, uids: UIDSet{{1, 3}, {5, 5}, {9, 12}}, emails: []EmailID{1, 2, 3, 4, 5, 6, 7, 8}}
+	d := deads{mailbox: 1, uids: UIDSet{{1, 3}, {5, 5}, {9, 12}}, emails: []EmailID{1, 2, 3, 4, 5, 6, 7, 8},
+		flags: []FlagSet{1, 2, 3, 4, 5, 6, 7, 8}, dates: []int64{1, 2, 3, 4, 5, 6, 7, 8}}
 	for n := 1; n <= 9; n++ {
 		var got UIDSet
 		var emails []EmailID
 		for rest := d; len(rest.emails) > 0; {
 			var head deads
 			head, rest = rest.cut(n)
-			if head.uids.Len() != len(head.emails) || len(head.emails) > n {
+			if head.uids.Len() != len(head.emails) || len(head.emails) > n || int64(head.emails[0]) != head.dates[0] || int(head.emails[0]) != int(head.flags[0]) {
 				t.Fatalf("cut %d: %+v", n, head)
 			}
 			got = got.Union(head.uids)

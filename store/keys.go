@@ -51,6 +51,9 @@ func deadKey(at int64, m ModSeq, n int) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(key64(keyDead, uint64(max(at, 0))), uint64(m)), uint32(n))
 }
 
+// deadKeyLen is the length of the key of expunged messages.
+const deadKeyLen = 1 + 8 + 8 + 4
+
 // memberKeyLen is the length of a membership key.
 const memberKeyLen = 1 + 8 + 8 + 4
 

@@ -109,8 +109,10 @@ func (tx *Tx) create(m NewMailbox) (MailboxID, error) {
 	if old := tx.st.boxByPath(m.Path); old != nil {
 		id = old.mb.ID
 		b := tx.edit(id)
-		b.mb.NoSelect, b.mb.UIDValidity, b.mb.UIDNext, b.mb.HighestModSeq = false, tx.validity(), 1, tx.modseq
-		b.recent, b.lazy = 1, loaded(noContent)
+		// UIDs go on: what was expunged from the mailbox before waits for the reaper
+		// under its UID, and a copy of it must not come to stand under the same.
+		b.mb.NoSelect, b.mb.UIDValidity, b.mb.HighestModSeq = false, tx.validity(), tx.modseq
+		b.recent, b.lazy = b.mb.UIDNext, loaded(noContent)
 		tx.logBox(actChange, id)
 	} else {
 		id = tx.insert(m.Path, parent)

@@ -44,10 +44,19 @@ type model struct {
 	modseq   ModSeq
 	validity uint32
 	text     map[EmailID]string
+	dead     []modelDead // not reaped, oldest first
+	now      int64
+}
+
+// modelDead is a message that was expunged.
+type modelDead struct {
+	at  int64
+	box MailboxID
+	msg modelMessage
 }
 
 func (m *model) clone() *model {
-	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text)}
+	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead)}
 	for p, b := range m.boxes {
 		n := *b
 		n.msgs = slices.Clone(b.msgs)
@@ -91,7 +100,7 @@ type machine struct {
 }
 
 var modelFlags = []mail.Flag{mail.FlagSeen, mail.FlagDeleted, mail.FlagFlagged, "$Work", "$work", "Later", "$Forwarded"}
-var modelPaths = []string{"INBOX", "inbox", "a", "a/b", "a/b/c", "b", "INBOX/x", "z z", "a.b", "ü", "Inbox/y"}
+var modelPaths = []string{"INBOX", restoredPath, "inbox", "a", "a/b", "a/b/c", "b", "INBOX/x", "z z", "a.b", "ü", "Inbox/y"}
 
 func (x *machine) path(label string) string { return rapid.SampledFrom(modelPaths).Draw(x.t, label) }
 
@@ -126,6 +135,7 @@ func lowered(flags []mail.Flag) map[string]bool {
 func (x *machine) update(fn func(tx *Tx, m *model) error) error {
 	next := x.m.clone()
 	next.modseq++
+	next.now = x.clock.t.Unix()
 	err := x.a.Update(context.Background(), func(tx *Tx) error { return fn(tx, next) })
 	if err == nil {
 		next.modseq = x.modseq()
@@ -272,6 +282,7 @@ func (m *model) expunge(b *modelBox, set UIDSet) (gone UIDSet) {
 		}
 		gone.Add(p.uid)
 		b.gone[p.uid] = m.modseq
+		m.dead = append(m.dead, modelDead{m.now, b.id, p})
 		return true
 	})
 	return gone
@@ -342,14 +353,14 @@ func (x *machine) create(v *View, m *model, path string) {
 	}
 	b := m.boxes[path]
 	if b == nil {
-		b = &modelBox{}
+		b = &modelBox{next: 1}
 		m.boxes[path] = b
 	}
 	mb, err := v.Mailbox(path)
 	if err != nil {
 		x.t.Fatalf("%s not made: %v", path, err)
 	}
-	*b = modelBox{id: mb.ID, next: 1, validity: x.fresh(m), gone: map[UID]ModSeq{}}
+	*b = modelBox{id: mb.ID, next: b.next, validity: x.fresh(m), gone: map[UID]ModSeq{}}
 }
 
 func (x *machine) Create(t *rapid.T) {
@@ -398,7 +409,8 @@ func (x *machine) Delete(t *rapid.T) {
 			return err
 		}
 		b := m.byID(id)
-		b.msgs, b.noselect = nil, true
+		m.expunge(b, UIDSet{{1, 1<<32 - 1}})
+		b.noselect = true
 		m.prune()
 		return nil
 	})
@@ -489,6 +501,7 @@ func (x *machine) Reap(t *rapid.T) {
 	if err := x.s.Reap(context.Background(), x.clock.t.Add(1e9)); err != nil {
 		t.Fatal(err)
 	}
+	x.m.dead = nil
 }
 
 func (x *machine) Reopen(t *rapid.T) {
@@ -707,6 +720,7 @@ func runModel(t *testing.T, open func() engine.Engine) {
 			"evict":      x.Evict,
 			"tick":       x.Tick,
 			"reap":       x.Reap,
+			"undelete":   x.Undelete,
 			"reopen":     x.Reopen,
 		})
 		x.reopen()

@@ -109,14 +109,14 @@ func (rp *reaper) remove(key []byte) {
 // take removes the memberships of one record.
 func (rp *reaper) take(key, val []byte) {
 	rp.remove(append([]byte(nil), key...))
-	rp.err = decodeDead(val, func(m MailboxID, uids UIDSet, emails []EmailID) {
+	rp.err = decodeDead(val, func(d *deads) {
 		i := 0
-		for u := range uids.All() {
-			k := appendMemberKey(nil, emails[i], m, u)
-			if rp.gone[emails[i]] == nil {
-				rp.gone[emails[i]] = map[string]bool{}
+		for u := range d.uids.All() {
+			k := appendMemberKey(nil, d.emails[i], d.mailbox, u)
+			if rp.gone[d.emails[i]] == nil {
+				rp.gone[d.emails[i]] = map[string]bool{}
 			}
-			rp.gone[emails[i]][string(k)] = true
+			rp.gone[d.emails[i]][string(k)] = true
 			rp.remove(k)
 			rp.n++
 			i++
@@ -153,21 +153,38 @@ func (rp *reaper) emails() error {
 }
 
 // decodeDead calls f with the messages of a record of expunged ones.
-func decodeDead(v []byte, f func(m MailboxID, uids UIDSet, emails []EmailID)) error {
+func decodeDead(v []byte, f func(d *deads)) error {
 	d := openRecord(v)
-	m, uids, emails := MailboxID(d.uvarint()), d.uidSet(), d.emails()
+	x := deads{mailbox: MailboxID(d.uvarint()), uids: d.uidSet(), emails: d.emails()}
+	n := len(x.emails)
+	if len(d.b) > 0 { // records of the first version end here
+		x.flags, x.dates = make([]FlagSet, n), make([]int64, n)
+		var date int64
+		for i := range n {
+			x.flags[i] = FlagSet(d.uint32())
+			date += d.varint()
+			x.dates[i] = date
+		}
+	}
 	if err := d.err("expunged"); err != nil {
 		return err
 	}
-	if uids.Len() != len(emails) {
+	if x.uids.Len() != n {
 		return corrupt("expunged")
 	}
-	f(m, uids, emails)
+	f(&x)
 	return nil
 }
 
 func appendDead(dst []byte, d *deads) []byte {
 	dst = binary.AppendUvarint(dst, uint64(d.mailbox))
 	dst = appendUIDSet(dst, d.uids)
-	return appendEmails(dst, d.emails)
+	dst = appendEmails(dst, d.emails)
+	var last int64
+	for i := range d.dates {
+		dst = binary.AppendUvarint(dst, uint64(d.flags[i]))
+		dst = binary.AppendVarint(dst, d.dates[i]-last)
+		last = d.dates[i]
+	}
+	return dst
 }

@@ -14,7 +14,8 @@ import (
 const (
 	firstReap   = time.Minute
 	reapEvery   = 10 * time.Minute
-	defaultReap = time.Hour // a session that has not been told of an expunge for so long is asleep
+	reapSeldom  = 12 * time.Hour
+	defaultReap = 30 * 24 * time.Hour
 )
 
 // A schedule runs the reaper. It is a timer, not a goroutine, while there is
@@ -54,14 +55,14 @@ func (c *schedule) planLocked(d time.Duration, f func(due map[mail.AccountID]boo
 }
 
 // expunged plans a look at an account.
-func (c *schedule) expunged(id mail.AccountID, f func(due map[mail.AccountID]bool)) {
+func (c *schedule) expunged(id mail.AccountID, every time.Duration, f func(due map[mail.AccountID]bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.due == nil {
 		c.due = map[mail.AccountID]bool{}
 	}
 	c.due[id] = true
-	c.planLocked(reapEvery, f)
+	c.planLocked(every, f)
 }
 
 // stop ends the schedule and waits for a reaper that runs: it ends at its next
@@ -83,9 +84,15 @@ func (s *Store) expunged(txs []*Tx) {
 	}
 	for _, tx := range txs {
 		if len(tx.dead) > 0 {
-			s.reaper.expunged(tx.acct.id, s.reapDue)
+			s.reaper.expunged(tx.acct.id, s.reapEvery(), s.reapDue)
 		}
 	}
+}
+
+// reapEvery is the time between two looks: the longer mail is kept, the less does
+// it matter how much longer.
+func (s *Store) reapEvery() time.Duration {
+	return max(reapEvery, min(s.opts.ReapAfter/24, reapSeldom))
 }
 
 // reapDue reaps some accounts, or, at the start, all. What is too young is looked
@@ -114,7 +121,7 @@ func (s *Store) reapDue(due map[mail.AccountID]bool) {
 			}
 		}
 		if idle, err := a.nothingDead(time.Unix(1<<40, 0)); err == nil && !idle {
-			s.reaper.expunged(id, s.reapDue)
+			s.reaper.expunged(id, s.reapEvery(), s.reapDue)
 		}
 	}
 }

@@ -102,9 +102,9 @@ type Options struct {
 	Limits       Limits
 	Message      message.Limits // of the parser
 	MemoryBudget int64          // bytes of loaded accounts kept in memory, 256 MiB
-	// ReapAfter is how long expunged messages can still be read by sessions that
-	// were not told of it, before their bytes go; default 1 hour, negative: only
-	// calls of Reap remove them.
+	// ReapAfter is how long expunged messages can be put back by [Tx.Undelete], and
+	// be read by sessions that were not told of it, before their bytes go; default
+	// 30 days, negative: only calls of Reap remove them.
 	ReapAfter time.Duration
 }
 

@@ -218,6 +218,8 @@ type deads struct {
 	mailbox MailboxID
 	uids    UIDSet
 	emails  []EmailID
+	flags   []FlagSet // as they were; nil in records of the first version
+	dates   []int64   // internal dates
 }
 
 // writeDead tells the reaper what was expunged.
@@ -241,8 +243,8 @@ func (d deads) cut(n int) (head, rest deads) {
 	if len(d.emails) <= n {
 		return d, deads{}
 	}
-	head = deads{mailbox: d.mailbox, emails: d.emails[:n]}
-	rest = deads{mailbox: d.mailbox, emails: d.emails[n:]}
+	head = deads{d.mailbox, nil, d.emails[:n], d.flags[:n], d.dates[:n]}
+	rest = deads{d.mailbox, nil, d.emails[n:], d.flags[n:], d.dates[n:]}
 	i := 0
 	for ; n > int(d.uids[i].Last-d.uids[i].First); i++ {
 		head.uids = append(head.uids, d.uids[i])

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"posthouse/mail"
+)
+
+// Undelete brings back the last membership of each message that is nowhere.
+func (x *machine) Undelete(t *rapid.T) {
+	x.t = t
+	var since int64
+	if rapid.Bool().Draw(t, "since now") {
+		since = x.clock.t.Unix()
+	}
+	full := rapid.IntRange(0, 4).Draw(t, "full") == 0
+	err := x.update(func(tx *Tx, m *model) error {
+		last := map[EmailID]modelDead{}
+		for _, d := range m.dead {
+			if d.at >= since {
+				last[d.msg.email] = d
+			}
+		}
+		for _, b := range m.boxes {
+			for _, p := range b.msgs {
+				delete(last, p.email)
+			}
+		}
+		if u := tx.Usage(); full && len(last) > 0 && u.Messages > 0 {
+			if err := tx.SetQuota(Quota{Messages: u.Messages}); err != nil {
+				return err
+			}
+			if _, err := tx.Undelete(time.Unix(since, 0)); mail.KindOf(err) != mail.OverQuota {
+				return fmt.Errorf("undelete over quota: %v", err)
+			}
+			return errStop
+		}
+		done, err := tx.Undelete(time.Unix(since, 0))
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, r := range done {
+			n += r.Messages
+		}
+		if n != len(last) {
+			return fmt.Errorf("%d messages back, want %d", n, len(last))
+		}
+		x.revive(tx, m, last)
+		return nil
+	})
+	if full && errors.Is(err, errStop) {
+		return
+	}
+	x.kind(err, false)
+}
+
+func (x *machine) revive(tx *Tx, m *model, last map[EmailID]modelDead) {
+	order := slices.SortedFunc(maps.Values(last), func(a, b modelDead) int {
+		return cmp.Or(cmp.Compare(a.box, b.box), cmp.Compare(a.msg.uid, b.msg.uid), cmp.Compare(a.msg.email, b.msg.email))
+	})
+	var rest []modelDead
+	for _, d := range order {
+		d.msg.flags = maps.Clone(d.msg.flags)
+		delete(d.msg.flags, `\deleted`)
+		if b := m.byID(d.box); b == nil || b.noselect {
+			rest = append(rest, d)
+		} else {
+			m.add(b, d.msg)
+		}
+	}
+	if len(rest) == 0 {
+		return
+	}
+	if b := m.boxes[restoredPath]; b == nil || b.noselect {
+		x.create(&tx.View, m, restoredPath)
+		m.subs[restoredPath] = true
+	}
+	for _, d := range rest {
+		m.add(m.boxes[restoredPath], d.msg)
+	}
+}
