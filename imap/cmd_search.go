@@ -45,8 +45,14 @@ type searchCommand struct {
 	keys     int
 	page     resultRange // of PARTIAL
 
-	spans   []span // matches, as places in the selection
-	sorted  bool   // by SORT: order holds them in their order
+	spans []span // matches, as places in the selection
+	// snap is what the places are in, and cur what is searched: the selection and
+	// its present state, or twice another mailbox, which is box then.
+	snap, cur *store.Snapshot
+	box       *store.Mailbox
+	multi     bool // ESEARCH: message numbers mean nothing
+
+	sorted  bool // by SORT: order holds them in their order
 	order   []int32
 	n       uint64
 	highest store.ModSeq // of all matches
@@ -152,6 +158,10 @@ func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
 			d.Fail(errUIDRequired)
 			return search.All{}
 		}
+		if s.multi {
+			d.Bad("message numbers mean nothing in ESEARCH")
+			return search.All{}
+		}
 		c.hold = tellNoExpunge // also in UID SEARCH, RFC 7162 §3.2.10.2
 		return c.messages(d, false)
 	}
@@ -189,26 +199,30 @@ func (c *conn) messages(d *wire.Decoder, byUID bool) search.Key {
 }
 
 // find runs the search on the present state and keeps what the client knows.
-func (c *conn) find(s *searchCommand, key search.Key) error {
-	cur, err := c.current()
-	if err != nil {
+func (c *conn) find(s *searchCommand, key search.Key) (err error) {
+	s.snap = c.sel.snap
+	if s.cur, err = c.current(); err != nil {
 		return err
 	}
+	return c.findIn(s, key)
+}
+
+func (c *conn) findIn(s *searchCommand, key search.Key) error {
 	const block = 1024
-	for lo := 0; lo < cur.Len(); lo += block {
-		err := search.RunWindow(c.ctx, c.acct, search.Window{Snap: cur, Lo: lo, Hi: min(lo+block, cur.Len())}, key, func(i int, row store.Row) bool {
-			if cur != c.sel.snap {
-				seq, known := c.seqOf(row.UID, i)
-				if !known {
+	for lo := 0; lo < s.cur.Len(); lo += block {
+		w := search.Window{Snap: s.cur, Lo: lo, Hi: min(lo+block, s.cur.Len())}
+		err := search.RunWindow(c.ctx, c.acct, w, key, func(i int, row store.Row) bool {
+			if s.cur != s.snap {
+				var known bool
+				if i, known = s.snap.Search(row.UID); !known {
 					return true
 				}
-				i = int(seq) - 1
 			}
 			s.match(i, row.ModSeq)
 			return true
 		})
 		if err == nil {
-			err = c.progress(lo+block, cur.Len())
+			err = c.progress(lo+block, s.cur.Len())
 		}
 		if err != nil {
 			return err
@@ -267,7 +281,7 @@ func (s *searchCommand) report(c *conn) error {
 	c.say("* SEARCH")
 	for _, sp := range s.spans {
 		for i := sp.lo; i < sp.hi; i++ {
-			c.out = appendUint(append(c.out, ' '), c.number(i))
+			c.out = appendUint(append(c.out, ' '), s.number(c, i))
 			if err := c.drain(); err != nil {
 				return err
 			}

@@ -25,6 +25,11 @@ func (s *searchCommand) reportExtended(c *conn) {
 	}
 	c.say(`* ESEARCH (TAG `)
 	c.out = wire.AppendString(c.out, c.tag, false)
+	if s.box != nil {
+		c.say(" MAILBOX ")
+		c.out = c.dia.appendMailbox(c.out, s.box.Path)
+		c.out = appendUint(append(c.out, " UIDVALIDITY "...), uint64(s.snap.Mailbox().UIDValidity))
+	}
 	c.say(")")
 	if c.cmd.byUID {
 		c.say(" UID")
@@ -47,17 +52,17 @@ func (s *searchCommand) reportExtended(c *conn) {
 func (s *searchCommand) appendMatches(c *conn, want returns) {
 	first, last := s.ends()
 	if want&returnMin != 0 {
-		c.out = appendUint(append(c.out, " MIN "...), c.number(first))
+		c.out = appendUint(append(c.out, " MIN "...), s.number(c, first))
 	}
 	if want&returnMax != 0 {
-		c.out = appendUint(append(c.out, " MAX "...), c.number(last))
+		c.out = appendUint(append(c.out, " MAX "...), s.number(c, last))
 	}
 	if want&returnAll != 0 {
 		c.say(" ALL ")
 		if s.sorted {
-			c.sayOrder(s.order)
+			s.sayOrder(c, s.order)
 		} else {
-			c.sayResult(s.spans)
+			s.sayResult(c, s.spans)
 		}
 	}
 }
@@ -70,18 +75,18 @@ func (s *searchCommand) ends() (first, last int) {
 	return s.spans[0].lo, s.spans[len(s.spans)-1].hi - 1
 }
 
-// number names a message of the selection as the command does.
-func (c *conn) number(i int) uint64 {
+// number names a message as the command does.
+func (s *searchCommand) number(c *conn, i int) uint64 {
 	if c.cmd.byUID {
-		return uint64(c.sel.snap.UID(i))
+		return uint64(s.snap.UID(i))
 	}
 	return uint64(i + 1)
 }
 
 // sayResult writes a set of messages as the command names them.
-func (c *conn) sayResult(spans []span) {
+func (s *searchCommand) sayResult(c *conn, spans []span) {
 	if c.cmd.byUID {
-		c.out = c.uids(spans).AppendTo(c.out)
+		c.out = uidsIn(s.snap, spans).AppendTo(c.out)
 	} else {
 		c.out = appendSpans(c.out, spans)
 	}

@@ -86,10 +86,10 @@ func (s *searchCommand) appendPage(c *conn) {
 		return
 	case s.sorted:
 		c.say(" ")
-		c.sayOrder(s.order[lo:hi])
+		s.sayOrder(c, s.order[lo:hi])
 	default:
 		c.say(" ")
-		c.sayResult(s.page.of(s.spans))
+		s.sayResult(c, s.page.of(s.spans))
 	}
 	c.say(")")
 }

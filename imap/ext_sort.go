@@ -85,7 +85,7 @@ func (c *conn) readOrder(d *wire.Decoder) (keys []search.SortKey) {
 
 // sort brings the matches into order.
 func (c *conn) sort(s *searchCommand, keys []search.SortKey) error {
-	rows, places := c.matched(s)
+	rows, places := s.matched()
 	order, err := search.Sort(c.ctx, c.acct, rows, keys, func(done int) error { return c.progress(done, len(rows)) })
 	if err != nil {
 		return err
@@ -101,10 +101,10 @@ func (c *conn) sort(s *searchCommand, keys []search.SortKey) error {
 }
 
 // matched are the rows of the matches, and their places in the selection.
-func (c *conn) matched(s *searchCommand) ([]store.Row, []int32) {
+func (s *searchCommand) matched() ([]store.Row, []int32) {
 	rows, places := make([]store.Row, 0, s.n), make([]int32, 0, s.n)
 	for _, sp := range s.spans {
-		for i, row := range c.sel.snap.Rows(sp.lo, sp.hi) {
+		for i, row := range s.snap.Rows(sp.lo, sp.hi) {
 			rows, places = append(rows, row), append(places, int32(i))
 		}
 	}
@@ -115,7 +115,7 @@ func (c *conn) matched(s *searchCommand) ([]store.Row, []int32) {
 func (s *searchCommand) reportSort(c *conn) error {
 	c.say("* SORT")
 	for _, i := range s.order {
-		c.out = appendUint(append(c.out, ' '), c.number(int(i)))
+		c.out = appendUint(append(c.out, ' '), s.number(c, int(i)))
 		if err := c.drain(); err != nil {
 			return err
 		}
@@ -129,16 +129,16 @@ func (s *searchCommand) reportSort(c *conn) error {
 
 // sayOrder writes messages in an order of their own as a sequence-set. Ranges stand
 // only for numbers that follow each other (RFC 5267 §3.2).
-func (c *conn) sayOrder(order []int32) {
+func (s *searchCommand) sayOrder(c *conn, order []int32) {
 	for k := 0; k < len(order); {
 		end := k + 1
-		for end < len(order) && c.number(int(order[end])) == c.number(int(order[end-1]))+1 {
+		for end < len(order) && s.number(c, int(order[end])) == s.number(c, int(order[end-1]))+1 {
 			end++
 		}
 		if k > 0 {
 			c.out = append(c.out, ',')
 		}
-		c.out = appendRange(c.out, c.number(int(order[k])), c.number(int(order[end-1])))
+		c.out = appendRange(c.out, s.number(c, int(order[k])), s.number(c, int(order[end-1])))
 		k = end
 	}
 }

@@ -47,7 +47,7 @@ func (c *conn) threadCmd(d *wire.Decoder) error {
 	if err != nil {
 		return c.gone(err)
 	}
-	rows, places := c.matched(s)
+	rows, places := s.matched()
 	f, err := search.Thread(c.ctx, c.acct, rows, alg.by, func(done int) error { return c.progress(done, len(rows)) })
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (c *conn) threadCmd(d *wire.Decoder) error {
 	if len(f.Roots) > 0 {
 		c.say(" ")
 	}
-	w := threadWriter{c: c, f: f, places: places}
+	w := threadWriter{c: c, s: s, f: f, places: places}
 	if err := w.write(); err != nil {
 		return err
 	}
@@ -68,6 +68,7 @@ func (c *conn) threadCmd(d *wire.Decoder) error {
 // messages, so it keeps its own stack.
 type threadWriter struct {
 	c      *conn
+	s      *searchCommand
 	f      *search.Forest
 	places []int32
 	stack  []siblings
@@ -100,10 +101,10 @@ func (w *threadWriter) write() error {
 func (w *threadWriter) chain(n int32) {
 	dst := append(w.c.out, '(')
 	if m := w.f.Message(n); m >= 0 {
-		dst = appendUint(dst, w.c.number(int(w.places[m])))
+		dst = appendUint(dst, w.s.number(w.c, int(w.places[m])))
 		kids := w.f.Children(n)
 		for len(kids) == 1 {
-			dst = appendUint(append(dst, ' '), w.c.number(int(w.places[w.f.Message(kids[0])])))
+			dst = appendUint(append(dst, ' '), w.s.number(w.c, int(w.places[w.f.Message(kids[0])])))
 			kids = w.f.Children(kids[0])
 		}
 		if n = -1; len(kids) > 1 {

@@ -21,7 +21,7 @@ func extensions() []*extension {
 		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
-		extCompress,
+		extCompress, extMultiSearch, extLanguage, extI18N,
 	}
 }
 

@@ -29,8 +29,11 @@ var searchFlagKeys = []searchKey{
 // searchRowKeys look at numbers, dates and sizes, and at other keys.
 var searchRowKeys = []searchKey{
 	{"ALL", func(*conn, *wire.Decoder, *searchCommand) search.Key { return search.All{} }},
-	{"UID", func(c *conn, d *wire.Decoder, _ *searchCommand) search.Key {
+	{"UID", func(c *conn, d *wire.Decoder, s *searchCommand) search.Key {
 		d.SP()
+		if s.multi {
+			return anyUIDs(d)
+		}
 		return c.messages(d, true)
 	}},
 	{"LARGER", func(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key {
@@ -65,6 +68,21 @@ var searchTextKeys = []searchKey{
 	}},
 	{"BODY", func(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key { return search.Body(readText(d)) }},
 	{"TEXT", func(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key { return search.Text(readText(d)) }},
+}
+
+// anyUIDs reads UIDs that are looked for in more than one mailbox.
+func anyUIDs(d *wire.Decoder) search.Key {
+	set := d.NumSet()
+	if set.Saved {
+		d.Bad("$ means nothing in ESEARCH")
+	}
+	or := search.Or{search.UIDs(uidRanges(set.Ranges))}
+	for _, r := range set.Ranges {
+		if r.First == wire.Star || r.Last == wire.Star { // the last message is in such a range
+			or = append(or, search.Last{})
+		}
+	}
+	return or
 }
 
 func flagKey(f mail.Flag) readKey {

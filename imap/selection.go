@@ -115,10 +115,12 @@ func joinSpans(in []span) []span {
 
 // uids names the messages of spans by UID. No UID between two neighbours of the
 // selection can come to life, so a span is a range.
-func (c *conn) uids(spans []span) store.UIDSet {
+func (c *conn) uids(spans []span) store.UIDSet { return uidsIn(c.sel.snap, spans) }
+
+func uidsIn(snap *store.Snapshot, spans []span) store.UIDSet {
 	set := make(store.UIDSet, 0, len(spans))
 	for _, s := range spans {
-		set = append(set, store.UIDRange{First: c.sel.snap.UID(s.lo), Last: c.sel.snap.UID(s.hi - 1)})
+		set = append(set, store.UIDRange{First: snap.UID(s.lo), Last: snap.UID(s.hi - 1)})
 	}
 	return normal(set)
 }

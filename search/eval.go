@@ -30,6 +30,7 @@ func (ModSeq) cost() cost                   { return byRow }
 func (Received) cost() cost                 { return byRow }
 func (Saved) cost() cost                    { return byRow }
 func (EmailID) cost() cost                  { return byRow }
+func (Last) cost() cost                     { return byRow }
 func (Sent) cost() cost                     { return byRecord }
 func (ThreadID) cost() cost                 { return byRecord }
 func (HasAttachment) cost() cost            { return byRecord }
@@ -134,6 +135,10 @@ func (k Received) eval(c *candidate) (answer, error) {
 
 func (k Saved) eval(c *candidate) (answer, error) {
 	return decided(Span(k).holdsUnix(c.row.SaveDate)), nil
+}
+
+func (Last) eval(c *candidate) (answer, error) {
+	return decided(c.row.UID == c.snap.UID(c.snap.Len()-1)), nil
 }
 
 func (k EmailID) eval(c *candidate) (answer, error) {

@@ -77,6 +77,8 @@ type (
 	// Received compares the internal date, Saved the save date.
 	Received Span
 	Saved    Span
+	// Last matches the last message of the mailbox: "*".
+	Last struct{}
 	// EmailID matches one immutable message (RFC 8474 §6).
 	EmailID store.EmailID
 )
