@@ -139,6 +139,10 @@ type Stats struct {
 	BlobBytes, WrittenBytes uint64 // WrittenBytes: to the log and to large-blob files, without the index
 	Segments, LargeBlobs    int64
 	FreeBytes, UsedBytes    uint64 // of the file system; of the store
+	LiveBytes, DeadBytes    uint64 // of blobs, as stored; dead: not yet given back
+	Collected, Punched      uint64 // bytes of dead blobs given back with their file, and out of the middle of one
+	Moved, MovedTo          uint64 // bytes of live blobs that collection read and wrote
+	Scrubbed, Damaged       uint64 // blobs read to look for damage, and those that had it
 	ReplayedFrames          uint64 // by the last Open
 	ReadOnly                bool   // refuses commits: full disk
 	Failed                  bool   // fail-stop

@@ -25,6 +25,9 @@ type Kit struct {
 	Reopen func(t *testing.T, e engine.Engine) engine.Engine
 	// Restore opens the copy that Checkpoint wrote to dir. Nil: no checkpoints.
 	Restore func(t *testing.T, dir string) engine.Engine
+	// Collect gives back all space that can be had, and finds also what no delete
+	// told of. Nil: the engine frees what it can by itself, at once or never.
+	Collect func(t *testing.T, e engine.Engine)
 	// Dir returns a new directory's path for Checkpoint, which does not exist.
 	Dir func(t *testing.T) string
 }
@@ -69,6 +72,11 @@ func Run(t *testing.T, kit Kit) {
 	}
 	if kit.Reopen != nil {
 		t.Run("Reopen", func(t *testing.T) { testReopen(t, kit) })
+	}
+	if kit.Collect != nil {
+		t.Run("BlobsDie", func(t *testing.T) { testBlobsDie(t, kit) })
+		t.Run("ReaderKeepsBlobs", func(t *testing.T) { testReaderKeepsBlobs(t, kit) })
+		t.Run("LinkAgainstCollection", func(t *testing.T) { testLinkAgainstCollection(t, kit) })
 	}
 	if kit.Restore != nil {
 		t.Run("Checkpoint", func(t *testing.T) { testCheckpoint(t, kit) })

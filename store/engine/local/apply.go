@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"posthouse/store/engine"
 )
 
 // apply puts one frame's changes into the index, with the mark that says so.
@@ -13,18 +15,20 @@ import (
 func (e *Engine) apply(h header, meta []byte, off uint64) error {
 	m := e.mark
 	if h.segment != m.segment || m.firstLSN == 0 {
-		m.segment, m.firstLSN, m.blobs = h.segment, h.lsn, 0
+		m.segment, m.firstLSN, m.blobs, m.dead = h.segment, h.lsn, 0, 0
 	}
 	m.lsn = h.lsn
 	m.offset = off + alignUp(h.frameLen)
 	m.blobs += h.metaOff - headerLen
 	b := e.db.NewBatchWithSize(len(meta) + len(meta)/4 + 128)
-	err := e.fill(b, &m, meta, false)
-	if errors.Is(err, errHasRange) {
+	f := filling{e: e, b: b, m: &m, old: e.mark}
+	err := f.fill(meta)
+	if errors.Is(err, errSearch) {
 		err = b.Close()
 		b = e.db.NewIndexedBatchWithSize(len(meta) + len(meta)/4 + 128)
+		f = filling{e: e, b: b, m: &m, old: e.mark, search: true}
 		if err == nil {
-			err = e.fill(b, &m, meta, true)
+			err = f.fill(meta)
 		}
 	}
 	if err != nil {
@@ -39,6 +43,8 @@ func (e *Engine) apply(h header, meta []byte, off uint64) error {
 	e.markMu.Lock()
 	e.mark = m
 	e.markMu.Unlock()
+	e.liveBytes.Add(f.live + int64(h.metaOff-headerLen))
+	e.deadBytes.Add(f.dead)
 	e.applied.Store(h.lsn)
 	if e.unflushed.Add(alignUp(h.frameLen)) > uint64(e.opt.FlushBytes) {
 		return e.flushIndex()
@@ -46,40 +52,102 @@ func (e *Engine) apply(h header, meta []byte, off uint64) error {
 	return nil
 }
 
-// errHasRange: the changes need a batch that can be searched.
-var errHasRange = errors.New("local: frame deletes a range")
+// errSearch: the changes need a batch that can be searched.
+var errSearch = errors.New("local: frame deletes or moves something")
 
-// fill puts a frame's changes into b, and the mark m that follows from them.
-func (e *Engine) fill(b *pebble.Batch, m *mark, meta []byte, indexed bool) error {
-	old := e.mark
-	m.files, m.fileLen = old.files, old.fileLen
+// A filling puts one frame's changes into a batch. All that it does follows
+// from the frame and the index before it, so that a replay does the same.
+type filling struct {
+	e          *Engine
+	b          *pebble.Batch
+	m          *mark // to be written with the changes
+	old        mark
+	search     bool             // b can be searched
+	segments   map[uint64]int64 // bytes that died, by segment
+	live, dead int64            // changes of the gauges, but for the frame's new blobs
+}
+
+// fill puts a frame's changes into the batch, and the mark that follows from them.
+func (f *filling) fill(meta []byte) error {
+	f.m.files, f.m.fileLen = f.old.files, f.old.fileLen
 	err := eachChange(meta, func(c change) error {
 		switch c.kind {
 		case metaSet:
-			if c.key[0] == kindFile && len(c.val) == 16 {
-				m.files++
-				m.fileLen += be.Uint64(c.val[8:])
-			}
-			return b.Set(c.key, c.val, nil)
+			return f.set(c.key, c.val)
 		case metaDelete:
-			return b.Delete(c.key, nil)
+			return f.delete(c.key)
 		}
-		if !indexed {
-			return errHasRange
+		if !f.search {
+			return errSearch
 		}
-		return e.fillRange(b, c.key, c.val)
+		return f.deleteRange(c.key, c.val)
 	})
 	if err != nil {
 		return err
 	}
-	if m.segment != old.segment && old.firstLSN != 0 {
-		r := segmentRecord{firstLSN: old.firstLSN, lastLSN: old.lsn, length: old.offset, blobs: old.blobs}
-		if err := b.Set(appendSegmentKey(nil, old.segment), r.append(nil), nil); err != nil {
+	if err := f.seal(); err != nil {
+		return err
+	}
+	var buf [markLen]byte
+	return f.b.Set([]byte{kindMark}, f.m.append(buf[:0]), nil)
+}
+
+func (f *filling) set(key, val []byte) error {
+	switch {
+	case key[0] == kindFile && len(val) == 16:
+		f.m.files++
+		f.m.fileLen += be.Uint64(val[8:])
+		f.live += int64(be.Uint64(val[8:]))
+	case key[0] == kindBlob && len(val) > 0 && place(val[0]) == inCold:
+		if !f.search {
+			return errSearch
+		}
+		if err := f.move(key, val); err != nil {
+			if err == engine.ErrNotFound {
+				err = nil
+			}
 			return err
 		}
 	}
-	var buf [markLen]byte
-	return b.Set([]byte{kindMark}, m.append(buf[:0]), nil)
+	return f.b.Set(key, val, nil)
+}
+
+func (f *filling) delete(key []byte) error {
+	if !f.search {
+		return errSearch
+	}
+	var err error
+	switch key[0] {
+	case kindKey:
+		err = f.ownerGone(key)
+	case kindBlob:
+		err = f.died(key)
+	case kindFile:
+		err = f.e.get(f.b, key, func(val []byte) error {
+			if len(val) == 16 {
+				f.m.files -= min(f.m.files, 1)
+				f.m.fileLen -= min(f.m.fileLen, be.Uint64(val[8:]))
+				f.live -= int64(be.Uint64(val[8:]))
+			}
+			return nil
+		})
+	case kindSegment:
+		err = f.e.get(f.b, key, func(val []byte) error {
+			r, err := decodeSegmentRecord(val)
+			f.dead -= int64(r.dead)
+			return err
+		})
+	case kindCold:
+		err = f.e.get(f.b, key, func(val []byte) error {
+			r, err := decodeColdRecord(val)
+			f.dead -= int64(r.dead)
+			return err
+		})
+	}
+	if err != nil && err != engine.ErrNotFound {
+		return err
+	}
+	return f.b.Delete(key, nil)
 }
 
 // fewKeys is up to how many keys of a range are deleted one by one. A range
@@ -87,14 +155,13 @@ func (e *Engine) fill(b *pebble.Batch, m *mark, meta []byte, indexed bool) error
 // memtable that holds it is flushed: a thousand of them cost 1 ms per read.
 const fewKeys = 500
 
-// fillRange deletes the keys lo <= k < hi that the index and b, which can be
-// searched, have.
-func (e *Engine) fillRange(b *pebble.Batch, lo, hi []byte) error {
+// deleteRange deletes the keys lo <= k < hi that the index and the batch have.
+func (f *filling) deleteRange(lo, hi []byte) error {
 	if bytes.Compare(lo, hi) >= 0 {
 		return nil
 	}
 	var keys [][]byte
-	err := e.scan(b, lo, hi, func(key, _ []byte) (bool, error) {
+	err := f.e.scan(f.b, lo, hi, func(key, _ []byte) (bool, error) {
 		keys = append(keys, bytes.Clone(key))
 		return len(keys) <= fewKeys, nil
 	})
@@ -102,10 +169,14 @@ func (e *Engine) fillRange(b *pebble.Batch, lo, hi []byte) error {
 		return err
 	}
 	if len(keys) > fewKeys {
-		return b.DeleteRange(lo, hi, nil)
+		// the keys are too many to ask each of them what it owns
+		if err := f.b.Set(appendDeadKey(nil, f.m.lsn, 0), nil, nil); err != nil {
+			return err
+		}
+		return f.b.DeleteRange(lo, hi, nil)
 	}
 	for _, k := range keys {
-		if err := b.Delete(k, nil); err != nil {
+		if err := f.delete(k); err != nil {
 			return err
 		}
 	}

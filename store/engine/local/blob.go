@@ -19,8 +19,11 @@ func errBadBlob(id engine.BlobID, r blobRecord) error {
 }
 
 func (p place) String() string {
-	if p == inFile {
+	switch p {
+	case inFile:
 		return "large-blob file"
+	case inCold:
+		return "cold file"
 	}
 	return "segment"
 }
@@ -55,34 +58,65 @@ func (e *Engine) ReadBlob(ctx context.Context, dst []byte, id engine.BlobID) ([]
 		return dst, err
 	}
 	defer e.gate.leave()
-	r, err := e.blobRecord(id)
-	if err != nil {
-		return dst, err
+	return e.readBlob(dst, id)
+}
+
+// readBlob appends a blob to dst. Collection may move the blob meanwhile: what
+// failed is tried again as long as its record changes.
+func (e *Engine) readBlob(dst []byte, id engine.BlobID) ([]byte, error) {
+	for r, err := e.blobRecord(id); ; {
+		if err != nil {
+			return dst, err
+		}
+		var rerr error
+		if r.place == inFile {
+			dst, rerr = e.readFile(dst, id, r)
+		} else {
+			dst, rerr = e.readSmall(dst, id, r)
+		}
+		if rerr == nil {
+			return dst, nil
+		}
+		before := r
+		if r, err = e.blobRecord(id); err == nil && r.place == before.place && r.where == before.where {
+			return dst, rerr
+		}
 	}
+}
+
+// readSmall appends a blob of the log or of a cold file to dst.
+func (e *Engine) readSmall(dst []byte, id engine.BlobID, r blobRecord) ([]byte, error) {
 	if r.place == inLog {
 		return e.readLog(dst, id, r)
 	}
-	return e.readFile(dst, id, r)
+	return e.readCold(dst, id, r)
 }
 
 // readLog appends a blob of the log to dst: one read.
 func (e *Engine) readLog(dst []byte, id engine.BlobID, r blobRecord) ([]byte, error) {
-	s, err := e.segs.acquire(uint32(r.where))
+	old := len(dst)
+	buf, err := e.readStored(dst, id, r, int(r.length))
+	if err == nil && checksum(buf[old:]) != r.crc {
+		return dst, errBadBlob(id, r)
+	}
+	return buf, err
+}
+
+// readStored appends n bytes as they are stored to dst.
+func (e *Engine) readStored(dst []byte, id engine.BlobID, r blobRecord, length int) ([]byte, error) {
+	s, err := e.segs.acquireFile(fileKey{r.place, r.where})
 	if err != nil {
 		return dst, err
 	}
 	defer e.segs.release(s)
 	old := len(dst)
-	buf := slices.Grow(dst, int(r.length))[:old+int(r.length)]
+	buf := slices.Grow(dst, length)[:old+length]
 	n, err := s.ReadAt(buf[old:], int64(r.offset))
-	if n < int(r.length) {
+	if n < length {
 		if err == io.EOF {
 			err = engine.ErrCorrupt
 		}
-		return dst, fmt.Errorf("local: blob %x in segment %d at %d: read %d of %d bytes: %w", uint64(id), r.where, r.offset, n, r.length, err)
-	}
-	if checksum(buf[old:]) != r.crc {
-		return dst, errBadBlob(id, r)
+		return dst, fmt.Errorf("local: blob %x in %v %d at %d: read %d of %d bytes: %w", uint64(id), r.place, r.where, r.offset, n, length, err)
 	}
 	return buf, nil
 }
@@ -119,9 +153,16 @@ func (e *Engine) OpenBlob(ctx context.Context, id engine.BlobID) (engine.BlobRea
 		return nil, err
 	}
 	if r.place == inFile {
-		return e.openLarge(id, r)
+		b, err := e.openLarge(id, r)
+		if err == nil {
+			return b, nil
+		}
+		if e.exists(id) != nil { // removed meanwhile
+			err = errNoBlob(id)
+		}
+		return nil, err
 	}
-	b, err := e.readLog(nil, id, r)
+	b, err := e.readBlob(nil, id)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"posthouse/store/engine"
 )
 
@@ -16,6 +18,8 @@ type checker struct {
 	report func(problem string)
 	end    position
 	sizes  map[uint32]int64 // of segments, by number
+	snap   *pebble.Snapshot
+	live   map[fileKey]uint64 // bytes of blobs, by the file that they are in
 	buf    []byte
 }
 
@@ -26,7 +30,7 @@ func (e *Engine) Check(ctx context.Context, deep bool, report func(problem strin
 		return err
 	}
 	defer e.gate.leave()
-	c := &checker{e: e, ctx: ctx, deep: deep, report: report, sizes: map[uint32]int64{}}
+	c := &checker{e: e, ctx: ctx, deep: deep, report: report, sizes: map[uint32]int64{}, live: map[fileKey]uint64{}}
 	// The end first: all that the index names up to it must be there.
 	c.end = *e.end.Load()
 	if err := e.failed(); err == nil {
@@ -51,12 +55,15 @@ func (c *checker) log() error {
 	next := uint64(0) // unknown
 	for i, n := range segs {
 		st, err := c.e.fs.Stat(c.e.segmentName(n))
+		if errors.Is(err, errNotExist) { // collected meanwhile
+			next = 0
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		c.sizes[n] = st.Size()
-		if i > 0 && n != segs[i-1]+1 {
-			c.problem("segments %d to %d are missing", segs[i-1]+1, n-1)
+		if i > 0 && n != segs[i-1]+1 { // collected; or missing, which the index tells
 			next = 0
 		}
 		if !c.deep || n > c.end.segment {
@@ -79,6 +86,9 @@ func (c *checker) log() error {
 // 0, and returns the LSN that should follow them.
 func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
 	f, err := c.e.segs.acquire(n)
+	if errors.Is(err, engine.ErrCorrupt) && c.e.get(c.e.db, appendSegmentKey(nil, n), func([]byte) error { return nil }) == engine.ErrNotFound {
+		return 0, nil // collected meanwhile
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -128,18 +138,18 @@ func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
 
 // index verifies each record of the engine's own.
 func (c *checker) index() error {
-	snap := c.e.db.NewSnapshot()
-	err := c.e.scan(snap, nil, nil, func(key, val []byte) (bool, error) {
+	c.snap = c.e.db.NewSnapshot()
+	err := c.e.scan(c.snap, nil, nil, func(key, val []byte) (bool, error) {
 		if err := c.ctx.Err(); err != nil {
 			return false, err
 		}
 		return true, c.record(key, val)
 	})
-	return errors.Join(err, snap.Close())
+	return errors.Join(err, c.snap.Close())
 }
 
 // keyLens are the lengths that keys of each kind have at least.
-var keyLens = [256]int{kindBlob: 9, kindFile: 9, kindKey: 9, kindMark: 1, kindOwner: 17, kindSegment: 5, kindVersion: 9}
+var keyLens = [256]int{kindBlob: 9, kindCold: 9, kindDead: 17, kindDict: 5, kindRemove: 10, kindFile: 9, kindKey: 9, kindMark: 1, kindOwner: 17, kindSegment: 5, kindVersion: 9}
 
 func (c *checker) record(key, val []byte) error {
 	if n := keyLens[key[0]]; n == 0 || len(key) < n {
@@ -154,7 +164,13 @@ func (c *checker) record(key, val []byte) error {
 	case kindFile:
 		return c.file(be.Uint64(key[1:]), val)
 	case kindSegment:
-		return c.sealed(be.Uint32(key[1:]), val)
+		c.sealed(be.Uint32(key[1:]), val)
+	case kindCold:
+		return c.cold(be.Uint64(key[1:]), val)
+	case kindMark:
+		if m, err := decodeMark(val); len(key) == 1 && err == nil {
+			c.lives(fileKey{inLog, uint64(m.segment)}, m.blobs-min(m.blobs, m.dead))
+		}
 	case kindVersion:
 		if len(val) != 8 {
 			c.problem("index: version of account %d has %d bytes", be.Uint64(key[1:]), len(val))
@@ -170,19 +186,24 @@ func (c *checker) blob(id engine.BlobID, val []byte) error {
 		c.problem("blob %x: its record is damaged", uint64(id))
 		return nil
 	}
+	if r.place != inFile {
+		c.live[fileKey{r.place, r.where}] += r.occupied()
+	}
 	if r.place == inLog {
-		if size := c.sizes[uint32(r.where)]; int64(r.offset+r.length) > size && r.where <= uint64(c.end.segment) && uint64(id)>>16 <= c.end.lsn {
+		if size := c.sizes[uint32(r.where)]; int64(r.offset+r.length) > size && r.where <= uint64(c.end.segment) && uint64(id)>>16 <= c.end.lsn && c.same(id, r) {
 			c.problem("blob %x: segment %d has %d bytes, the blob ends at %d", uint64(id), r.where, size, r.offset+r.length)
 			return nil
 		}
-	} else if err := c.e.get(c.e.db, appendFileKey(nil, r.where), func([]byte) error { return nil }); err == engine.ErrNotFound {
-		c.problem("blob %x: its file %x is not registered", uint64(id), r.where)
-	} else if err != nil {
-		return err
+	} else if r.place == inFile {
+		if err := c.e.get(c.snap, appendFileKey(nil, r.where), func([]byte) error { return nil }); err == engine.ErrNotFound {
+			c.problem("blob %x: its file %x is not registered", uint64(id), r.where)
+		} else if err != nil {
+			return err
+		}
 	}
 	switch {
-	case c.deep && r.place == inLog:
-		c.buf, err = c.e.readLog(c.buf[:0], id, r)
+	case c.deep && r.place != inFile:
+		c.buf, err = c.e.readBlob(c.buf[:0], id)
 	case c.deep:
 		err = c.large(id, r)
 	case r.place == inFile:
@@ -191,10 +212,17 @@ func (c *checker) blob(id engine.BlobID, val []byte) error {
 			err = b.Close()
 		}
 	}
-	if err != nil {
-		c.problem("blob %x: %v", uint64(id), err)
+	if err != nil && c.same(id, r) {
+		c.problem("blob %x, of %s: %v", uint64(id), ownerNames(c.e.ownersOf(id)), err)
 	}
 	return nil
+}
+
+// same tells whether a blob still is where r says: what changes while it is
+// looked at is no fault.
+func (c *checker) same(id engine.BlobID, r blobRecord) bool {
+	now, err := c.e.blobRecord(id)
+	return err == nil && now.place == r.place && now.where == r.where
 }
 
 // large reads a large blob without holding all of it.
@@ -213,8 +241,8 @@ func (c *checker) large(id engine.BlobID, r blobRecord) error {
 }
 
 func (c *checker) owner(id engine.BlobID) error {
-	_, err := c.e.blobRecord(id)
-	if errors.Is(err, engine.ErrNotFound) {
+	err := c.e.get(c.snap, appendBlobKey(nil, id), func([]byte) error { return nil })
+	if err == engine.ErrNotFound {
 		c.problem("blob %x has an owner but does not exist", uint64(id))
 		return nil
 	}
@@ -227,21 +255,57 @@ func (c *checker) file(number uint64, val []byte) error {
 		return nil
 	}
 	id := engine.BlobID(be.Uint64(val))
-	r, err := c.e.blobRecord(id)
-	if errors.Is(err, engine.ErrNotFound) || err == nil && (r.place != inFile || r.where != number) {
+	var r blobRecord
+	err := c.e.get(c.snap, appendBlobKey(nil, id), func(b []byte) (err error) { r, err = decodeBlobRecord(b); return err })
+	if err == engine.ErrNotFound || err == nil && (r.place != inFile || r.where != number) {
 		c.problem("large-blob file %x belongs to blob %x, which does not say so", number, uint64(id))
 		return nil
 	}
 	return err
 }
 
-func (c *checker) sealed(n uint32, val []byte) error {
-	if len(val) != 32 {
+func (c *checker) sealed(n uint32, val []byte) {
+	r, err := decodeSegmentRecord(val)
+	if err != nil {
 		c.problem("segment %d: its record is damaged", n)
+		return
+	}
+	if n > c.end.segment {
+		return
+	}
+	if size, ok := c.sizes[n]; !ok && n < c.end.segment {
+		c.problem("segment %d is missing", n)
+	} else if size < int64(r.length) {
+		c.problem("segment %d has %d bytes, it had %d", n, size, r.length)
+	}
+	c.lives(fileKey{inLog, uint64(n)}, r.live())
+}
+
+// lives verifies the count of live bytes in a file: the records of blobs come
+// before those of files.
+func (c *checker) lives(f fileKey, n uint64) {
+	if c.live[f] != n {
+		c.problem("%v %d: %d bytes are alive, its record says %d", f.place, f.number, c.live[f], n)
+	}
+}
+
+func (c *checker) cold(n uint64, val []byte) error {
+	r, err := decodeColdRecord(val)
+	if err != nil {
+		c.problem("cold file %x: its record is damaged", n)
 		return nil
 	}
-	if length := be.Uint64(val[16:]); c.sizes[n] < int64(length) && n <= c.end.segment {
-		c.problem("segment %d has %d bytes, it had %d", n, c.sizes[n], length)
+	c.lives(fileKey{inCold, n}, r.live())
+	st, err := c.e.fs.Stat(c.e.coldName(n))
+	if err == nil && uint64(st.Size()) < r.length {
+		c.problem("cold file %x has %d bytes, it had %d", n, st.Size(), r.length)
 	}
-	return nil
+	if errors.Is(err, errNotExist) {
+		if err = c.e.get(c.e.db, appendColdKey(nil, n), func([]byte) error { return nil }); err == nil {
+			c.problem("cold file %x is missing", n)
+		} else if err == engine.ErrNotFound {
+			err = nil // collected meanwhile
+		}
+	}
+	return err
 }

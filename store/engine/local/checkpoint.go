@@ -19,6 +19,8 @@ func (e *Engine) Checkpoint(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer e.gate.leave()
+	e.keeper.files.RLock()
+	defer e.keeper.files.RUnlock()
 	if names, err := e.fs.List(dir); err == nil && len(names) > 0 {
 		return &mail.Error{Kind: mail.Exists, Op: "local.Checkpoint", Text: dir + " is not empty: name a new directory"}
 	}
@@ -29,7 +31,7 @@ func (e *Engine) Checkpoint(ctx context.Context, dir string) (err error) {
 }
 
 func (e *Engine) checkpoint(ctx context.Context, dir string) error {
-	for _, d := range []string{dir, e.fs.PathJoin(dir, "log"), e.fs.PathJoin(dir, "big")} {
+	for _, d := range []string{dir, e.fs.PathJoin(dir, "log"), e.fs.PathJoin(dir, "big"), e.fs.PathJoin(dir, "cold")} {
 		if err := makeDir(e.fs, d); err != nil {
 			return err
 		}
@@ -41,8 +43,16 @@ func (e *Engine) checkpoint(ctx context.Context, dir string) error {
 	if err := e.db.Checkpoint(e.fs.PathJoin(dir, "kv")); err != nil {
 		return err
 	}
+	// The index's copy before the end of the log: it must not be ahead of the copy's log.
+	if err := vfs.LinkOrCopy(e.fs, e.path(baseName), e.fs.PathJoin(dir, baseName)); err != nil && !errors.Is(err, errNotExist) {
+		return err
+	}
 	end := *e.end.Load()
 	if err := e.copyLog(ctx, e.fs.PathJoin(dir, "log"), end); err != nil {
+		return err
+	}
+	// A cold file is whole before the log names it.
+	if err := e.linkCold(ctx, e.fs.PathJoin(dir, "cold")); err != nil {
 		return err
 	}
 	// Once this is through, the index names all large blobs that the log up to end names.
@@ -80,6 +90,25 @@ func (e *Engine) copyLog(ctx context.Context, dir string, end position) error {
 			err = copyFile(e.fs, name, to, int64(end.off))
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return syncDir(e.fs, dir)
+}
+
+// linkCold links all cold files. Opening the copy removes those that its log
+// does not name.
+func (e *Engine) linkCold(ctx context.Context, dir string) error {
+	names, err := e.fs.List(e.path("cold"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := vfs.LinkOrCopy(e.fs, e.path("cold", name), e.fs.PathJoin(dir, name))
+		if err != nil && !errors.Is(err, errNotExist) { // one that was being written, and could not
 			return err
 		}
 	}

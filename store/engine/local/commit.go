@@ -15,6 +15,8 @@ type request struct {
 	refs    []int32              // for each op with a Blob, in order: its index in blobs, or stored
 	index   map[*engine.Blob]int // of many blobs, in blobs
 	size    int                  // bytes that it adds to a frame, at most
+	seen    uint64               // LSN of the index that the stored blobs were looked up in
+	upkeep  []upkeep             // what the engine itself changes; then there are no batches
 	pos     engine.Pos
 	err     error
 	done    chan struct{}
@@ -68,6 +70,12 @@ func (e *Engine) Commit(ctx context.Context, batches ...*engine.Batch) engine.Pe
 		close(r.done)
 		return r
 	}
+	e.enqueue(r)
+	return r
+}
+
+// enqueue passes a request that is prepared to the committer.
+func (e *Engine) enqueue(r *request) {
 	e.inflight.Add(1)
 	e.mu.Lock()
 	err := e.fault
@@ -80,14 +88,13 @@ func (e *Engine) Commit(ctx context.Context, batches ...*engine.Batch) engine.Pe
 		e.queuedBytes.Add(int64(r.size))
 		e.mu.Unlock()
 		e.wake.Signal()
-		return r
+		return
 	}
 	e.mu.Unlock()
 	e.inflight.Add(-1)
 	r.err = err
 	r.settle(false)
 	close(r.done)
-	return r
 }
 
 // prepare does all that does not need the order of commits: checksums, large
@@ -100,6 +107,7 @@ func (e *Engine) prepare(ctx context.Context, r *request) error {
 		return err
 	}
 	defer e.gate.leave()
+	r.seen = e.applied.Load()
 	for _, b := range r.batches {
 		r.size += 32
 		for i := range b.Ops {

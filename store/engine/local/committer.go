@@ -40,6 +40,7 @@ type committer struct {
 	meta      []byte
 	versions  map[engine.Account]version // of accounts that changed lately
 	undo      []undo
+	links     links
 	unapplied []*group      // that the index may not have yet, in order
 	retry     time.Duration // since the engine's begin: when to try again to make a reserve
 }
@@ -152,6 +153,7 @@ func (c *committer) drain() {
 	c.e.groups <- &group{lsn: c.lsn, barrier: b}
 	<-b
 	clear(c.versions)
+	c.links.reset(c.lsn)
 	c.unapplied = nil
 }
 
@@ -197,6 +199,7 @@ func (c *committer) forget() {
 	}
 	c.unapplied = append(c.unapplied[:0], c.unapplied[n:]...)
 	clear(c.unapplied[len(c.unapplied):cap(c.unapplied)])
+	c.links.forget(applied)
 	if len(c.versions) > maxVersions {
 		for a, v := range c.versions {
 			if v.lsn <= applied {
@@ -283,6 +286,14 @@ func (c *committer) place(g *group, r *request, index int) int {
 
 // encode appends r's changes to the frame's meta.
 func (c *committer) encode(r *request) {
+	for _, u := range r.upkeep {
+		if c.links.mayChange(u, r.seen) {
+			c.meta = append(c.meta, u.meta...)
+			if u.dies {
+				c.links.reaped[u.id] = c.lsn + 1
+			}
+		}
+	}
 	ref := 0
 	for _, b := range r.batches {
 		if b.Expect != engine.AnyVersion {

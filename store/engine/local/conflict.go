@@ -28,7 +28,10 @@ func (c *committer) admit(g *group, i int, refuseBlobs bool) error {
 		return errFull()
 	}
 	c.undo = c.undo[:0]
-	err := c.admitBatches(g, i)
+	err := c.admitLinks(r, g.lsn)
+	if err == nil {
+		err = c.admitBatches(g, i)
+	}
 	for n := len(c.undo) - 1; err != nil && n >= 0; n-- {
 		if u := c.undo[n]; u.known {
 			c.versions[u.account] = u.old

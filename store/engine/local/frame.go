@@ -87,7 +87,7 @@ const (
 // appendMetaKey begins a change: kind, and room for a key of n bytes, which the
 // caller appends.
 func appendMetaKey(b []byte, kind byte, n int) []byte {
-	return binary.AppendUvarint(append(b, kind), uint64(n))
+	return appendUvarint(append(b, kind), n)
 }
 
 // A change is one of a meta's; its slices are parts of the meta.
@@ -125,3 +125,5 @@ func cutField(b []byte) (field, rest []byte, ok bool) {
 	end := w + int(n)
 	return b[w:end:end], b[end:], true
 }
+
+func appendUvarint(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }

@@ -12,13 +12,17 @@ import (
 )
 
 // openIndex opens the index. One that is damaged or gone is put aside, and
-// recovery makes it anew from the log, if the log reaches back to its begin.
+// recovery makes it anew from its copy and the log, or from the log alone if that
+// reaches back to its begin.
 func (e *Engine) openIndex() error {
 	err := e.openPebble()
 	if err == nil || !pebble.IsCorruptionError(err) && !errors.Is(err, errNotExist) {
 		return err
 	}
 	whole, lerr := e.logFromBegin()
+	if base, berr := e.baseLSN(); berr == nil && base > 0 {
+		whole = true
+	}
 	if lerr != nil || !whole {
 		return errors.Join(err, lerr)
 	}

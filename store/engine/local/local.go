@@ -59,6 +59,10 @@ type Engine struct {
 	segmentCount                                   atomic.Int64
 	sealedBytes                                    atomic.Uint64 // of segments before the active one
 	replayed                                       uint64
+
+	liveBytes, deadBytes atomic.Int64 // of blobs, as stored
+	keeper               keeper
+	punchHole            func(f vfs.File, off, n int64) error // nil: impossible here
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -91,16 +95,19 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	e.space.at.Store(-spaceEvery)
 	e.wake.L = &e.mu
 	e.gate.empty = make(chan struct{}, 1)
-	e.segs = segmentFiles{fs: e.fs, name: e.segmentName, max: opt.OpenSegments, open: map[uint32]*segmentFile{}}
+	e.segs = segmentFiles{fs: e.fs, name: e.fileName, max: opt.OpenSegments, open: map[fileKey]*segmentFile{}}
+	e.punchHole = punchFile
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.closeFiles())
 	}
-	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}}
+	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}, links: newLinks(e.mark.lsn)}
+	c.links.always = opt.mutate.noCAS
 	e.ballast.opened.Store(true)
-	e.wg.Add(3)
+	e.wg.Add(4)
 	go c.run()
 	go e.applier()
 	go e.flusher()
+	go e.keep()
 	return e, nil
 }
 
@@ -121,6 +128,12 @@ func (e *Engine) open(ctx context.Context) error {
 		return err
 	}
 	if err := e.sweep(ctx); err != nil {
+		return err
+	}
+	if err := e.sweepCold(); err != nil {
+		return err
+	}
+	if err := e.tally(); err != nil {
 		return err
 	}
 	e.log.Info("store open", "dir", e.dir, "segments", e.segmentCount.Load(), "position", e.mark.lsn,
@@ -168,6 +181,7 @@ func (e *Engine) closeFiles() error {
 		errs = append(errs, e.db.Close())
 	}
 	e.segs.closeAll()
+	e.keeper.codecs.close()
 	if e.writer != nil && e.writer.f != nil {
 		errs = append(errs, e.writer.f.Close())
 	}
@@ -191,10 +205,12 @@ func (e *Engine) Stats() engine.Stats {
 		Segments: e.segmentCount.Load(), LargeBlobs: int64(m.files),
 		ReplayedFrames: e.replayed, ReadOnly: e.space.short.Load(), Failed: e.failed() != nil,
 	}
+	s.LiveBytes, s.DeadBytes = uint64(max(0, e.liveBytes.Load())), uint64(max(0, e.deadBytes.Load()))
+	e.keeper.stats(&s)
 	s.FreeBytes, _ = e.free()
 	if e.gate.enter() == nil {
 		defer e.gate.leave()
-		s.UsedBytes = e.sealedBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()
+		s.UsedBytes = e.sealedBytes.Load() + e.keeper.coldBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()
 	}
 	return s
 }

@@ -47,6 +47,12 @@ func kit(opt func(t *testing.T) Options, dir func(t *testing.T) string) enginete
 			o.Dir = dir
 			return mustOpen(t, o)
 		},
+		Collect: func(t *testing.T, e engine.Engine) {
+			l := e.(*Engine)
+			if err := errors.Join(l.Scrub(context.Background()), l.Collect(context.Background())); err != nil {
+				t.Errorf("collection: %v", err)
+			}
+		},
 		Dir: dir,
 	}
 }

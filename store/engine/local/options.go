@@ -42,6 +42,19 @@ type Options struct {
 	// negative: none.
 	Reserve int64
 
+	// CollectEvery is how often the engine looks for space to give back when
+	// nothing wakes it; default 1 minute, negative: only Collect does.
+	CollectEvery time.Duration
+	// CollectRate bounds what collection and scrub each read, in bytes per second;
+	// default 32 MiB, negative: no bound.
+	CollectRate int64
+	// ScrubEvery is the time in which every blob is read once, to find damage;
+	// default a week, negative: never.
+	ScrubEvery time.Duration
+	// Damaged is called for each damaged blob that the scrub finds, by one
+	// goroutine at a time. It is logged in any case.
+	Damaged func(Damage)
+
 	mutate mutations // tests only
 	fatal  func(msg string)
 }
@@ -52,6 +65,9 @@ type mutations struct {
 	acceptLSN    bool // recovery believes frames that are out of sequence
 	publishEarly bool // the applier gets a frame before it is synced
 	ackUnsynced  bool // the log is never synced
+	unlinkEarly  bool // a segment is removed before the index is flushed
+	moveUnsynced bool // blobs are moved to a cold file that is not synced
+	noCAS        bool // a blob is reaped although it got an owner meanwhile
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -91,6 +107,15 @@ func (o Options) withDefaults() (Options, error) {
 	o.MinFree, o.Reserve = max(o.MinFree, 0), max(o.Reserve, 0)
 	if o.OpenSegments <= 0 {
 		o.OpenSegments = 256
+	}
+	if o.CollectEvery == 0 {
+		o.CollectEvery = time.Minute
+	}
+	if o.CollectRate == 0 {
+		o.CollectRate = 32 << 20
+	}
+	if o.ScrubEvery == 0 {
+		o.ScrubEvery = 7 * 24 * time.Hour
 	}
 	if o.FlushEvery <= 0 {
 		o.FlushEvery = 30 * time.Second

@@ -14,6 +14,7 @@ type reader struct {
 	e    *Engine
 	a    engine.Account
 	snap *pebble.Snapshot // nil: the engine was closed
+	lsn  uint64           // what the snapshot has at least
 	once sync.Once
 }
 
@@ -24,11 +25,23 @@ func (e *Engine) Snapshot(a engine.Account) engine.Reader {
 		return r
 	}
 	defer e.gate.leave()
-	r.snap = e.db.NewSnapshot()
-	e.readers.mu.Lock()
+	e.readers.mu.Lock() // with the LSN, so that reclamation sees this reader or the reader its frames
+	r.lsn = e.applied.Load()
 	e.readers.open[r] = struct{}{}
 	e.readers.mu.Unlock()
+	r.snap = e.db.NewSnapshot()
 	return r
+}
+
+// seenByAll returns the LSN of the oldest state that an open reader may see.
+func (e *Engine) seenByAll() uint64 {
+	e.readers.mu.Lock()
+	defer e.readers.mu.Unlock()
+	lsn := e.applied.Load()
+	for r := range e.readers.open {
+		lsn = min(lsn, r.lsn)
+	}
+	return lsn
 }
 
 // readers are those that are open, so that Close can end them.
@@ -113,7 +126,11 @@ func (r *reader) Close() error {
 }
 
 func (r *reader) release() (err error) {
-	r.once.Do(func() { err = r.snap.Close() })
+	r.once.Do(func() {
+		if r.snap != nil {
+			err = r.snap.Close()
+		}
+	})
 	return err
 }
 

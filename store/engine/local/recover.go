@@ -22,11 +22,7 @@ type recovery struct {
 
 // recover replays what the index does not have, and opens the active segment.
 func (e *Engine) recover(ctx context.Context) error {
-	err := e.get(e.db, []byte{kindMark}, func(b []byte) (err error) {
-		e.mark, err = decodeMark(b)
-		return err
-	})
-	if err != nil && err != engine.ErrNotFound {
+	if err := e.readMark(); err != nil {
 		return err
 	}
 	segs, err := e.segments()
@@ -61,6 +57,32 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.applied.Store(e.mark.lsn)
 	return r.openActive(segs)
+}
+
+// readMark learns how far the index is. One that is new begins with its copy.
+func (e *Engine) readMark() error {
+	read := func() error {
+		return e.get(e.db, []byte{kindMark}, func(b []byte) (err error) {
+			e.mark, err = decodeMark(b)
+			return err
+		})
+	}
+	base, berr := e.baseLSN()
+	e.keeper.base.Store(base)
+	err := read()
+	if err == engine.ErrNotFound && berr == nil && base > 0 {
+		e.log.Warn("making the index anew from its copy and the log", "copy", base)
+		if err = e.loadBase(); err == nil {
+			err = read()
+		}
+	}
+	if err == engine.ErrNotFound {
+		err = nil
+		if whole, lerr := e.logFromBegin(); !whole || lerr != nil {
+			err = errors.Join(berr, lerr)
+		}
+	}
+	return err
 }
 
 // countSegment adds a segment to the gauges.
