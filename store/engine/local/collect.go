@@ -36,18 +36,17 @@ type moving struct {
 // collect copies the live blobs of files that are less than half alive to cold
 // files, by owner, so that the blobs of a mailbox come to lie side by side.
 func (k *keeping) collect() error {
+	k.tried = map[fileKey]struct{}{}
 	for {
 		v, err := k.victims()
 		if err != nil || len(v) == 0 {
 			return err
 		}
+		for i := range v {
+			k.tried[v[i].fileKey] = struct{}{}
+		}
 		if err := k.copyBlobs(v); err != nil {
 			return err
-		}
-		for i := range v { // it is tried again only if something changes
-			if v[i].place == inCold && v[i].live*2 >= v[i].length {
-				return nil
-			}
 		}
 	}
 }
@@ -61,8 +60,9 @@ func (k *keeping) victims() ([]victim, error) {
 	var dead, small []victim
 	err := k.e.eachFile(func(v victim) {
 		_, skip := k.e.keeper.skip[v.fileKey]
+		_, tried := k.tried[v.fileKey]
 		switch {
-		case skip || v.live == 0:
+		case skip || tried || v.live == 0:
 		case v.live*2 < v.length:
 			dead = append(dead, v)
 		case v.place == inCold && v.length < uint64(k.e.opt.SegmentSize)/smallCold:

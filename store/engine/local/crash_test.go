@@ -141,6 +141,10 @@ func crashOnce(fs *vfs.MemFS, at []uint64, rnd *rand.Rand) (*vfs.MemFS, []uint64
 			}
 		})
 	}
+	wg.Go(func() {
+		for !stop.Load() && e.Collect(context.Background()) == nil {
+		}
+	})
 	<-l.reached
 	clone, want := l.crash(fs, []int{0, 0, 30, 70, 100}[rnd.IntN(5)], rnd)
 	stop.Store(true)
@@ -159,6 +163,16 @@ func crashOnce(fs *vfs.MemFS, at []uint64, rnd *rand.Rand) (*vfs.MemFS, []uint64
 		opt.FS = clone
 		if now, err = verify(opt, expectation{now, now}); err != nil {
 			return nil, nil, fmt.Errorf("second crash: %w", err)
+		}
+	}
+	// A lost index is made anew, from its copy or the whole log.
+	if rnd.IntN(2) == 0 {
+		opt.FS = clone.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rnd})
+		if err := opt.FS.RemoveAll("/srv/store/kv"); err != nil {
+			return nil, nil, err
+		}
+		if _, err = verify(opt, expectation{now, now}); err != nil {
+			return nil, nil, fmt.Errorf("without the index: %w", err)
 		}
 	}
 	return clone, now, nil
@@ -185,6 +199,9 @@ func script(opt Options, l *load) error {
 					_ = l.one(e, w)
 				}
 			})
+		}
+		if err := e.Collect(context.Background()); err != nil {
+			return err
 		}
 		if round == 1 {
 			at := l.ackedNow()
@@ -229,6 +246,7 @@ func crashEverywhere(t *testing.T, stride int, mutate mutations, lie func(path s
 	calls := 0
 	opt := crashOptions(nil, rnd)
 	opt.SegmentSize, opt.mutate = 8<<10, mutate
+	opt.MemTable = 1 << 20 // larger than many segments: only a flush on purpose reaches the disk
 	opt.FS = hookFS{disk, func(op, path string) error {
 		if !changes(op) {
 			return nil
@@ -277,6 +295,9 @@ func TestMutations(t *testing.T) {
 	}{
 		{"log not synced", mutations{}, func(p string) bool { return strings.HasSuffix(p, segmentExt) }},
 		{"log never synced at all", mutations{ackUnsynced: true}, nil},
+		{"segment removed before the index is flushed", mutations{unlinkEarly: true}, nil},
+		{"blobs moved to a file that is not synced", mutations{moveUnsynced: true}, nil},
+		{"directory of cold files", mutations{}, func(p string) bool { return p == "/srv/store/cold/" }},
 		{"published before synced", mutations{publishEarly: true}, nil},
 		{"log's directory", mutations{}, func(p string) bool { return p == "/srv/store/log/" }},
 		{"store's directory", mutations{}, func(p string) bool { return p == "/srv/store/" }},

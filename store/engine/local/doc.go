@@ -19,11 +19,15 @@
 //   - The index never runs ahead of the log, holds after a crash an exact
 //     prefix of the frames, and knows which: recovery replays the rest. An
 //     index that is lost as a whole is rebuilt from the log.
+//   - A segment goes only when nothing in it lives, the index's copy (base) has
+//     its commits, and the index is flushed (decisions/0006-collection.md).
 //   - A failed write or sync is final. Only a write that found no space is
 //     taken back, since then nothing of it can be valid.
 //
 // Who owns what: the committer goroutine the writer, versions and conditions;
-// the applier goroutine all writes to the index; mu the queue. Lock order: none
-// of the locks (queue, segment files, readers, subscribers, staged) is held
-// while another is taken.
+// the applier goroutine all writes to the index; the keeper the records of
+// blobs once they are stored (it reaps, moves, scrubs, by commits like all
+// others) and the removal of files; mu the queue. Lock order: a
+// keeper's pass, then its files; none of the others (queue, segment files,
+// readers, subscribers, staged, codecs) is held while another is taken.
 package local

@@ -89,6 +89,8 @@ type keeping struct {
 	all  bool  // also what is not yet worth it
 	debt int64
 	buf  []byte
+
+	tried map[fileKey]struct{} // collected in this pass: what is left in them stays
 }
 
 func (k *keeping) run() error {

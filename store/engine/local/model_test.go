@@ -113,9 +113,10 @@ func (m *mailModel) batch(a engine.Account, idx uint64) *engine.Batch {
 func crashOptions(fs vfs.FS, rnd *rand.Rand) Options {
 	return Options{
 		FS: fs, Dir: "/srv/store", LargeBlob: 4000,
-		SegmentSize: []int64{8 << 10, 64 << 10}[rnd.IntN(2)],
-		MemTable:    []int64{64 << 10, 1 << 20}[rnd.IntN(2)],
-		FlushBytes:  []int64{30 << 10, 1 << 30}[rnd.IntN(2)],
+		SegmentSize:  []int64{8 << 10, 64 << 10}[rnd.IntN(2)],
+		MemTable:     []int64{64 << 10, 1 << 20}[rnd.IntN(2)],
+		CollectEvery: -1, // only when told
+		FlushBytes:   []int64{30 << 10, 1 << 30}[rnd.IntN(2)],
 	}
 }
 

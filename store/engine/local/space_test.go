@@ -1,0 +1,378 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/store/engine"
+)
+
+// prose returns text of n bytes that compresses as mail does.
+func prose(seed uint64, n int) []byte {
+	words := strings.Fields("the meeting on Monday is moved to Thursday because of a public holiday please tell me whether that is fine with you " +
+		"Received from by with id for Subject Date Message-ID Content-Type text plain charset utf-8 kind regards invoice order number")
+	r := rand.New(rand.NewPCG(seed, 7))
+	var b bytes.Buffer
+	for b.Len() < n {
+		fmt.Fprintf(&b, "%s %d ", words[r.IntN(len(words))], r.IntN(100))
+	}
+	return b.Bytes()[:n]
+}
+
+// A spaceTest is a store of messages in several accounts.
+type spaceTest struct {
+	t     *testing.T
+	e     *Engine
+	blobs map[string]engine.BlobID
+	bytes map[string][]byte
+}
+
+func (s *spaceTest) put(a int, key string, data []byte) {
+	s.t.Helper()
+	b := &engine.Blob{Bytes: data}
+	if _, err := s.e.Commit(context.Background(), &engine.Batch{Account: engine.Account(a), Expect: engine.AnyVersion,
+		Ops: []engine.Op{{Key: []byte(key), Blob: b}}}).Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.blobs[fmt.Sprint(a, "/", key)] = b.ID
+	s.bytes[fmt.Sprint(a, "/", key)] = data
+}
+
+func (s *spaceTest) del(a int, key string) {
+	s.t.Helper()
+	if _, err := s.e.Commit(context.Background(), &engine.Batch{Account: engine.Account(a), Expect: engine.AnyVersion,
+		Ops: []engine.Op{{Kind: engine.Delete, Key: []byte(key)}}}).Wait(); err != nil {
+		s.t.Fatal(err)
+	}
+	delete(s.blobs, fmt.Sprint(a, "/", key))
+}
+
+func (s *spaceTest) collect() {
+	s.t.Helper()
+	if err := s.e.Collect(context.Background()); err != nil {
+		s.t.Fatalf("Collect: %v", err)
+	}
+}
+
+// verify wants every message that was not deleted, and a clean check.
+func (s *spaceTest) verify() {
+	s.t.Helper()
+	for key, id := range s.blobs {
+		b, err := s.e.ReadBlob(context.Background(), nil, id)
+		if err != nil || !bytes.Equal(b, s.bytes[key]) {
+			s.t.Fatalf("%s: %d of %d bytes, %v", key, len(b), len(s.bytes[key]), err)
+		}
+	}
+	if err := s.e.Check(context.Background(), true, func(p string) { s.t.Errorf("Check: %s", p) }); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *spaceTest) reopen(opt Options) {
+	s.t.Helper()
+	if err := s.e.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.e = mustOpen(s.t, opt)
+}
+
+// spaceOptions: segments are small, and only Collect collects.
+func spaceOptions(t *testing.T) Options {
+	return Options{Dir: filepath.Join(t.TempDir(), "store"), SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1}
+}
+
+// newSpaceTest fills a store with messages of 4 accounts, interleaved.
+func newSpaceTest(t *testing.T, opt Options, messages int) *spaceTest {
+	s := &spaceTest{t: t, e: mustOpen(t, opt), blobs: map[string]engine.BlobID{}, bytes: map[string][]byte{}}
+	for i := range messages {
+		s.put(i%4, fmt.Sprintf("%05d", i), prose(uint64(i), 500+i%3000))
+	}
+	return s
+}
+
+// The space of what is deleted comes back, what remains is moved, compressed and
+// sorted by account, and the index can still be made anew.
+func TestCollect(t *testing.T) {
+	opt := spaceOptions(t)
+	s := newSpaceTest(t, opt, 1500)
+	before := s.e.Stats()
+	for i := range 1500 {
+		if i%5 != 0 {
+			s.del(i%4, fmt.Sprintf("%05d", i))
+		}
+	}
+	s.collect()
+	s.verify()
+	after := s.e.Stats()
+	if after.Segments > 2 || after.Segments >= before.Segments || after.UsedBytes > before.UsedBytes/3 || after.Moved == 0 || after.Collected == 0 {
+		t.Errorf("before: %+v\nafter:  %+v", before, after)
+	}
+	if after.MovedTo*2 > after.Moved {
+		t.Errorf("%d bytes of text became %d", after.Moved, after.MovedTo)
+	}
+	s.wantLocality()
+	s.reopen(opt)
+	s.verify()
+	if n := s.e.Stats(); n.LiveBytes != after.LiveBytes || n.DeadBytes != after.DeadBytes {
+		t.Errorf("after a restart %d and %d bytes, before %d and %d", n.LiveBytes, n.DeadBytes, after.LiveBytes, after.DeadBytes)
+	}
+	for i := range 200 {
+		s.put(7, fmt.Sprintf("%05d", i), prose(uint64(i), 2000))
+	}
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(opt.Dir, "kv")); err != nil {
+		t.Fatal(err)
+	}
+	s.e = mustOpen(t, opt)
+	s.verify()
+	for i := range 1500 { // cold files are collected as well
+		if i%5 == 0 && i%4 != 3 {
+			s.del(i%4, fmt.Sprintf("%05d", i))
+		}
+	}
+	s.collect()
+	s.verify()
+	if n := s.e.Stats(); n.UsedBytes >= after.UsedBytes+200*2000 {
+		t.Errorf("%d bytes are used, before %d", n.UsedBytes, after.UsedBytes)
+	}
+}
+
+// wantLocality wants the blobs of a cold file to lie in the order of their owners.
+func (s *spaceTest) wantLocality() {
+	s.t.Helper()
+	last := map[uint64]blobRecord{}
+	for a := range 4 {
+		for i := range 1500 {
+			id, ok := s.blobs[fmt.Sprintf("%d/%05d", a, i)]
+			if !ok {
+				continue
+			}
+			r, err := s.e.blobRecord(id)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if r.place == inCold && last[r.where].offset > r.offset {
+				s.t.Fatalf("account %d, %05d lies before its neighbour", a, i)
+			}
+			last[r.where] = r
+		}
+	}
+}
+
+// Large dead blobs are punched out of sealed segments; a hard link, which a
+// backup may be, keeps them.
+func TestPunch(t *testing.T) {
+	opt := spaceOptions(t)
+	opt.SegmentSize = 1 << 20
+	s := newSpaceTest(t, opt, 0)
+	for i := range 60 {
+		s.put(1, fmt.Sprintf("%05d", i), modelBlob(1, uint32(i), 40_000))
+	}
+	name := s.e.segmentName(1)
+	blocks := func() int64 {
+		var st syscall.Stat_t
+		if err := syscall.Stat(name, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Blocks * 512
+	}
+	before := blocks()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Link(name, link); err != nil {
+		t.Skip("no hard links here")
+	}
+	for i := range 5 {
+		s.del(1, fmt.Sprintf("%05d", i))
+	}
+	s.collect()
+	if n := blocks(); n != before || s.e.Stats().Punched != 0 {
+		t.Errorf("a file that has two names was punched: %d blocks, before %d", n, before)
+	}
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	for i := 5; i < 10; i++ {
+		s.del(1, fmt.Sprintf("%05d", i))
+	}
+	s.collect()
+	if s.e.punchHole == nil {
+		t.Skip("no holes on this file system")
+	}
+	if n := blocks(); n > before-5*32_000 || s.e.Stats().Punched < 5*32_000 {
+		t.Errorf("%d bytes on disk, before %d; %d punched", n, before, s.e.Stats().Punched)
+	}
+	s.verify()
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(opt.Dir, "kv")); err != nil {
+		t.Fatal(err)
+	}
+	s.e = mustOpen(t, opt)
+	s.verify()
+}
+
+// A checkpoint keeps what it has, whatever the store gives up afterwards.
+func TestCheckpointAgainstCollection(t *testing.T) {
+	opt := spaceOptions(t)
+	s := newSpaceTest(t, opt, 400)
+	for i := range 200 {
+		s.del(i%4, fmt.Sprintf("%05d", i))
+	}
+	s.collect()
+	for i := range 30 {
+		s.put(1, fmt.Sprintf("big%d", i), modelBlob(1, uint32(i), 40_000))
+	}
+	copied := opt
+	copied.Dir = filepath.Join(t.TempDir(), "copy")
+	if err := s.e.Checkpoint(context.Background(), copied.Dir); err != nil {
+		t.Fatal(err)
+	}
+	c := &spaceTest{t: t, blobs: map[string]engine.BlobID{}, bytes: s.bytes}
+	for k, id := range s.blobs {
+		c.blobs[k] = id
+	}
+	for a := range 4 {
+		if _, err := s.e.Commit(context.Background(), &engine.Batch{Account: engine.Account(a), Expect: engine.AnyVersion,
+			Ops: []engine.Op{{Kind: engine.DeleteRange, Key: []byte("0"), End: []byte("z")}}}).Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.collect()
+	if n := s.e.Stats(); n.LiveBytes != 0 || n.Segments != 1 {
+		t.Errorf("after everything was deleted: %+v", n)
+	}
+	c.e = mustOpen(t, copied)
+	c.verify()
+	if err := c.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(copied.Dir, "kv")); err != nil {
+		t.Fatal(err)
+	}
+	c.e = mustOpen(t, copied)
+	c.verify()
+	c.collect()
+	c.verify()
+}
+
+// While a copy of the files is being made, nothing goes.
+func TestPinned(t *testing.T) {
+	s := newSpaceTest(t, spaceOptions(t), 600)
+	for i := range 600 {
+		s.del(i%4, fmt.Sprintf("%05d", i))
+	}
+	s.e.keeper.files.RLock()
+	before := s.e.Stats().Segments
+	s.collect()
+	if n := s.e.Stats(); n.Segments != before || n.Collected != 0 {
+		t.Errorf("collected while pinned: %+v", n)
+	}
+	s.e.keeper.files.RUnlock()
+	s.collect()
+	if n := s.e.Stats().Segments; n != 1 {
+		t.Errorf("%d segments, want 1", n)
+	}
+}
+
+// The scrub finds a damaged blob and says whose it is; collection leaves it
+// where it is and moves the others.
+func TestScrub(t *testing.T) {
+	opt := spaceOptions(t)
+	var found []Damage
+	opt.Damaged = func(d Damage) { found = append(found, d) }
+	s := newSpaceTest(t, opt, 600)
+	hit := s.blobs["1/00005"]
+	r, err := s.e.blobRecord(hit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, vfs.Default, s.e.segmentName(1), func(b []byte) []byte { b[r.offset+9] ^= 8; return b })
+	s.e = mustOpen(t, opt)
+	if err := s.e.Scrub(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].Blob != hit || len(found[0].Owners) != 1 || found[0].Owners[0].Account != 1 || string(found[0].Owners[0].Key) != "00005" {
+		t.Fatalf("found %+v", found)
+	}
+	if n := s.e.Stats(); n.Damaged != 1 || n.Scrubbed != 600 {
+		t.Errorf("Stats: %+v", n)
+	}
+	var problems []string
+	if err := s.e.Check(context.Background(), true, func(p string) { problems = append(problems, p) }); err != nil || len(problems) != 1 ||
+		!strings.Contains(problems[0], "account 1 key 3030303035") {
+		t.Errorf("Check: %q, %v", problems, err)
+	}
+	for i := range 600 {
+		if i%9 != 0 && i != 5 {
+			s.del(i%4, fmt.Sprintf("%05d", i))
+		}
+	}
+	s.collect()
+	if _, err := s.e.ReadBlob(context.Background(), nil, hit); !errors.Is(err, engine.ErrCorrupt) {
+		t.Errorf("the damaged blob: %v", err)
+	}
+	s.del(1, "00005")
+	s.collect()
+	s.verify()
+	if n := s.e.Stats().Segments; n != 1 {
+		t.Errorf("%d segments, want 1", n)
+	}
+}
+
+// The scrub goes on after a restart where it was.
+func TestScrubResumes(t *testing.T) {
+	opt := spaceOptions(t)
+	s := newSpaceTest(t, opt, 100)
+	k := &keeping{e: s.e, ctx: context.Background(), rate: -1}
+	if err := k.scrub(50_000); err != nil {
+		t.Fatal(err)
+	}
+	first := s.e.Stats().Scrubbed
+	s.reopen(opt)
+	k.e = s.e
+	for s.e.keeper.scrub.from != 0 || s.e.Stats().Scrubbed == 0 {
+		if err := k.scrub(50_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.e.Stats().Scrubbed; first == 0 || first+n != 100 {
+		t.Errorf("%d blobs before the restart, %d after, want 100", first, n)
+	}
+}
+
+// Records that are cut or changed are refused, not believed.
+func FuzzSpaceRecords(f *testing.F) {
+	r := blobRecord{place: inCold, codec: codecZstd, where: 7, offset: 48, length: 300, crc: 1, stored: 100, sum: 2, dict: firstDict, account: 3, key: []byte("k")}
+	f.Add(r.append(nil), appendColdEntry(nil, 5, 6, &r))
+	m := mark{lsn: 1}
+	f.Add(m.append(nil), baseHead(5, 6))
+	f.Fuzz(func(t *testing.T, rec, entry []byte) {
+		if r, err := decodeBlobRecord(rec); err == nil && !bytes.Equal(r.append(nil), rec) {
+			t.Errorf("%x became %x", rec, r.append(nil))
+		}
+		if c, err := decodeColdRecord(rec); err == nil && !bytes.Equal(c.append(nil), rec) {
+			t.Errorf("%x became %x", rec, c.append(nil))
+		}
+		_, _ = decodeSegmentRecord(rec)
+		_, _ = decodeMark(rec)
+		if id, r, ok := decodeColdEntry(entry, 5); ok && !bytes.Equal(appendColdEntry(nil, 5, id, &r)[:45], entry[:45]) {
+			t.Errorf("%x became another entry", entry)
+		}
+	})
+}
