@@ -36,7 +36,11 @@ var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: 
 // false. It fails with NotFound if the log no longer reaches back to pos: the
 // reader must start from the state itself.
 func (v *View) Changes(pos LogPos, f func(Change) bool) error {
-	if ModSeq(pos) < v.st.hdr.floor || pos > v.LogEnd() {
+	floor, err := v.floor()
+	if err != nil {
+		return wrap("Changes", err)
+	}
+	if ModSeq(pos) < floor || pos > v.LogEnd() {
 		return fail(mail.NotFound, "Changes", "the log does not reach back that far")
 	}
 	return wrap("Changes", v.events(ModSeq(pos), func(m ModSeq, e *event) bool {
@@ -88,11 +92,15 @@ func (v *View) Vanished(id MailboxID, since ModSeq) (UIDSet, error) {
 	if since >= b.mb.HighestModSeq {
 		return nil, nil
 	}
-	if since < v.st.hdr.floor {
+	floor, err := v.floor()
+	if err != nil {
+		return nil, wrap("Vanished", err)
+	}
+	if since < floor {
 		return v.missing(b)
 	}
 	var gone UIDSet
-	err := v.events(since, func(_ ModSeq, e *event) bool {
+	err = v.events(since, func(_ ModSeq, e *event) bool {
 		if e.mailbox == id && e.action == actExpunge {
 			gone = gone.Union(e.uids)
 		}

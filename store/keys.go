@@ -10,6 +10,7 @@ const (
 	keyMarks     = 'F' // mailbox, chunk: flags and ModSeqs
 	keyJournal   = 'J' // ModSeq
 	keyFlags     = 'K' // 'k' keyword or 's' flag set
+	keyMark      = 'L' // ModSeq: when it was
 	keyMailbox   = 'M' // mailbox
 	keyPath      = 'P' // subscribed path
 	keyDead      = 'Q' // time, ModSeq, number: expunged, waiting for the reaper
@@ -27,6 +28,7 @@ func key64(kind byte, n uint64) []byte {
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }
 func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }
+func markKey(m ModSeq) []byte       { return key64(keyMark, uint64(m)) }
 func referenceKey(h uint64) []byte  { return key64(keyReference, h) }
 
 func pathKey(p string) []byte { return append([]byte{keyPath}, p...) }

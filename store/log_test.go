@@ -80,6 +80,7 @@ func TestFloor(t *testing.T) {
 	st.hdr.floor = st.hdr.modseq - 1
 	_, err := eng.Commit(t.Context(), &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{
 		{Kind: engine.DeleteRange, Key: journalKey(0), End: journalKey(st.hdr.floor + 1)},
+		{Kind: engine.DeleteRange, Key: markKey(0), End: markKey(st.hdr.floor)},
 		{Key: []byte{keyAccount}, Val: appendHeader(nil, &st.hdr)}}}).Wait()
 	a.pending = &st
 	a.durable.Store(&st)

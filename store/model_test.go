@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -46,6 +47,7 @@ type model struct {
 	text     map[EmailID]string
 	dead     []modelDead // not reaped, oldest first
 	now      int64
+	times    []int64 // of each ModSeq, from the first
 }
 
 // modelDead is a message that was expunged.
@@ -56,7 +58,7 @@ type modelDead struct {
 }
 
 func (m *model) clone() *model {
-	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead)}
+	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead), times: slices.Clip(m.times)}
 	for p, b := range m.boxes {
 		n := *b
 		n.msgs = slices.Clone(b.msgs)
@@ -91,6 +93,7 @@ type machine struct {
 	eng   engine.Engine
 	id    mail.AccountID
 	open  func(eng engine.Engine) *Store
+	opts  Options
 	s     *Store
 	a     *Account
 	m     *model
@@ -139,6 +142,9 @@ func (x *machine) update(fn func(tx *Tx, m *model) error) error {
 	err := x.a.Update(context.Background(), func(tx *Tx) error { return fn(tx, next) })
 	if err == nil {
 		next.modseq = x.modseq()
+		for len(next.times) <= int(next.modseq) {
+			next.times = append(next.times, next.now)
+		}
 		x.m = next
 	}
 	return err
@@ -545,6 +551,7 @@ func (x *machine) Check(t *rapid.T) {
 			x.checkBox(v, p, b)
 		}
 		x.checkHeld(v)
+		x.checkFloor(v)
 	})
 	x.s.checkOnce(t, x.id)
 }
@@ -615,6 +622,14 @@ func (x *machine) checkVanished(v *View, b *modelBox) {
 			want.Add(u)
 		}
 	}
+	if mb, _ := v.MailboxByID(b.id); since < v.st.hdr.floor && since < mb.HighestModSeq { // the log is gone: all that is not there
+		want = nil
+		for u := UID(1); u < b.next; u++ {
+			if b.get(u) == nil {
+				want.Add(u)
+			}
+		}
+	}
 	if !slices.Equal(got, want) {
 		x.t.Fatalf("vanished since %d: %v, want %v", since, got, want)
 	}
@@ -652,8 +667,12 @@ func (x *machine) checkHeld(v *View) {
 
 func newMachine(t *rapid.T, eng engine.Engine, id mail.AccountID) *machine {
 	x := &machine{t: t, eng: eng, id: id, clock: newClock()}
+	x.opts = Options{Now: x.clock.now}
+	if rapid.Bool().Draw(t, "short log") {
+		x.opts.LogAge, x.opts.LogTransactions = 30*time.Second, rapid.IntRange(1, 12).Draw(t, "log kept")
+	}
 	x.open = func(eng engine.Engine) *Store {
-		s, err := Open(context.Background(), eng, Options{Now: x.clock.now})
+		s, err := Open(context.Background(), eng, x.opts)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -87,3 +87,29 @@ func (x *machine) revive(tx *Tx, m *model, last map[EmailID]modelDead) {
 		m.add(m.boxes[restoredPath], d.msg)
 	}
 }
+
+// checkFloor: the log reaches back as far as it must, and says where it ends.
+func (x *machine) checkFloor(v *View) {
+	floor, o := v.st.hdr.floor, &x.s.opts
+	if int(floor) > max(0, int(v.ModSeq())-o.LogTransactions) {
+		x.t.Fatalf("floor %d of %d, %d transactions are to be kept", floor, v.ModSeq(), o.LogTransactions)
+	}
+	if int(floor) < len(x.m.times) && x.m.times[floor] > x.clock.t.Unix()-int64(o.LogAge.Seconds()) && floor > 1 {
+		x.t.Fatalf("floor %d is of %d, now is %d", floor, x.m.times[floor], x.clock.t.Unix())
+	}
+	if floor > 0 {
+		if err := v.Changes(LogPos(floor)-1, func(Change) bool { return true }); mail.KindOf(err) != mail.NotFound {
+			x.t.Fatalf("changes below the floor: %v", err)
+		}
+	}
+	next := LogPos(floor)
+	if err := v.Changes(next, func(c Change) bool {
+		if c.Pos < next {
+			x.t.Fatalf("change %d after %d", c.Pos, next)
+		}
+		next = c.Pos
+		return true
+	}); err != nil {
+		x.t.Fatalf("changes from the floor: %v", err)
+	}
+}

@@ -106,6 +106,11 @@ type Options struct {
 	// be read by sessions that were not told of it, before their bytes go; default
 	// 30 days, negative: only calls of Reap remove them.
 	ReapAfter time.Duration
+	// LogAge and LogTransactions are how much of the log is kept at least: what is
+	// as young, 30 days, and as many of the last transactions of an account, 10,000.
+	// Clients that were away for longer are told more than needed, or start anew.
+	LogAge          time.Duration
+	LogTransactions int
 }
 
 // A Store holds all accounts over one engine. Its methods may be called at once.
@@ -148,6 +153,12 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 	}
 	if opts.ReapAfter == 0 {
 		opts.ReapAfter = defaultReap
+	}
+	if opts.LogAge <= 0 {
+		opts.LogAge = 30 * 24 * time.Hour
+	}
+	if opts.LogTransactions <= 0 {
+		opts.LogTransactions = 10_000
 	}
 	s := &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
 		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}

@@ -188,6 +188,9 @@ func (tx *Tx) batch() *engine.Batch {
 		st.tail.actions += tx.actions
 		st.tail.bytes += len(tx.journal)
 	}
+	if err := tx.trim(); err != nil {
+		tx.acct.warnCheckpoint(tx.group.ctx, err) // the log is longer than it need be: try again tomorrow
+	}
 	if st.tail.full(tx.acct.store.maxTail) {
 		ops, err := st.checkpoint()
 		if err != nil {
