@@ -32,6 +32,8 @@ const (
 	returnCount
 	returnSave
 	returnPartial
+	returnContext
+	returnUpdate
 
 	// returnListed are those that name messages.
 	returnListed = returnMin | returnMax | returnAll | returnPartial
@@ -79,7 +81,11 @@ func (c *conn) searchCmd(d *wire.Decoder) error {
 		return c.searchFailed(s, err)
 	}
 	s.save(c)
-	return s.report(c)
+	if err := s.report(c); err != nil {
+		return err
+	}
+	c.follow(s, key, nil)
+	return nil
 }
 
 // searchFailed empties "$" if it was to hold the result, RFC 5182 §2.1.

@@ -16,7 +16,7 @@ var extSearchRes = &extension{name: "SEARCHRES", rfc: "RFC 5182",
 
 // reportExtended writes ESEARCH, RFC 9051 §7.3.4.
 func (s *searchCommand) reportExtended(c *conn) {
-	want := s.want
+	want := s.want &^ (returnContext | returnUpdate)
 	if want == 0 {
 		want = returnAll
 	}

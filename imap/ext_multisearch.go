@@ -87,6 +87,9 @@ func (c *conn) searchMailbox(m *store.Mailbox, s searchCommand, key search.Key) 
 		s.box = m
 		s.reportExtended(c)
 	}
+	if selected {
+		c.follow(&s, key, nil)
+	}
 	return c.drain()
 }
 

@@ -56,7 +56,11 @@ func (c *conn) sortCmd(d *wire.Decoder) error {
 		return c.searchFailed(s, err)
 	}
 	s.save(c)
-	return s.report(c)
+	if err := s.report(c); err != nil {
+		return err
+	}
+	c.follow(s, key, order)
+	return nil
 }
 
 // readOrder reads sort criteria.

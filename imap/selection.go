@@ -23,6 +23,7 @@ type selection struct {
 	// away.
 	keywords int
 	saved    store.UIDSet // "$", RFC 5182 §2.1
+	contexts []*searchContext
 }
 
 // A timing says what may be told at the end of a command.
@@ -164,6 +165,7 @@ func (c *conn) sync(t timing) error {
 	held := len(whole.Expunged) > 0 && t != tellAll
 	if !held {
 		if len(whole.Expunged) > 0 {
+			c.loseResults(whole.Expunged)
 			c.out = c.dia.vanished(c.out, sel.snap, whole.Expunged)
 			sel.saved = sel.saved.Subtract(whole.Expunged)
 		}
@@ -177,7 +179,13 @@ func (c *conn) sync(t timing) error {
 	if c.dia.condstore && len(whole.Expunged) > 0 {
 		c.sayKnownModSeq()
 	}
-	return nil
+	if len(sel.contexts) == 0 {
+		return nil
+	}
+	if !held {
+		flags = flags.Union(whole.Added)
+	}
+	return c.updateResults(cur, flags)
 }
 
 // grown announces the new size of the mailbox.
