@@ -246,7 +246,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 		}
 		env := t.forward()
 		addRemote(env, r, to)
-		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(t.appendDeliveredTo(nil, r), trace...), t.staged)
+		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...), t.staged)
 		if err != nil {
 			return nil, err
 		}
@@ -255,7 +255,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 	if direct == nil {
 		return batches, nil
 	}
-	b, err := t.s.opts.Queue.AddBatch(ctx, direct, trace, t.staged)
+	b, err := t.s.opts.Queue.AddBatch(ctx, direct, t.withSignatures(ctx, trace), t.staged)
 	return append(batches, b), err
 }
 

@@ -11,12 +11,15 @@
 //   - An account receives a message once, however many recipients lead to it.
 //   - Nobody relays: mail for others is taken from an account of ours, or because
 //     an alias of ours points there.
+//   - What an account of ours sends elsewhere is signed for the domain in From, if
+//     that has keys (DKIM, RFC 6376).
 //   - N recipients share one blob; what differs is a prefix of header lines.
 //
 // The checks between envelope and mailbox are a table of stages, one file each
 // (check_loop.go, check_from.go). Those of who sent a message share its findings,
 // which are looked up at once and in bounded time. A verdict is a mail.Reply: SMTP writes it, the
-// queue makes bounces of it. Delivery owns no state and no lock.
+// queue makes bounces of it. Delivery owns no state but caches of keys,
+// and the lock of each nests in nothing.
 package delivery
 
 import (
@@ -37,6 +40,8 @@ import (
 type Directory interface {
 	Resolve(ctx context.Context, a mail.Address) (directory.Resolution, error)
 	MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error)
+	// SigningKeys are the keys of a domain, none if it has none.
+	SigningKeys(ctx context.Context, name mail.Domain) ([]directory.SigningKey, error)
 }
 
 // A Queue takes mail for other servers; the queue package does.
@@ -81,6 +86,7 @@ type Service struct {
 	kinds  replies
 	server string     // our authserv-id, RFC 8601 §2.5
 	keys   *dkim.Keys // of Checks
+	sign   signers
 }
 
 // New returns a Service.

@@ -7,6 +7,7 @@ import (
 	"posthouse/directory"
 	"posthouse/mail"
 	"posthouse/mailauth/authres"
+	"posthouse/mailauth/dkim"
 	"posthouse/store"
 )
 
@@ -25,6 +26,7 @@ type Transaction struct {
 	came        time.Time // when Accept was called
 	authResults []authres.Clause
 	found       *findings      // who sent it; nil if that is not asked
+	toSign      *dkim.Message  // what is stored, if it may be signed
 	also        []*store.Batch // what must take effect with it
 	err         error
 }
@@ -134,8 +136,10 @@ func (t *Transaction) Open(ctx context.Context) mail.Reply {
 		return t.s.reply(err)
 	}
 	switch t.sess.Origin {
+	case FromServer:
+		t.filter = &fieldFilter{w: t.signed()}
 	case FromSubmission:
-		t.filter = &fieldFilter{w: t.staged, drop: blindFields, server: t.s.server}
+		t.filter = &fieldFilter{w: t.signed(), drop: blindFields, server: t.s.server}
 	case FromMX:
 		t.filter = &fieldFilter{w: t.staged, server: t.s.server}
 	}

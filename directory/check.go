@@ -98,7 +98,8 @@ func (c *checker) domains() error {
 	})
 }
 
-// leftovers: credentials and admin marks belong to an account.
+// leftovers: credentials and admin marks belong to an account, signing keys to a
+// domain.
 func (c *checker) leftovers() error {
 	for _, prefix := range []string{credentialPrefix, adminPrefix} {
 		err := c.Scan([]byte(prefix), after([]byte(prefix)), func(key, _ []byte) bool {
@@ -112,5 +113,10 @@ func (c *checker) leftovers() error {
 			return engineError("directory.Check", err)
 		}
 	}
-	return nil
+	return scanRecords(c.reader, signingPrefix, func(key string, _ signingRecord) bool {
+		if _, err := c.domain(mail.Domain(key)); err != nil {
+			c.report("domain %s is gone, but its signing keys are left", key)
+		}
+		return true
+	})
 }

@@ -68,6 +68,7 @@ func (d *Directory) RemoveDomain(ctx context.Context, name mail.Domain) error {
 			return fail(mail.Denied, op, nil, "%s still has addresses (accounts: %d, aliases: %d): remove them first", name, accounts, aliases)
 		}
 		c.delete(domainKey(name))
+		c.delete(signingKey(name))
 		return nil
 	})
 }

@@ -19,6 +19,7 @@ import (
 //	d i ID                 account record
 //	d p ID                 credentials of the account
 //	d m ID                 the account is an admin
+//	d k DOMAIN             keys that sign the domain's mail
 const (
 	versionKey = "dv"
 	nextIDKey  = "dn"
@@ -28,6 +29,7 @@ const (
 	accountPrefix    = "di"
 	credentialPrefix = "dp"
 	adminPrefix      = "dm"
+	signingPrefix    = "dk"
 )
 
 func domainKey(d mail.Domain) []byte { return []byte(domainPrefix + string(d)) }

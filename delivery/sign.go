@@ -1,0 +1,129 @@
+package delivery
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/mail"
+	"posthouse/mailauth/dkim"
+	"posthouse/smtp/wire"
+)
+
+// signers keep the parsed keys of domains: reading an RSA key costs more than a
+// signature's worth of looking it up.
+type signers struct {
+	mu    sync.Mutex // nests in nothing
+	known map[mail.Domain]signer
+}
+
+type signer struct {
+	from []directory.SigningKey // as the directory gave them
+	keys []dkim.SigningKey
+	when time.Time
+}
+
+const (
+	// signerAge is how long keys are believed: a change by another process is seen
+	// after this time.
+	signerAge = 10 * time.Second
+	// maxSigners bounds the cache; an entry is some 10 kB.
+	maxSigners = 1000
+)
+
+// signed is where the bytes of a message go that may be signed when it leaves.
+func (t *Transaction) signed() io.Writer {
+	if t.s.opts.Queue == nil {
+		return t.staged
+	}
+	t.toSign = dkim.NewMessage(dkim.Limits{}, true)
+	return io.MultiWriter(t.staged, t.toSign)
+}
+
+// withSignatures puts the signatures of the domain in From above trace. A message
+// that cannot be signed goes without: it was taken, and receivers judge it.
+func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
+	if t.toSign == nil {
+		return trace
+	}
+	keys, err := t.signingKeys(ctx)
+	var out []byte
+	for _, k := range keys {
+		t.toSign.Finish()
+		if out, err = t.toSign.AppendSignature(out, trace, k, t.came); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		t.s.opts.Logger.Warn("message goes unsigned", "tid", t.Env.TraceID, "err", err)
+		return trace
+	}
+	return append(out, trace...)
+}
+
+// signingKeys are those of the domain of the first address in From.
+func (t *Transaction) signingKeys(ctx context.Context) ([]dkim.SigningKey, error) {
+	list, ok := parseStrict(t.staged.Message().Header.RawValue("From"))
+	if !ok {
+		return nil, nil
+	}
+	return t.s.sign.of(ctx, t.s.opts.Directory, list[0].Domain, t.s.opts.Now())
+}
+
+// of returns the keys of a domain.
+func (s *signers) of(ctx context.Context, dir Directory, name mail.Domain, now time.Time) ([]dkim.SigningKey, error) {
+	s.mu.Lock()
+	e, there := s.known[name]
+	s.mu.Unlock()
+	if age := now.Sub(e.when); there && age >= 0 && age < signerAge {
+		return e.keys, nil
+	}
+	from, err := dir.SigningKeys(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !there || !slices.EqualFunc(from, e.from, func(a, b directory.SigningKey) bool { return a.Selector == b.Selector && a.Created.Equal(b.Created) }) {
+		if e.keys, err = parseKeys(name, from); err != nil {
+			return nil, err
+		}
+	}
+	e.from, e.when = from, now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= maxSigners {
+		s.known = map[mail.Domain]signer{}
+	}
+	s.known[name] = e
+	return e.keys, nil
+}
+
+var errSigningKey = errors.New("a signing key in the directory is of an unknown type")
+
+func parseKeys(name mail.Domain, from []directory.SigningKey) ([]dkim.SigningKey, error) {
+	if len(from) == 0 {
+		return nil, nil
+	}
+	domain, err := wire.DomainToASCII(name)
+	if err != nil {
+		return nil, err
+	}
+	var keys []dkim.SigningKey
+	for _, k := range from {
+		key, err := x509.ParsePKCS8PrivateKey(k.Private)
+		if err != nil {
+			return nil, err
+		}
+		s, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, errSigningKey
+		}
+		keys = append(keys, dkim.SigningKey{Domain: domain, Selector: k.Selector, Key: s})
+	}
+	return keys, nil
+}

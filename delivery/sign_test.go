@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	msgauth "github.com/emersion/go-msgauth/dkim"
+
+	"posthouse/mail"
+	"posthouse/mailauth/dkim"
+)
+
+// What leaves is signed for the domain of its author, with the fields that we add
+// and without those that we take; what stays is not.
+func TestSubmissionIsSigned(t *testing.T) {
+	h := newHouse(t, nil)
+	ctx := t.Context()
+	ada := &Session{Origin: FromSubmission, Account: &h.ada}
+	send := func(s *Session, from string, to ...string) string {
+		t.Helper()
+		if r := h.send(s, from, to, "Bcc: x@far.test\r\nFrom: Ada <"+from+">\r\nSubject: s\r\n\r\nbody \r\n").Accept(ctx); !r.Positive() {
+			t.Fatal(r)
+		}
+		all := h.queued()
+		if len(all) == 0 {
+			return ""
+		}
+		_, text, _ := strings.Cut(all[len(all)-1], "\n")
+		return text[:strings.LastIndex(text, "\r\n")+2] // behind it is the blob
+	}
+	if got := send(ada, "ada@demo.test", "one@far.test"); got == "" || strings.Contains(got, "DKIM-Signature") {
+		t.Errorf("a domain without keys: %q", got)
+	}
+	_, err := h.dir.EnsureSigningKeys(ctx, "demo.test")
+	must(t, err)
+	h.svc.sign.known = nil // the cache believes that there are none for a while
+	prefix := send(ada, "ada@demo.test", "one@far.test", "ben@demo.test")
+	full := prefix + "From: Ada <ada@demo.test>\r\nSubject: s\r\n\r\nbody \r\n"
+	keys, err := h.svc.sign.of(ctx, h.dir, "demo.test", time.Unix(1.8e9, 0))
+	must(t, err)
+	txt := map[string][]string{}
+	for _, k := range keys {
+		rec, err := k.Record()
+		must(t, err)
+		txt[k.Name()] = []string{rec}
+	}
+	vs, err := msgauth.VerifyWithOptions(strings.NewReader(full), &msgauth.VerifyOptions{LookupTXT: func(n string) ([]string, error) { return txt[n], nil }})
+	if err != nil || len(vs) != 2 || vs[0].Err != nil || vs[1].Err != nil || vs[0].Domain != "demo.test" {
+		t.Errorf("%+v, %v\n%s", vs, err, full)
+	}
+	if !strings.Contains(prefix, "Date: ") || !strings.Contains(prefix, "Message-ID: ") || !strings.HasPrefix(prefix, "DKIM-Signature: v=1; a=rsa-sha256;") {
+		t.Errorf("%q", prefix)
+	}
+	if got := h.inbox("ben@demo.test"); len(got) != 1 || strings.Contains(got[0], "DKIM-Signature") {
+		t.Errorf("%q", got)
+	}
+	before := len(h.queued())
+	if r := h.send(&Session{Origin: FromMX}, "eve@far.test", []string{"away@demo.test"}, "From: ada@demo.test\r\n\r\n").Accept(ctx); !r.Positive() {
+		t.Fatal(r)
+	}
+	if got := h.queued(); len(got) != before+1 || strings.Contains(got[before], "DKIM-Signature") {
+		t.Errorf("a stranger's mail is signed: %q", got)
+	}
+}
+
+// Keys that cannot be used cost a message its signature, not its way.
+func TestBrokenKeys(t *testing.T) {
+	h := newHouse(t, nil)
+	h.svc.sign.known = map[mail.Domain]signer{"demo.test": {keys: []dkim.SigningKey{{Domain: "demo.test", Selector: "x"}}, when: h.svc.opts.Now()}}
+	if r := h.send(&Session{Origin: FromSubmission, Account: &h.ada}, "ada@demo.test", []string{"one@far.test"}, "From: ada@demo.test\r\n\r\n").Accept(t.Context()); !r.Positive() {
+		t.Fatal(r)
+	}
+	h.wantMail(0, 0, 1)
+}
