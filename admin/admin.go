@@ -32,6 +32,7 @@ type System struct {
 	Directory *directory.Directory
 	Queue     *queue.Queue
 	Logger    *slog.Logger
+	Hostname  string // of this server, in DNS
 	// DefaultQuota is that of new accounts, in bytes; 0: none.
 	DefaultQuota int64
 	// Revoked is called after what an account could log in with stopped counting:
@@ -54,7 +55,7 @@ func Operations() []Operation {
 		reads("account.list", accountList), reads("account.show", accountShow),
 		changes("account.add", accountAdd), changes("account.set", accountSet), changes("account.remove", accountRemove),
 		changes("account.undelete", accountUndelete),
-		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove),
+		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove), changes("domain.records", domainRecords),
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
