@@ -150,7 +150,7 @@ func unix(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("
 func isTrace(b []byte) bool {
 	for line := range bytes.Lines(b) {
 		switch name, _, _ := bytes.Cut(line, []byte(":")); string(name) {
-		case "Return-Path", "Delivered-To", "Received":
+		case "Return-Path", "Delivered-To", "Received", "Authentication-Results":
 		default:
 			if line[0] != ' ' && line[0] != '\t' {
 				return false
