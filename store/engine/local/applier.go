@@ -9,7 +9,7 @@ func (e *Engine) applier() {
 	for g := range e.groups {
 		var err error
 		if g.frame != nil {
-			if err = e.apply(g.head, g.frame[g.head.metaOff:g.head.frameLen], g.off); err != nil {
+			if err = e.apply(durableFrame{g.head, g.frame[g.head.metaOff:g.head.frameLen], g.off}); err != nil {
 				err = e.stop(err) // the log has it, and a restart will apply it
 			}
 			e.recycle(g)

@@ -10,25 +10,37 @@ import (
 	"posthouse/store/engine"
 )
 
-// apply puts one frame's changes into the index, with the mark that says so.
-// off is where the frame begins. Recovery uses it too.
-func (e *Engine) apply(h header, meta []byte, off uint64) error {
-	m := e.mark
-	if h.segment != m.segment || m.firstLSN == 0 {
-		m.segment, m.firstLSN, m.blobs, m.dead = h.segment, h.lsn, 0, 0
+// A durableFrame is one that is synced, but not yet in the index.
+type durableFrame struct {
+	head header
+	meta []byte
+	off  uint64 // where it begins
+}
+
+// apply puts the changes of frames of one segment into the index, with the mark
+// that says so. Recovery uses it too, for many frames at once.
+func (e *Engine) apply(frames ...durableFrame) error {
+	size, length := 0, uint64(0)
+	for i := range frames {
+		size += len(frames[i].meta)
+		length += alignUp(frames[i].head.frameLen)
 	}
-	m.lsn = h.lsn
-	m.offset = off + alignUp(h.frameLen)
-	m.blobs += h.metaOff - headerLen
-	b := e.db.NewBatchWithSize(len(meta) + len(meta)/4 + 128)
-	f := filling{e: e, b: b, m: &m, old: e.mark}
-	err := f.fill(meta)
+	b := e.db.NewBatchWithSize(size + size/4 + 128)
+	f := filling{e: e, b: b, m: e.mark, old: e.mark}
+	err := f.frames(frames)
 	if errors.Is(err, errSearch) {
-		err = b.Close()
-		b = e.db.NewIndexedBatchWithSize(len(meta) + len(meta)/4 + 128)
-		f = filling{e: e, b: b, m: &m, old: e.mark, search: true}
+		if err = b.Close(); err == nil && len(frames) > 1 {
+			for i := range frames {
+				if err := e.apply(frames[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		b = e.db.NewIndexedBatchWithSize(size + size/4 + 128)
+		f = filling{e: e, b: b, m: e.mark, old: e.mark, search: true}
 		if err == nil {
-			err = f.fill(meta)
+			err = f.frames(frames)
 		}
 	}
 	if err != nil {
@@ -41,12 +53,12 @@ func (e *Engine) apply(h header, meta []byte, off uint64) error {
 		return indexError(err)
 	}
 	e.markMu.Lock()
-	e.mark = m
+	e.mark = f.m
 	e.markMu.Unlock()
-	e.liveBytes.Add(f.live + int64(h.metaOff-headerLen))
+	e.liveBytes.Add(f.live)
 	e.deadBytes.Add(f.dead)
-	e.applied.Store(h.lsn)
-	if e.unflushed.Add(alignUp(h.frameLen)) > uint64(e.opt.FlushBytes) {
+	e.applied.Store(f.m.lsn)
+	if e.unflushed.Add(length) > uint64(e.opt.FlushBytes) {
 		return e.flushIndex()
 	}
 	return nil
@@ -55,41 +67,51 @@ func (e *Engine) apply(h header, meta []byte, off uint64) error {
 // errSearch: the changes need a batch that can be searched.
 var errSearch = errors.New("local: frame deletes or moves something")
 
-// A filling puts one frame's changes into a batch. All that it does follows
-// from the frame and the index before it, so that a replay does the same.
+// A filling puts frames' changes into a batch. All that it does follows from
+// the frames and the index before them, so that a replay does the same.
 type filling struct {
 	e          *Engine
 	b          *pebble.Batch
-	m          *mark // to be written with the changes
+	m          mark // to be written with the changes
 	old        mark
-	search     bool             // b can be searched
+	search     bool             // b can be searched; then there is one frame only
 	segments   map[uint64]int64 // bytes that died, by segment
-	live, dead int64            // changes of the gauges, but for the frame's new blobs
+	live, dead int64            // changes of the gauges
 }
 
-// fill puts a frame's changes into the batch, and the mark that follows from them.
-func (f *filling) fill(meta []byte) error {
-	f.m.files, f.m.fileLen = f.old.files, f.old.fileLen
-	err := eachChange(meta, func(c change) error {
-		switch c.kind {
-		case metaSet:
-			return f.set(c.key, c.val)
-		case metaDelete:
-			return f.delete(c.key)
+// frames puts the frames' changes into the batch, and the mark that follows from them.
+func (f *filling) frames(frames []durableFrame) error {
+	for i := range frames {
+		h := &frames[i].head
+		if h.segment != f.m.segment || f.m.firstLSN == 0 {
+			f.m.segment, f.m.firstLSN, f.m.blobs, f.m.dead = h.segment, h.lsn, 0, 0
 		}
-		if !f.search {
-			return errSearch
+		f.m.lsn = h.lsn
+		f.m.offset = frames[i].off + alignUp(h.frameLen)
+		f.m.blobs += h.metaOff - headerLen
+		f.live += int64(h.metaOff - headerLen)
+		if err := eachChange(frames[i].meta, f.change); err != nil {
+			return err
 		}
-		return f.deleteRange(c.key, c.val)
-	})
-	if err != nil {
-		return err
 	}
 	if err := f.seal(); err != nil {
 		return err
 	}
 	var buf [markLen]byte
 	return f.b.Set([]byte{kindMark}, f.m.append(buf[:0]), nil)
+}
+
+func (f *filling) change(c change) error {
+	switch c.kind {
+	case metaSet:
+		return f.set(c.key, c.val)
+	case metaDelete:
+		return f.delete(c.key)
+	}
+	if !f.search {
+		return errSearch
+	}
+	return f.deleteRange(c.key, c.val)
 }
 
 func (f *filling) set(key, val []byte) error {

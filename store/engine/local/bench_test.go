@@ -3,7 +3,10 @@ package local
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -122,5 +125,61 @@ func BenchmarkReadAfterRanges(b *testing.B) {
 			b.Fatal(err)
 		}
 		r.Close()
+	}
+}
+
+// BenchmarkRestart opens a store whose index has nothing of 1 GiB of log: the
+// most that a crash leaves to replay.
+func BenchmarkRestart(b *testing.B) {
+	for _, writers := range []int{1, 100} { // of one message a frame, and of many
+		b.Run(fmt.Sprint(writers), func(b *testing.B) { benchmarkRestart(b, writers) })
+	}
+}
+
+func benchmarkRestart(b *testing.B, writers int) {
+	opt := Options{Dir: b.TempDir(), IndexCache: 64 << 20, MemTable: 64 << 20, FlushBytes: 1 << 40, FlushEvery: 1 << 40, CollectEvery: -1}
+	unsynced := opt
+	unsynced.mutate.ackUnsynced = true // only to fill it sooner
+	e := mustOpen(b, unsynced)
+	blob, meta := make([]byte, 8192), make([]byte, 500)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for v := range uint64(1 << 30 / 8900 / writers) {
+				batch := &engine.Batch{Account: engine.Account(w), Expect: v, Ops: []engine.Op{
+					{Key: binary.BigEndian.AppendUint64([]byte{'E'}, v), Val: meta, Blob: &engine.Blob{Bytes: blob}}, {Key: []byte("A"), Val: meta[:60]}}}
+				if _, err := e.Commit(context.Background(), batch).Wait(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	names, err := filepath.Glob(filepath.Join(opt.Dir, "log", "0*"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		b.StopTimer()
+		crashed := opt
+		crashed.Dir = filepath.Join(b.TempDir(), fmt.Sprint(i))
+		err := errors.Join(os.MkdirAll(filepath.Join(crashed.Dir, "log"), 0o700), os.Mkdir(filepath.Join(crashed.Dir, "big"), 0o700))
+		for _, name := range names {
+			err = errors.Join(err, os.Link(name, filepath.Join(crashed.Dir, "log", filepath.Base(name))))
+		}
+		format, rerr := os.ReadFile(filepath.Join(opt.Dir, "FORMAT"))
+		err = errors.Join(err, rerr, os.WriteFile(filepath.Join(crashed.Dir, "FORMAT"), format, 0o600))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		c := mustOpen(b, crashed)
+		b.StopTimer()
+		b.ReportMetric(float64(c.replayed), "frames")
+		if err := c.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -18,6 +18,62 @@ type recovery struct {
 	// of the segment looked at last:
 	off   int64 // where its next frame would begin
 	clean bool  // nothing but zeros follows
+
+	from mark // what the index had
+	todo replayGroup
+	out  chan replayGroup // to the goroutine that applies
+	free chan []byte
+	fail chan error // its first error, or nil, once out is closed
+}
+
+// A replayGroup is frames of one segment that are applied at once.
+type replayGroup struct {
+	frames []durableFrame
+	metas  []byte
+}
+
+// replayBytes is up to how many bytes of meta are applied at once.
+const replayBytes = 256 << 10
+
+// apply applies groups as they come: reading and applying are about the same work.
+func (r *recovery) apply() {
+	var err error
+	for g := range r.out {
+		if err == nil {
+			err = r.e.apply(g.frames...)
+		}
+		select {
+		case r.free <- g.metas[:0]:
+		default:
+		}
+	}
+	r.fail <- err
+}
+
+// add appends a frame to the group; meta is valid only during the call.
+func (r *recovery) add(h header, meta []byte) {
+	begin := len(r.todo.metas)
+	if cap(r.todo.metas)-begin < len(meta) {
+		r.send()
+		begin = 0
+		select {
+		case r.todo.metas = <-r.free:
+		default:
+		}
+		if cap(r.todo.metas) < len(meta) {
+			r.todo.metas = make([]byte, 0, max(replayBytes, len(meta)))
+		}
+	}
+	r.todo.metas = append(r.todo.metas, meta...)
+	r.todo.frames = append(r.todo.frames, durableFrame{h, r.todo.metas[begin:], uint64(r.off)})
+}
+
+// send passes the group on.
+func (r *recovery) send() {
+	if len(r.todo.frames) > 0 {
+		r.out <- r.todo
+	}
+	r.todo = replayGroup{}
 }
 
 // recover replays what the index does not have, and opens the active segment.
@@ -35,20 +91,13 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err := syncDir(e.fs, e.path("log")); err != nil {
 		return err
 	}
-	r := &recovery{e: e, next: e.mark.lsn + 1}
-	for _, n := range segs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := e.countSegment(n, segs[len(segs)-1]); err != nil {
-			return err
-		}
-		if n < e.mark.segment {
-			continue
-		}
-		if err := r.segment(n); err != nil {
-			return err
-		}
+	r := &recovery{e: e, next: e.mark.lsn + 1, from: e.mark,
+		out: make(chan replayGroup, pipeline), free: make(chan []byte, pipeline), fail: make(chan error, 1)}
+	go r.apply()
+	err = r.segments(ctx, segs)
+	close(r.out)
+	if err = errors.Join(err, <-r.fail); err != nil {
+		return err
 	}
 	if e.replayed > 0 { // so that the next start need not replay it again
 		if err := e.flushIndex(); err != nil {
@@ -57,6 +106,25 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.applied.Store(e.mark.lsn)
 	return r.openActive(segs)
+}
+
+// segments replays all segments in order.
+func (r *recovery) segments(ctx context.Context, segs []uint32) error {
+	for _, n := range segs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.e.countSegment(n, segs[len(segs)-1]); err != nil {
+			return err
+		}
+		if n < r.from.segment {
+			continue
+		}
+		if err := r.segment(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readMark learns how far the index is. One that is new begins with its copy.
@@ -121,8 +189,8 @@ func (r *recovery) segment(n uint32) (err error) {
 		return err
 	}
 	r.off = 0
-	if n == r.e.mark.segment {
-		r.off = int64(r.e.mark.offset)
+	if n == r.from.segment {
+		r.off = int64(r.from.offset)
 	}
 	if r.off > s.size {
 		return damaged("segment %d has %d bytes, the index has seen %d", n, s.size, r.off)
@@ -144,13 +212,12 @@ func (r *recovery) segment(n uint32) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := r.e.apply(h, meta, uint64(r.off)); err != nil {
-			return err
-		}
+		r.add(h, meta)
 		r.next = h.lsn + 1
 		r.off += int64(alignUp(h.frameLen))
 		r.e.replayed++
 	}
+	r.send()
 	if r.clean, err = s.tail(r.off, r.next); err != nil {
 		return damaged("%w", err)
 	}
