@@ -23,6 +23,10 @@ func (k *keeping) punch(holes []hole) error {
 		return nil
 	}
 	holes = slices.DeleteFunc(holes, func(h hole) bool { return h.r.place == inFile || h.r.occupied() < punchLeast })
+	holes, err := k.e.buried(holes)
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(holes, func(a, b hole) int {
 		return cmp.Or(cmp.Compare(a.r.place, b.r.place), cmp.Compare(a.r.where, b.r.where), cmp.Compare(a.r.offset, b.r.offset))
 	})
@@ -38,6 +42,20 @@ func (k *keeping) punch(holes []hole) error {
 		holes = holes[n:]
 	}
 	return nil
+}
+
+// buried returns those of holes whose blob is gone. A commit that gave a blob an
+// owner just before it would have died keeps it.
+func (e *Engine) buried(holes []hole) ([]hole, error) {
+	var failed error
+	gone := slices.DeleteFunc(holes, func(h hole) bool {
+		_, err := e.blobRecord(h.id)
+		if err != nil && !errors.Is(err, engine.ErrNotFound) {
+			failed = err
+		}
+		return !errors.Is(err, engine.ErrNotFound)
+	})
+	return gone, failed
 }
 
 // punchFile punches holes into one file, unless it is the active segment or

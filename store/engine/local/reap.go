@@ -25,6 +25,7 @@ func (k *keeping) reap() error {
 
 // A hole is where a dead blob was.
 type hole struct {
+	id  engine.BlobID
 	r   blobRecord
 	lsn uint64
 }
@@ -57,7 +58,7 @@ func (k *keeping) reapSome() (n int, err error) {
 			}
 			item = o.upkeep(item)
 			if item.dies {
-				holes = append(holes, hole{o.record, uint64(item.id) >> 16})
+				holes = append(holes, hole{item.id, o.record, uint64(item.id) >> 16})
 			}
 		}
 		item.meta = appendDelete(item.meta, key)

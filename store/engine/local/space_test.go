@@ -376,3 +376,32 @@ func FuzzSpaceRecords(f *testing.F) {
 		}
 	})
 }
+
+// A blob that got an owner again, after it was seen without one and before its
+// record went, keeps its bytes.
+func TestPunchSparesTheLiving(t *testing.T) {
+	opt := spaceOptions(t)
+	opt.SegmentSize = 1 << 20
+	s := newSpaceTest(t, opt, 0)
+	for i := range 60 {
+		s.put(1, fmt.Sprintf("%05d", i), modelBlob(1, uint32(i), 40_000))
+	}
+	var holes []hole
+	err := s.e.scan(s.e.db, []byte{kindBlob}, []byte{kindBlob + 1}, func(key, val []byte) (bool, error) {
+		r, err := decodeBlobRecord(bytes.Clone(val))
+		id := engine.BlobID(be.Uint64(key[1:]))
+		holes = append(holes, hole{id, r, uint64(id) >> 16})
+		return true, err
+	})
+	if err != nil || len(holes) != 60 {
+		t.Fatalf("%d blobs, %v", len(holes), err)
+	}
+	k := &keeping{e: s.e, ctx: t.Context(), rate: -1}
+	if err := k.punch(holes); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.e.Stats().Punched; n != 0 {
+		t.Errorf("%d bytes of living blobs were punched", n)
+	}
+	s.verify()
+}
