@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,8 @@ import (
 
 	"posthouse/delivery"
 	"posthouse/directory"
+	"posthouse/dns"
+	"posthouse/dns/dnstest"
 	"posthouse/internal/transcript"
 	"posthouse/mail"
 	"posthouse/smtp/wire"
@@ -51,6 +55,12 @@ func addr(s string) mail.Address {
 }
 
 func newHouse(t testing.TB, eng engine.Engine, change func(*Options)) *house {
+	t.Helper()
+	return newCheckingHouse(t, eng, nil, change)
+}
+
+// newCheckingHouse also checks who sends mail, if checks is not nil.
+func newCheckingHouse(t testing.TB, eng engine.Engine, checks *delivery.Checks, change func(*Options)) *house {
 	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t, eng: eng, queue: &fakeQueue{}, log: &syncBuffer{}}
@@ -91,7 +101,7 @@ func newHouse(t testing.TB, eng engine.Engine, change func(*Options)) *house {
 	must(t, err)
 	logger := slog.New(slog.NewTextHandler(h.log, nil))
 	o := Options{Authenticator: h.dir, Hostname: "mx.demo.test", TLSConfig: serverTLS(), Logger: logger, Limits: Limits{LoginPause: -1}}
-	o.Delivery = delivery.New(delivery.Options{Store: h.st, Directory: h.dir, Queue: h.queue, Hostname: "mx.demo.test", Logger: logger})
+	o.Delivery = delivery.New(delivery.Options{Store: h.st, Directory: h.dir, Queue: h.queue, Hostname: "mx.demo.test", Logger: logger, Checks: checks})
 	if change != nil {
 		change(&o)
 	}
@@ -246,7 +256,7 @@ func TestTranscripts(t *testing.T) {
 		if !ok {
 			t.Fatalf("no face %q", s.Settings["face"])
 		}
-		h := newHouse(t, mem.New(), func(o *Options) { applySettings(t, o, s.Settings) })
+		h := newCheckingHouse(t, mem.New(), senderChecks(t, s.Settings["senders"]), func(o *Options) { applySettings(t, o, s.Settings) })
 		address := h.listen(f)
 		return transcript.Server{
 			Dial: func(string) (net.Conn, error) {
@@ -259,6 +269,18 @@ func TestTranscripts(t *testing.T) {
 			Do: map[string]func(string) error{"inbox": h.checkInbox, "queue": h.checkQueue, "shutdown": h.shutdown},
 		}
 	}, transcript.Bytewise(), transcript.TLS(clientTLS()))
+}
+
+// senderChecks is the setting "senders": a zone file in testdata from which a real
+// resolver answers.
+func senderChecks(t *testing.T, zone string) *delivery.Checks {
+	t.Helper()
+	if zone == "" {
+		return nil
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", zone))
+	must(t, err)
+	return &delivery.Checks{Resolver: dnstest.New(t, string(text)).Client(t, dns.Options{})}
 }
 
 func orElse(s, def string) string {
