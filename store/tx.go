@@ -16,6 +16,7 @@ type Tx struct {
 	View
 	group   *group
 	modseq  ModSeq // of this transaction
+	skip    uint64 // transactions passed over before it
 	now     int64  // Unix seconds
 	changed bool
 
@@ -170,7 +171,7 @@ func (tx *Tx) batch() *engine.Batch {
 	st := tx.st
 	base := uint64(st.hdr.modseq)
 	st.hdr.modseq = tx.modseq
-	b := &engine.Batch{Account: tx.acct.id, Expect: base}
+	b := &engine.Batch{Account: tx.acct.id, Expect: base, Skip: tx.skip}
 	if !st.exists {
 		b.Ops = []engine.Op{{Kind: engine.DeleteRange, Key: []byte{0}, End: []byte{keyEnd}}}
 		return b

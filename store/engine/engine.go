@@ -78,8 +78,11 @@ type Batch struct {
 	// number of batches with an Expect that were committed to it so far, those
 	// still pending included. AnyVersion neither checks nor counts.
 	Expect uint64
-	CAS    []CAS
-	Ops    []Op
+	// Skip makes an Expect count for 1+Skip batches: what a restore does, so that
+	// versions that were lost are never given again.
+	Skip uint64
+	CAS  []CAS
+	Ops  []Op
 }
 
 // A Blob is the source of a blob in an Op: new bytes, staged bytes, or one that

@@ -100,6 +100,11 @@ func testVersions(t *testing.T, e engine.Engine) {
 	commit(t, e, &engine.Batch{Account: 1, Expect: 3, Ops: []engine.Op{set("k", "a")}}, &engine.Batch{Account: 1, Expect: 4, Ops: []engine.Op{set("k", "b")}})
 	wantDump(t, e, 1, "blind=2 k=b")
 	commit(t, e, &engine.Batch{Account: 1, Expect: 5}) // counts, although nothing changes
+	commit(t, e, &engine.Batch{Account: 7, Expect: 0, Skip: 1 << 32, Ops: []engine.Op{set("k", "a")}}, &engine.Batch{Account: 7, Expect: 1<<32 + 1})
+	fails(t, e, engine.ErrConflict, &engine.Batch{Account: 7, Expect: 1})
+	if v := version(7); v != 1<<32+2 {
+		t.Errorf("version %d after skipping 2^32", v)
+	}
 	if v := version(1); v != 6 {
 		t.Fatalf("version %d, want 6", v)
 	}

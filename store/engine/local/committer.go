@@ -300,7 +300,7 @@ func (c *committer) encode(r *request) {
 			c.meta = appendMetaKey(c.meta, metaSet, 9)
 			c.meta = appendVersionKey(c.meta, b.Account)
 			c.meta = binary.AppendUvarint(c.meta, 8)
-			c.meta = be.AppendUint64(c.meta, b.Expect+1)
+			c.meta = be.AppendUint64(c.meta, b.Expect+1+b.Skip)
 		}
 		for i := range b.Ops {
 			op := &b.Ops[i]

@@ -54,7 +54,7 @@ func (c *committer) admitBatches(g *group, i int) error {
 			}
 			old, known := c.versions[b.Account]
 			c.undo = append(c.undo, undo{b.Account, old, known})
-			c.versions[b.Account] = version{v + 1, g.lsn}
+			c.versions[b.Account] = version{v + 1 + b.Skip, g.lsn}
 		}
 		for _, cas := range b.CAS {
 			ok, err := c.holds(g, i, b.Account, cas)

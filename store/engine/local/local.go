@@ -53,7 +53,8 @@ type Engine struct {
 	files       largeFiles
 	space       space
 	ballast     ballast
-	pins        pins // asked before anything durable is taken away
+	backups     sync.Mutex // one at a time
+	pins        pins       // asked before anything durable is taken away
 
 	commits, groupCount, syncs, blobBytes, written atomic.Uint64
 	segmentCount                                   atomic.Int64
@@ -114,6 +115,9 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 func (e *Engine) open(ctx context.Context) error {
 	begin := time.Now()
 	if err := e.openDir(); err != nil {
+		return err
+	}
+	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil { // of a backup that was cut off
 		return err
 	}
 	_, err := e.fs.Stat(e.path(ballastName))

@@ -117,7 +117,7 @@ func (t *tx) check(b *engine.Batch) error {
 			return fmt.Errorf("mem: account %d is at version %d, expected %d: %w", b.Account, v, b.Expect, engine.ErrConflict)
 		}
 		k := physical(b.Account, nil)
-		t.st.versions = t.st.versions.set(node{key: k, prio: priority(k), val: binary.BigEndian.AppendUint64(nil, v+1)})
+		t.st.versions = t.st.versions.set(node{key: k, prio: priority(k), val: binary.BigEndian.AppendUint64(nil, v+1+b.Skip)})
 	}
 	for _, c := range b.CAS {
 		n := t.st.keys.find(physical(b.Account, c.Key))

@@ -1,0 +1,298 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// backupIndex is where the index's checkpoint lies (hard links) while a backup
+// copies it.
+const backupIndex = "kv.backup"
+
+// Backup adds a backup of this moment to the backup directory dir, which is made
+// if it is empty or not there, while the store goes on working. All that was
+// acknowledged before Backup was called is in it, and nothing after it is there
+// in part. What earlier backups hold already is not copied again.
+//
+// Files are copied, never linked: a backup that shares its blocks with the
+// original would die with it. The index is part of the backup: collection takes
+// frames out of the log, so that the log alone may not tell everything; it is
+// hundredths of the mail, most of its tables are shared between backups, and a
+// restore need not wait until it was made anew.
+func (e *Engine) Backup(ctx context.Context, dir string, at time.Time) (BackupInfo, error) {
+	if err := e.gate.enter(); err != nil {
+		return BackupInfo{}, err
+	}
+	defer e.gate.leave()
+	if !e.backups.TryLock() {
+		return BackupInfo{}, backupError(mail.Unavailable, "another backup of this store is under way")
+	}
+	defer e.backups.Unlock()
+	set, err := openSet(e.fs, dir, true, true)
+	if err != nil {
+		return BackupInfo{}, backupFailed(err)
+	}
+	p := e.pins.hold(0)
+	defer p.release()
+	b := &backup{e: e, ctx: ctx, set: set, known: map[string]backupFile{}, dirs: map[string]bool{}}
+	b.m.info.At, b.m.info.Store = at.UTC(), fmt.Sprintf("%016x", e.store)
+	err = b.run()
+	err = errors.Join(err, e.fs.RemoveAll(e.path(backupIndex)), set.close())
+	return b.m.info, backupFailed(err)
+}
+
+func backupFailed(err error) error {
+	var me *mail.Error
+	switch {
+	case err == nil || errors.As(err, &me):
+		return err
+	case isNoSpace(err):
+		return &mail.Error{Kind: mail.Unavailable, Op: "backup", Text: "there is no space left for the backup", Err: err}
+	}
+	return fmt.Errorf("local: backup: %w", err)
+}
+
+// A backup under way.
+type backup struct {
+	e     *Engine
+	ctx   context.Context
+	set   *backupSet
+	m     manifest
+	known map[string]backupFile // of earlier backups of this store, by path
+	dirs  map[string]bool       // directories in files/ with new entries
+	buf   []byte
+}
+
+func (b *backup) run() error {
+	if err := b.begin(); err != nil {
+		return err
+	}
+	e := b.e
+	// The index first: what the log has more, opening the copy replays.
+	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil {
+		return err
+	}
+	if err := e.db.Flush(); err != nil {
+		return indexError(err)
+	}
+	if err := e.db.Checkpoint(e.path(backupIndex)); err != nil {
+		return indexError(err)
+	}
+	end := *e.end.Load()
+	b.m.info.Position = end.lsn
+	if err := b.index(); err != nil {
+		return err
+	}
+	if err := b.segments(end); err != nil {
+		return err
+	}
+	// Once this is through, the index names all large blobs that the log up to end names.
+	if _, err := e.Commit(b.ctx).Wait(); err != nil {
+		return err
+	}
+	if err := b.large(); err != nil {
+		return err
+	}
+	if err := b.add("FORMAT", e.path("FORMAT"), -1); err != nil {
+		return err
+	}
+	for d := range b.dirs {
+		if err := syncDir(e.fs, d); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(e.fs, b.set.path("files")); err != nil {
+		return err
+	}
+	return b.set.save(&b.m)
+}
+
+// begin gives the backup its name and learns what earlier ones hold.
+func (b *backup) begin() error {
+	names, err := b.set.names()
+	if err != nil {
+		return err
+	}
+	b.m.info.Name = b.m.info.At.Format(backupTime)
+	for _, n := range names {
+		if n >= b.m.info.Name { // names are in the order of time, also if the clock went back
+			b.m.info.Name = n + "+"
+		}
+		m, err := b.set.manifest(n)
+		if err != nil {
+			b.e.log.Warn("backup: an earlier backup is of no use", "backup", n, "err", err)
+			continue
+		}
+		if m.info.Store != b.m.info.Store {
+			return backupError(mail.Invalid, "%s holds backups of another store (%s): name another directory", b.set.dir, m.info.Store)
+		}
+		for _, f := range m.files {
+			b.known[f.path] = f
+		}
+	}
+	return nil
+}
+
+func (b *backup) index() error {
+	names, err := b.e.fs.List(b.e.path(backupIndex))
+	for _, n := range names {
+		if err == nil {
+			err = b.add("kv/"+n, b.e.path(backupIndex, n), -1)
+		}
+	}
+	return err
+}
+
+func (b *backup) segments(end position) error {
+	segs, err := b.e.segments()
+	if err != nil {
+		return err
+	}
+	for _, n := range segs {
+		if n > end.segment {
+			break
+		}
+		size := int64(-1)
+		if n == end.segment {
+			size = int64(end.off)
+		}
+		name := b.e.segmentName(n)
+		if err := b.add("log/"+b.e.fs.PathBase(name), name, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// large adds all large-blob files that the index names. None that it named
+// since the pin was taken can be gone.
+func (b *backup) large() error {
+	snap := b.e.db.NewSnapshot()
+	err := b.e.scan(snap, []byte{kindFile}, []byte{kindFile + 1}, func(key, _ []byte) (bool, error) {
+		if len(key) != 9 {
+			return false, fmt.Errorf("local: large-blob key %x: %w", key, engine.ErrCorrupt)
+		}
+		name := b.e.largeName(be.Uint64(key[1:]))
+		path := "big/" + b.e.fs.PathBase(b.e.fs.PathDir(name)) + "/" + b.e.fs.PathBase(name)
+		return true, b.add(path, name, -1)
+	})
+	return errors.Join(err, snap.Close())
+}
+
+// add adds the file name as path: its first size bytes of one that still
+// grows, all of it if size is negative. A whole file never changes but by holes
+// where dead blobs were, which changes its time: so one that a backup has under
+// the same path with size and time is there already.
+func (b *backup) add(path, name string, size int64) error {
+	if err := b.ctx.Err(); err != nil {
+		return err
+	}
+	st, err := b.e.fs.Stat(name)
+	if err != nil {
+		return err
+	}
+	f := backupFile{path: path, size: size}
+	if size < 0 {
+		f.size, f.mtime = st.Size(), st.ModTime().UnixNano()
+	}
+	if old, ok := b.known[path]; ok && f.mtime != 0 && old.size == f.size && old.mtime == f.mtime && b.set.has(old) {
+		b.record(old)
+		return nil
+	}
+	fresh, err := b.store(&f, name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if fresh {
+		b.m.info.NewFiles++
+		b.m.info.NewBytes += f.size
+	}
+	b.record(f)
+	return nil
+}
+
+func (b *backup) record(f backupFile) {
+	b.m.files = append(b.m.files, f)
+	b.m.info.Files++
+	b.m.info.Bytes += f.size
+}
+
+// has tells whether the content of f is there as a whole.
+func (s *backupSet) has(f backupFile) bool {
+	st, err := s.fs.Stat(s.object(f.sum))
+	return err == nil && st.Size() == f.size
+}
+
+// store copies f.size bytes of the file name into the set and notes their sum.
+// fresh tells that no backup had them.
+func (b *backup) store(f *backupFile, name string) (fresh bool, err error) {
+	tmp := b.set.path("files", "new.tmp")
+	if f.sum, err = copySum(b.ctx, b.e.fs, name, tmp, f.size, &b.buf); err != nil {
+		return false, errors.Join(err, b.remove(tmp))
+	}
+	to := b.set.object(f.sum)
+	dir := b.e.fs.PathDir(to)
+	if b.set.has(*f) { // perhaps from a backup that was cut off, its name not synced
+		b.dirs[dir] = true
+		return false, b.e.fs.Remove(tmp)
+	}
+	if !b.dirs[dir] {
+		if err := b.e.fs.MkdirAll(dir, 0o700); err != nil { // its own entry is synced with files/
+			return false, err
+		}
+		b.dirs[dir] = true
+	}
+	return true, b.e.fs.Rename(tmp, to)
+}
+
+func (b *backup) remove(name string) error {
+	if err := b.e.fs.Remove(name); !errors.Is(err, errNotExist) {
+		return err
+	}
+	return nil
+}
+
+const copyChunk = 1 << 20
+
+// copySum copies the first n bytes of a file, durably, and returns their SHA-256.
+func copySum(ctx context.Context, fsys vfs.FS, from, to string, n int64, buf *[]byte) (sum [32]byte, err error) {
+	src, err := fsys.Open(from, vfs.SequentialReadsOption)
+	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	dst, err := fsys.Create(to, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return sum, err
+	}
+	if *buf == nil {
+		*buf = make([]byte, copyChunk)
+	}
+	h := sha256.New()
+	for left := n; left > 0 && err == nil; {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		part := (*buf)[:min(left, copyChunk)]
+		if _, err = io.ReadFull(src, part); err != nil {
+			break
+		}
+		h.Write(part)
+		left -= int64(len(part))
+		_, err = dst.Write(part)
+	}
+	if err == nil {
+		err = dst.Sync()
+	}
+	h.Sum(sum[:0])
+	return sum, errors.Join(err, dst.Close())
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+const (
+	// renewSkip is how many transactions an account is thought to have lost at
+	// most, between the state that was restored and the last that anybody saw.
+	renewSkip = 1 << 32
+	// renewAccounts share a commit.
+	renewAccounts = 64
+)
+
+// Renew makes all accounts safe to show to clients that saw a later state than
+// this one, which a restore has lost. Every mailbox gets a new UIDVALIDITY, above
+// all given before, so that no client takes a new message for one that it knows
+// under the same UID (RFC 9051 §2.3.1.1) and none asks for changes since a ModSeq
+// that never was (RFC 7162 §3.2.5). ModSeqs, email and mailbox ids go on far
+// above all that can have been given, and the log of changes begins anew.
+//
+// It must be run once on a restored store, before anybody is served.
+func (s *Store) Renew(ctx context.Context) (accounts int, err error) {
+	var ids []mail.AccountID
+	if err := s.Accounts(ctx, func(id mail.AccountID) bool {
+		ids = append(ids, id)
+		return true
+	}); err != nil {
+		return 0, err
+	}
+	for rest := ids; len(rest) > 0; {
+		n := min(len(rest), renewAccounts)
+		err := s.Update(ctx, rest[:n], nil, func(txs []*Tx) error {
+			for _, tx := range txs {
+				if tx.st.exists {
+					tx.renew()
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return accounts, err
+		}
+		accounts += n
+		rest = rest[n:]
+	}
+	return accounts, nil
+}
+
+func (tx *Tx) renew() {
+	st := tx.st
+	// The old log goes: nobody can be told what changed since then.
+	if ops, err := st.checkpoint(); err == nil {
+		tx.ops = append(tx.ops, ops...)
+		tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: journalKey(0), End: journalKey(st.hdr.modseq + 1)})
+		st.hdr.floor = st.hdr.modseq + renewSkip
+		tx.boxed = true // checkpoint has made boxes our own
+	} else { // a damaged mailbox keeps its log, and the account works all the same
+		tx.acct.warnCheckpoint(tx.group.ctx, err)
+	}
+	tx.skip = renewSkip
+	tx.modseq += renewSkip
+	st.hdr.nextEmail += renewSkip
+	st.hdr.nextMailbox += renewSkip
+	for i := range st.boxes {
+		id := st.boxes[i].mb.ID
+		b := tx.edit(id)
+		b.mb.UIDValidity, b.mb.HighestModSeq = tx.validity(), tx.modseq
+		tx.logBox(actChange, id)
+	}
+	tx.changed = true
+}
