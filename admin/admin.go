@@ -38,6 +38,8 @@ type System struct {
 	// Revoked is called after what an account could log in with stopped counting:
 	// its open sessions must end. Nil: there are none.
 	Revoked func(mail.AccountID)
+	// Backup adds a backup of the store to a directory; nil: this engine has none.
+	Backup func(ctx context.Context, dir string) (Backup, error)
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus
 }
@@ -59,6 +61,7 @@ func Operations() []Operation {
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
+		changes("backup.create", backupCreate),
 		reads("check", check), reads("status", status),
 	}
 }

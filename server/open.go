@@ -122,7 +122,7 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
-	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64())}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(eng)}
 	return &Stopped{System: sys, eng: eng, store: st}, nil
 }
 

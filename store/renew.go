@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// renewSkip is how many transactions an account is thought to have lost at
-	// most, between the state that was restored and the last that anybody saw.
-	renewSkip = 1 << 32
+	// renewRate: numbers that count transactions go on at the time, in seconds,
+	// times this: above all that can have been given before, by the store that was
+	// lost or by another restore, unless an account did a million transactions
+	// each second. They stay below 2^53 for two centuries.
+	renewRate = 1 << 20
 	// renewAccounts share a commit.
 	renewAccounts = 64
 )
@@ -52,19 +54,21 @@ func (s *Store) Renew(ctx context.Context) (accounts int, err error) {
 
 func (tx *Tx) renew() {
 	st := tx.st
+	first := uint64(tx.now) * renewRate
+	next := max(uint64(tx.modseq)+renewRate, first)
+	tx.skip = next - uint64(tx.modseq)
+	tx.modseq = ModSeq(next)
+	st.hdr.nextEmail = max(st.hdr.nextEmail+renewRate, EmailID(first))
+	st.hdr.nextMailbox = max(st.hdr.nextMailbox+renewRate, MailboxID(first))
 	// The old log goes: nobody can be told what changed since then.
 	if ops, err := st.checkpoint(); err == nil {
 		tx.ops = append(tx.ops, ops...)
 		tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: journalKey(0), End: journalKey(st.hdr.modseq + 1)})
-		st.hdr.floor = st.hdr.modseq + renewSkip
+		st.hdr.floor = tx.modseq - 1
 		tx.boxed = true // checkpoint has made boxes our own
 	} else { // a damaged mailbox keeps its log, and the account works all the same
 		tx.acct.warnCheckpoint(tx.group.ctx, err)
 	}
-	tx.skip = renewSkip
-	tx.modseq += renewSkip
-	st.hdr.nextEmail += renewSkip
-	st.hdr.nextMailbox += renewSkip
 	for i := range st.boxes {
 		id := st.boxes[i].mb.ID
 		b := tx.edit(id)

@@ -23,6 +23,7 @@ type ledger struct {
 	held   map[string]place // by X-Ledger
 	doubt  map[string]place // state after an operation that was not answered
 	gone   map[string]bool  // expunged, acknowledged
+	tries  map[string]int   // operations begun, by X-Ledger
 	marks  map[string]mark  // by mailbox
 	remote map[string]bool  // submitted to the world; true: acknowledged
 	acked  *atomic.Int64
@@ -43,7 +44,7 @@ var ledgerMailboxes = []string{"INBOX", "Archive"}
 
 func newLedger(user string, seed uint64, acked *atomic.Int64) *ledger {
 	return &ledger{user: user, rng: rand.New(rand.NewPCG(seed, 1)), held: map[string]place{}, doubt: map[string]place{},
-		gone: map[string]bool{}, marks: map[string]mark{}, remote: map[string]bool{}, acked: acked}
+		gone: map[string]bool{}, tries: map[string]int{}, marks: map[string]mark{}, remote: map[string]bool{}, acked: acked}
 }
 
 func (l *ledger) newID(kind string) string {
@@ -62,6 +63,7 @@ func ledgerMessage(from, id string, size int) []byte {
 func (l *ledger) attempt(id string, after place, op func() (place, error)) error {
 	l.mu.Lock()
 	l.doubt[id] = after
+	l.tries[id]++
 	l.mu.Unlock()
 	got, err := op()
 	l.mu.Lock()

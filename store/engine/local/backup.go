@@ -37,7 +37,7 @@ func (e *Engine) Backup(ctx context.Context, dir string, at time.Time) (BackupIn
 		return BackupInfo{}, backupError(mail.Unavailable, "another backup of this store is under way")
 	}
 	defer e.backups.Unlock()
-	set, err := openSet(e.fs, dir, true, true)
+	set, err := makeSet(e.fs, dir)
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
 	}

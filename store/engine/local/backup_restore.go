@@ -27,7 +27,7 @@ func readWhole(fsys vfs.FS, name string, limit int64) ([]byte, error) {
 // Backups lists the backups in dir, the oldest first. damaged are those whose
 // manifest cannot be read.
 func Backups(fsys vfs.FS, dir string) (list []BackupInfo, damaged []string, err error) {
-	s, err := openSet(orDisk(fsys), dir, false, false)
+	s, err := openSet(orDisk(fsys), dir, false)
 	if err != nil {
 		return nil, nil, backupFailed(err)
 	}
@@ -56,7 +56,7 @@ func orDisk(fsys vfs.FS) vfs.FS {
 // VerifyBackups reads every file of the backup name in dir, or of all of them
 // if name is "", compares it with its checksum and reports what is wrong.
 func VerifyBackups(ctx context.Context, fsys vfs.FS, dir, name string, report func(problem string)) error {
-	s, err := openSet(orDisk(fsys), dir, false, false)
+	s, err := openSet(orDisk(fsys), dir, false)
 	if err != nil {
 		return backupFailed(err)
 	}
@@ -130,7 +130,7 @@ func (s *backupSet) verify(ctx context.Context, f backupFile) (fault string, err
 // FORMAT comes last: without it, target is no store.
 func RestoreBackup(ctx context.Context, fsys vfs.FS, dir, name, target string) (BackupInfo, error) {
 	fsys = orDisk(fsys)
-	s, err := openSet(fsys, dir, false, false)
+	s, err := openSet(fsys, dir, false)
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
 	}
@@ -222,7 +222,7 @@ func PruneBackups(ctx context.Context, fsys vfs.FS, dir string, keep int) (gone 
 	if keep < 1 {
 		return nil, 0, backupError(mail.Invalid, "at least one backup must be kept")
 	}
-	s, err := openSet(fsys, dir, true, false)
+	s, err := openSet(fsys, dir, true)
 	if err != nil {
 		return nil, 0, backupFailed(err)
 	}

@@ -68,21 +68,26 @@ func backupError(k mail.Kind, format string, args ...any) error {
 	return &mail.Error{Kind: k, Op: "backup", Text: fmt.Sprintf(format, args...)}
 }
 
-// openSet opens a backup directory, for writing with a lock. create makes one
-// of a directory that is empty or not there.
-func openSet(fsys vfs.FS, dir string, write, create bool) (*backupSet, error) {
-	s := &backupSet{fs: fsys, dir: dir}
-	if create {
-		if err := makeDir(fsys, dir); err != nil {
-			return nil, err
-		}
+// makeSet opens a backup directory for a backup, and makes one of a directory
+// that is empty or not there.
+func makeSet(fsys vfs.FS, dir string) (*backupSet, error) {
+	if err := makeDir(fsys, dir); err != nil {
+		return nil, err
 	}
-	format, err := readFile(fsys, s.path("FORMAT"))
-	switch {
-	case errors.Is(err, errNotExist) && create:
+	s := &backupSet{fs: fsys, dir: dir}
+	if _, err := fsys.Stat(s.path("FORMAT")); errors.Is(err, errNotExist) {
 		if err := s.create(); err != nil {
 			return nil, err
 		}
+	}
+	return openSet(fsys, dir, true)
+}
+
+// openSet opens a backup directory, with a lock if it is to be changed.
+func openSet(fsys vfs.FS, dir string, change bool) (*backupSet, error) {
+	s := &backupSet{fs: fsys, dir: dir}
+	format, err := readFile(fsys, s.path("FORMAT"))
+	switch {
 	case errors.Is(err, errNotExist):
 		return nil, backupError(mail.NotFound, "%s holds no backups", dir)
 	case err != nil:
@@ -90,7 +95,7 @@ func openSet(fsys vfs.FS, dir string, write, create bool) (*backupSet, error) {
 	case string(format) != backupFormat:
 		return nil, backupError(mail.Invalid, "%s is no backup directory of this version", dir)
 	}
-	if write {
+	if change {
 		if s.lock, err = fsys.Lock(s.path("LOCK")); err != nil {
 			return nil, backupError(mail.Unavailable, "%s is in use by another backup", dir)
 		}

@@ -174,7 +174,7 @@ func TestBackupShares(t *testing.T) {
 	if f := check(); len(f) > 0 {
 		t.Fatalf("after pruning: %q", f)
 	}
-	set, err := openSet(disk, backupDir, false, false)
+	set, err := openSet(disk, backupDir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

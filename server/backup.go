@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"posthouse/admin"
+	"posthouse/config"
+	"posthouse/mail"
+	"posthouse/store/engine"
+	"posthouse/store/engine/local"
+)
+
+// backupOf returns what backs an engine up, or nil.
+func backupOf(eng engine.Engine) func(ctx context.Context, dir string) (admin.Backup, error) {
+	e, ok := eng.(interface {
+		Backup(ctx context.Context, dir string, at time.Time) (local.BackupInfo, error)
+	})
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, dir string) (admin.Backup, error) {
+		b, err := e.Backup(ctx, dir, time.Now())
+		return showBackup(b), err
+	}
+}
+
+func showBackup(b local.BackupInfo) admin.Backup {
+	return admin.Backup{V: 1, Name: b.Name, At: b.At, Position: b.Position, Files: b.Files, Bytes: b.Bytes, NewFiles: b.NewFiles, NewBytes: b.NewBytes}
+}
+
+// Backups lists the backups in dir, the oldest first, and names those whose
+// manifest is damaged.
+func Backups(dir string) (list []admin.Backup, damaged []string, err error) {
+	infos, damaged, err := local.Backups(nil, dir)
+	list = make([]admin.Backup, len(infos))
+	for i, b := range infos {
+		list[i] = showBackup(b)
+	}
+	return list, damaged, err
+}
+
+// VerifyBackups reads the backup at path, a backup directory for all of its
+// backups or dir/name for one, and reports what is damaged.
+func VerifyBackups(ctx context.Context, path string, report func(problem string)) error {
+	dir, name := splitBackup(path)
+	return local.VerifyBackups(ctx, nil, dir, name, report)
+}
+
+// PruneBackups removes all but the newest keep backups in dir.
+func PruneBackups(ctx context.Context, dir string, keep int) (gone []string, freed int64, err error) {
+	return local.PruneBackups(ctx, nil, dir, keep)
+}
+
+// splitBackup splits dir/name. A path that has a FORMAT is a directory.
+func splitBackup(path string) (dir, name string) {
+	if _, err := os.Stat(filepath.Join(path, "FORMAT")); err == nil {
+		return path, ""
+	}
+	dir, name = filepath.Split(filepath.Clean(path))
+	if _, err := os.Stat(filepath.Join(dir, "FORMAT")); err != nil {
+		return path, "" // its error says what is missing
+	}
+	return dir, strings.TrimSuffix(name, ".backup")
+}
+
+// Restored is what Restore did.
+type Restored struct {
+	Backup   admin.Backup `json:"backup"`
+	Accounts int          `json:"accounts"` // with new UIDVALIDITYs
+	Held     int          `json:"held"`     // messages in the queue that wait for a decision
+}
+
+// restoring is where a restore works inside of the data directory: its store is
+// moved to its place when all is done, so no half restore is ever served.
+const restoring = "restoring"
+
+// Restore makes the store of the backup at path (dir for the newest in it, or
+// dir/name) in c.Data, which must hold none. Clients may have seen later states
+// than the backup's: every mailbox gets a new UIDVALIDITY, so that they fetch
+// anew instead of mixing old and new. What waited in the queue may have been
+// sent since: it is held until an administrator decides.
+func Restore(ctx context.Context, c config.Config, path string) (Restored, error) {
+	if names, err := os.ReadDir(storeDir(c)); err == nil && len(names) > 0 {
+		return Restored{}, &mail.Error{Kind: mail.Exists, Op: "restore", Text: c.Data + " has mail already: restore into an empty directory"}
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return Restored{}, err
+	}
+	if err := becomeOwner(c); err != nil {
+		return Restored{}, err
+	}
+	work := c
+	work.Data = filepath.Join(c.Data, restoring)
+	if err := os.RemoveAll(work.Data); err != nil {
+		return Restored{}, err
+	}
+	dir, name := splitBackup(path)
+	info, err := local.RestoreBackup(ctx, nil, dir, name, storeDir(work))
+	out := Restored{Backup: showBackup(info)}
+	if err == nil {
+		err = out.renew(ctx, work)
+	}
+	if err != nil {
+		return out, errors.Join(err, os.RemoveAll(work.Data))
+	}
+	return out, out.install(c, work)
+}
+
+// renew makes the store fit to be served.
+func (r *Restored) renew(ctx context.Context, work config.Config) error {
+	s, err := OpenStopped(ctx, work)
+	if err != nil {
+		return err
+	}
+	r.Accounts, err = s.store.Renew(ctx)
+	if err == nil {
+		var held admin.QueueChanged
+		err = s.System.Local().Call(ctx, "queue.hold", admin.QueuePick{All: true}, &held)
+		r.Held = len(held.IDs)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// install moves the store to its place.
+func (r *Restored) install(c, work config.Config) error {
+	if err := os.Remove(storeDir(c)); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty one
+		return err
+	}
+	if err := os.Rename(storeDir(work), storeDir(c)); err != nil {
+		return err
+	}
+	d, err := os.Open(c.Data)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close(), os.RemoveAll(work.Data))
+}
