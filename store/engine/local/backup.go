@@ -8,10 +8,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"posthouse/mail"
-	"posthouse/store/engine"
 )
 
 // backupIndex is where the index's checkpoint lies (hard links) while a backup
@@ -41,8 +41,8 @@ func (e *Engine) Backup(ctx context.Context, dir string, at time.Time) (BackupIn
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
 	}
-	p := e.pins.hold(0)
-	defer p.release()
+	e.keeper.files.RLock() // nothing is removed or punched
+	defer e.keeper.files.RUnlock()
 	b := &backup{e: e, ctx: ctx, set: set, known: map[string]backupFile{}, dirs: map[string]bool{}}
 	b.m.info.At, b.m.info.Store = at.UTC(), fmt.Sprintf("%016x", e.store)
 	err = b.run()
@@ -86,6 +86,10 @@ func (b *backup) run() error {
 	}
 	if err := e.db.Checkpoint(e.path(backupIndex)); err != nil {
 		return indexError(err)
+	}
+	// The index's copy before the end of the log: it must not be ahead of the log.
+	if err := b.add(baseName, e.path(baseName), -1); err != nil && !errors.Is(err, errNotExist) {
+		return err
 	}
 	end := *e.end.Load()
 	b.m.info.Position = end.lsn
@@ -173,19 +177,40 @@ func (b *backup) segments(end position) error {
 	return nil
 }
 
-// large adds all large-blob files that the index names. None that it named
-// since the pin was taken can be gone.
+// large adds all cold and large-blob files that the index names or has given
+// up since the log's end was read.
 func (b *backup) large() error {
 	snap := b.e.db.NewSnapshot()
-	err := b.e.scan(snap, []byte{kindFile}, []byte{kindFile + 1}, func(key, _ []byte) (bool, error) {
-		if len(key) != 9 {
-			return false, fmt.Errorf("local: large-blob key %x: %w", key, engine.ErrCorrupt)
-		}
-		name := b.e.largeName(be.Uint64(key[1:]))
-		path := "big/" + b.e.fs.PathBase(b.e.fs.PathDir(name)) + "/" + b.e.fs.PathBase(name)
-		return true, b.add(path, name, -1)
+	err := b.e.eachLarge(snap, func(number uint64) error {
+		name := b.e.largeName(number)
+		return b.add("big/"+b.e.fs.PathBase(b.e.fs.PathDir(name))+"/"+b.e.fs.PathBase(name), name, -1)
 	})
+	if err == nil {
+		err = b.e.scan(snap, []byte{kindCold}, []byte{kindCold + 1}, func(key, _ []byte) (bool, error) {
+			name := b.e.coldName(be.Uint64(key[1:]))
+			return true, b.add("cold/"+b.e.fs.PathBase(name), name, -1)
+		})
+	}
 	return errors.Join(err, snap.Close())
+}
+
+// eachLarge calls f with the large-blob files that the index names, and those
+// that were given up but not yet removed: while keeper.files is held, all that
+// the index has named since are among them.
+func (e *Engine) eachLarge(r pebble.Reader, f func(number uint64) error) error {
+	err := e.scan(r, []byte{kindFile}, []byte{kindFile + 1}, func(key, _ []byte) (bool, error) {
+		return true, f(be.Uint64(key[1:]))
+	})
+	if err != nil {
+		return err
+	}
+	return e.scan(r, []byte{kindRemove, byte(inFile)}, []byte{kindRemove, byte(inFile) + 1}, func(key, _ []byte) (bool, error) {
+		err := f(be.Uint64(key[2:]))
+		if errors.Is(err, errNotExist) { // removed before, and the note not yet
+			err = nil
+		}
+		return true, err
+	})
 }
 
 // add adds the file name as path: its first size bytes of one that still
@@ -236,7 +261,7 @@ func (s *backupSet) has(f backupFile) bool {
 // fresh tells that no backup had them.
 func (b *backup) store(f *backupFile, name string) (fresh bool, err error) {
 	tmp := b.set.path("files", "new.tmp")
-	if f.sum, err = copySum(b.ctx, b.e.fs, name, tmp, f.size, &b.buf); err != nil {
+	if err = copySum(b.ctx, b.e.fs, name, tmp, f, &b.buf); err != nil {
 		return false, errors.Join(err, b.remove(tmp))
 	}
 	to := b.set.object(f.sum)
@@ -263,36 +288,51 @@ func (b *backup) remove(name string) error {
 
 const copyChunk = 1 << 20
 
-// copySum copies the first n bytes of a file, durably, and returns their SHA-256.
-func copySum(ctx context.Context, fsys vfs.FS, from, to string, n int64, buf *[]byte) (sum [32]byte, err error) {
+// copySum copies the first f.size bytes of a file, durably, and notes their
+// SHA-256. Of a file with f.mtime it copies all, as it is when it is opened: one
+// that is replaced by another name is either.
+func copySum(ctx context.Context, fsys vfs.FS, from, to string, f *backupFile, buf *[]byte) error {
 	src, err := fsys.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
-		return sum, err
+		return err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	dst, err := fsys.Create(to, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return sum, err
+	if f.mtime != 0 {
+		st, err := src.Stat()
+		if err != nil {
+			return errors.Join(err, src.Close())
+		}
+		f.size, f.mtime = st.Size(), st.ModTime().UnixNano()
 	}
 	if *buf == nil {
 		*buf = make([]byte, copyChunk)
 	}
-	h := sha256.New()
-	for left := n; left > 0 && err == nil; {
-		if err = ctx.Err(); err != nil {
-			break
+	dst, err := fsys.Create(to, vfs.WriteCategoryUnspecified)
+	if err == nil {
+		f.sum, err = copyBytes(ctx, src, dst, f.size, *buf)
+		if err == nil {
+			err = dst.Sync()
 		}
-		part := (*buf)[:min(left, copyChunk)]
-		if _, err = io.ReadFull(src, part); err != nil {
-			break
+		err = errors.Join(err, dst.Close())
+	}
+	return errors.Join(err, src.Close())
+}
+
+func copyBytes(ctx context.Context, src io.Reader, dst io.Writer, n int64, buf []byte) (sum [32]byte, err error) {
+	h := sha256.New()
+	for n > 0 {
+		if err := ctx.Err(); err != nil {
+			return sum, err
+		}
+		part := buf[:min(n, int64(len(buf)))]
+		if _, err := io.ReadFull(src, part); err != nil {
+			return sum, err
 		}
 		h.Write(part)
-		left -= int64(len(part))
-		_, err = dst.Write(part)
-	}
-	if err == nil {
-		err = dst.Sync()
+		n -= int64(len(part))
+		if _, err := dst.Write(part); err != nil {
+			return sum, err
+		}
 	}
 	h.Sum(sum[:0])
-	return sum, errors.Join(err, dst.Close())
+	return sum, nil
 }

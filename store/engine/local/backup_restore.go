@@ -156,7 +156,7 @@ type restore struct {
 
 func (r *restore) run(m *manifest) error {
 	fsys := r.s.fs
-	for _, d := range []string{"log", "big", "kv"} {
+	for _, d := range []string{"log", "big", "cold", "kv"} {
 		if err := r.dir(fsys.PathJoin(r.target, d)); err != nil {
 			return err
 		}
@@ -204,8 +204,9 @@ func (r *restore) file(f backupFile) error {
 	if !r.s.has(f) {
 		return r.damaged(f)
 	}
-	sum, err := copySum(r.ctx, r.s.fs, r.s.object(f.sum), to, f.size, &r.buf)
-	if err == nil && sum != f.sum {
+	got := backupFile{size: f.size}
+	err := copySum(r.ctx, r.s.fs, r.s.object(f.sum), to, &got, &r.buf)
+	if err == nil && got.sum != f.sum {
 		err = r.damaged(f)
 	}
 	return err

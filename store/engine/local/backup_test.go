@@ -37,6 +37,7 @@ func backups(opt Options, l *load, began *sync.Map) error {
 		if err := l.one(e, 0); err != nil {
 			return err
 		}
+		wg.Go(func() { _ = e.Collect(context.Background()) })
 		began.Store(backupAt(n).Format(backupTime), l.ackedNow())
 		if _, err := e.Backup(context.Background(), backupDir, backupAt(n)); err != nil {
 			return err

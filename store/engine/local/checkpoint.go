@@ -135,23 +135,22 @@ func copyFile(fsys vfs.FS, from, to string, n int64) (err error) {
 func (e *Engine) linkLarge(ctx context.Context, dir string) error {
 	snap := e.db.NewSnapshot()
 	made := ""
-	err := e.scan(snap, []byte{kindFile}, []byte{kindFile + 1}, func(key, _ []byte) (bool, error) {
-		if err := ctx.Err(); err != nil || len(key) != 9 {
-			return false, err
+	err := e.eachLarge(snap, func(number uint64) error {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		number := be.Uint64(key[1:])
 		sub := e.fs.PathJoin(dir, "big", e.fs.PathBase(e.largeDir(number)))
 		if sub != made {
 			if err := e.syncMade(made); err != nil {
-				return false, err
+				return err
 			}
 			if err := makeDir(e.fs, sub); err != nil {
-				return false, err
+				return err
 			}
 			made = sub
 		}
 		name := e.largeName(number)
-		return true, vfs.LinkOrCopy(e.fs, name, e.fs.PathJoin(sub, e.fs.PathBase(name)))
+		return vfs.LinkOrCopy(e.fs, name, e.fs.PathJoin(sub, e.fs.PathBase(name)))
 	})
 	if err == nil {
 		err = e.syncMade(made)

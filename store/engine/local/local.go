@@ -54,7 +54,6 @@ type Engine struct {
 	space       space
 	ballast     ballast
 	backups     sync.Mutex // one at a time
-	pins        pins       // asked before anything durable is taken away
 
 	commits, groupCount, syncs, blobBytes, written atomic.Uint64
 	segmentCount                                   atomic.Int64
