@@ -42,13 +42,14 @@ type conn struct {
 	acct    *store.Account
 	user    directory.Account
 	sel     selection
-	cmd     *command     // that runs now
-	tag     string       // of it
-	okCode  string       // response code of its OK
-	okText  string       // text of its OK
-	echo    store.UIDSet // messages whose flags it told itself
-	hold    timing       // what it forbids to tell, beside its row
-	spoken  time.Time    // when it began, or last said how far it is
+	notify  *notification // nil: the client did not ask
+	cmd     *command      // that runs now
+	tag     string        // of it
+	okCode  string        // response code of its OK
+	okText  string        // text of its OK
+	echo    store.UIDSet  // messages whose flags it told itself
+	hold    timing        // what it forbids to tell, beside its row
+	spoken  time.Time     // when it began, or last said how far it is
 	started time.Time
 	tls     bool
 	bad     int // bad commands in a row
@@ -158,7 +159,7 @@ func (c *conn) next() error {
 		c.deadline = time.Now().Add(lim.IdleTime)
 	}
 	if c.rd.Buffered() == 0 {
-		if err := c.rd.Wait(); err != nil {
+		if err := c.await(); err != nil {
 			return err
 		}
 	}
@@ -194,7 +195,10 @@ func (c *conn) run() error {
 	if err := cmd.run(c, c.dec); err != nil {
 		return err
 	}
-	return c.sync(cmd.tell)
+	if err := c.sync(cmd.tell); err != nil {
+		return err
+	}
+	return c.tellOthers()
 }
 
 // answer writes the tagged response.
@@ -291,6 +295,7 @@ func (c *conn) acceptLiteral(l wire.Literal) error {
 // end closes the connection and writes its one line of log.
 func (c *conn) end(err error) {
 	c.unselect()
+	c.stopNotify()
 	_ = c.flush()
 	c.rd.Release()
 	_ = c.nc.Close()

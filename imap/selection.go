@@ -153,7 +153,9 @@ func (c *conn) sync(t timing) error {
 	if err != nil || cur == c.sel.told && cur == c.sel.snap {
 		return err
 	}
-	t = max(t, c.hold)
+	if t = c.notify.timing(c, max(t, c.hold)); t == tellNothing {
+		return nil
+	}
 	c.ready()
 	c.sayKeywords(cur)
 	sel := &c.sel
@@ -173,19 +175,24 @@ func (c *conn) sync(t timing) error {
 		c.grown(whole)
 	}
 	sel.told = cur
-	if err := c.changed(cur, flags.Subtract(c.echo)); err != nil {
-		return err
+	if c.notify.tellsFlags() {
+		if err := c.changed(cur, flags.Subtract(c.echo)); err != nil {
+			return err
+		}
 	}
 	if c.dia.condstore && len(whole.Expunged) > 0 {
 		c.sayKnownModSeq()
 	}
+	if held {
+		return c.updateResults(cur, flags)
+	}
+	if err := c.notify.fetchNew(c, whole.Added); err != nil {
+		return err
+	}
 	if len(sel.contexts) == 0 {
 		return nil
 	}
-	if !held {
-		flags = flags.Union(whole.Added)
-	}
-	return c.updateResults(cur, flags)
+	return c.updateResults(cur, flags.Union(whole.Added))
 }
 
 // grown announces the new size of the mailbox.
