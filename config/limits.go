@@ -74,6 +74,8 @@ type Limits struct {
 	Keywords       Count    `toml:"keywords" doc:"Different keywords of an account."`
 	ReapAfter      Duration `toml:"reap_after" doc:"How long mail can be put back after it was deleted for good (posthouse account undelete); then its bytes go. Until then it needs disk, but counts for no quota." why:"Who deletes the wrong mailbox notices within a month. 0: it goes within minutes, and a session that was not told yet may find it gone."`
 	KeywordBytes   Size     `toml:"keyword_bytes" doc:"Bytes of a keyword."`
+	Annotations    Count    `toml:"annotations" doc:"Annotations of a mailbox (RFC 5464), private and shared ones each."`
+	AnnotationSize Size     `toml:"annotation_size" doc:"Bytes of one of them; they count for the quota." why:"Programs keep settings and small signatures there, not files."`
 	MIMEDepth      Count    `toml:"mime_depth" doc:"Nested parts of a message that are told apart; deeper ones are text. Never over 10,000." why:"2 MB of nested parts made other servers take gigabytes."`
 	MIMEParts      Count    `toml:"mime_parts" doc:"Parts of a message that are told apart."`
 	HeaderBytes    Size     `toml:"header_bytes" doc:"Bytes of a header section that are interpreted; the rest is kept and not looked at."`
@@ -110,7 +112,7 @@ func defaultLimits() Limits {
 		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
 		IMAPStallTime: Duration(5 * time.Minute), IMAPProgressTime: Duration(10 * time.Second), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,
 
-		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(30 * day), KeywordBytes: 100,
+		MailboxName: 255, MailboxPath: 1000, MailboxDepth: 20, Quota: 2 * GB, Mailboxes: 5000, Keywords: 255, ReapAfter: Duration(30 * day), KeywordBytes: 100, Annotations: 100, AnnotationSize: 64 * kB,
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
 		HeaderAddress: 1000, MIMEParameters: 128,
 

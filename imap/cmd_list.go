@@ -34,6 +34,7 @@ type listOptions struct {
 	// return
 	tellSubscribed bool
 	status         []*statusItem
+	metadata       []entry
 }
 
 // A listed is one line of an answer to LIST.
@@ -122,6 +123,12 @@ func (c *conn) list(ref string, o *listOptions) error {
 		c.sayList(&e, o)
 		if len(o.status) > 0 && e.box != nil && !e.box.NoSelect {
 			c.sayStatus(e.box, o.status) // RFC 5819 §2
+		}
+		if len(o.metadata) > 0 && e.box != nil && !e.box.NoSelect && (e.subscribed || !o.subscribed) {
+			// RFC 9590 §3: of one that went meanwhile there is none
+			if err := c.sayMetadata(e.path, &metadataQuery{entries: o.metadata}); err != nil && mail.KindOf(err) != mail.NotFound {
+				return err
+			}
 		}
 		if err := c.drain(); err != nil {
 			return err

@@ -16,7 +16,7 @@ func extensions() []*extension {
 		extStartTLS, extAuth,
 		extIdle, extNamespace, extChildren, extUnselect, extUIDPlus, extMove,
 		extListExtended, extListStatus, extSpecialUse, extCreateSpecialUse,
-		extESearch, extSearchRes, extStatusSize, extQuota, extAppendLimit, extMultiAppend,
+		extESearch, extSearchRes, extStatusSize, extQuota, extMetadata, extListMetadata, extAppendLimit, extMultiAppend,
 		extCondstore, extQResync, extBinary,
 		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,

@@ -17,6 +17,7 @@ func storeLimits(l config.Limits) store.Limits {
 	return store.Limits{
 		MessageBytes: l.Message.Int64(), MailboxNameBytes: l.MailboxName.Int(), MailboxPathBytes: l.MailboxPath.Int(),
 		MailboxDepth: l.MailboxDepth.Int(), Mailboxes: l.Mailboxes.Int(), Keywords: l.Keywords.Int(), KeywordBytes: l.KeywordBytes.Int(),
+		Annotations: l.Annotations.Int(), AnnotationBytes: l.AnnotationSize.Int(),
 	}
 }
 

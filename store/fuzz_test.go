@@ -145,13 +145,15 @@ func FuzzEmail(f *testing.F) {
 func FuzzAccountRecords(f *testing.F) {
 	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, nextEmail: 3, bytes: 1 << 40}))
 	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, quota: Quota{1 << 31, 5, 7}, domain: "demo.test"}))
+	f.Add(byte(4), append(append(annotationKey(3, 1, "/private-comment-of-23"), 'x'), formatVersion, 'v', 0))
+	f.Add(byte(5), []byte{formatVersion, 0x80, 0x9a, 0xdf, 0x9a, 7})
 	f.Add(byte(0), []byte{formatVersion, 9, 3, 2, 7, 0, 0, 25, 1, 1, 1}) // as first written
 	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Parent: 3, Path: "a/b", Role: mail.RoleSent, UIDNext: 4}, recent: 2}))
 	f.Add(byte(2), appendFlagSet(nil, &flagSet{system: 3, keywords: []uint16{1, 4, 7}}))
 	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, nil, nil}))
 	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, []FlagSet{0, 1, 9}, []int64{5, -7, 1 << 40}}))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
-		switch kind % 4 {
+		switch kind % 6 {
 		case 0:
 			if h, err := decodeHeader(b); err == nil {
 				if again, err := decodeHeader(appendHeader(nil, &h)); err != nil || again != h {
@@ -170,6 +172,16 @@ func FuzzAccountRecords(f *testing.F) {
 				if again, err := decodeFlagSet(appendFlagSet(nil, &s), 9); err != nil || !again.equal(&s) {
 					t.Fatalf("%+v, %+v, %v", s, again, err)
 				}
+			}
+		case 4:
+			if len(b) > 40 {
+				if a, err := decodeAnnotation(b[:40], b[40:]); err == nil && annotationSize(b[:40], b[40:]) != int64(len(a.Name)+len(a.Value)) {
+					t.Fatalf("%+v", a)
+				}
+			}
+		case 5:
+			if at, err := decodeMark(make([]byte, 8), b); err == nil && at < 0 {
+				t.Fatalf("a mark at %d", at)
 			}
 		case 3:
 			decodeDead(b, func(d *deads) {

@@ -1,24 +1,29 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"posthouse/mail"
+)
 
 // The first byte of every key of an account. docs/format.md describes each
 // record byte by byte.
 const (
-	keyAccount   = 'A' // the account itself
-	keyEmail     = 'E' // email
-	keyMarks     = 'F' // mailbox, chunk: flags and ModSeqs
-	keyJournal   = 'J' // ModSeq
-	keyFlags     = 'K' // 'k' keyword or 's' flag set
-	keyMark      = 'L' // ModSeq: when it was
-	keyMailbox   = 'M' // mailbox
-	keyPath      = 'P' // subscribed path
-	keyDead      = 'Q' // time, ModSeq, number: expunged, waiting for the reaper
-	keyMember    = 'R' // email, mailbox, UID
-	keyColumns   = 'S' // mailbox, chunk: what never changes of its messages
-	keyReference = 'T' // hash of a message id: its thread
-	keyThread    = 't' // thread, email
-	keyEnd       = 'z' // above all keys of the store
+	keyAccount    = 'A' // the account itself
+	keyEmail      = 'E' // email
+	keyMarks      = 'F' // mailbox, chunk: flags and ModSeqs
+	keyJournal    = 'J' // ModSeq
+	keyFlags      = 'K' // 'k' keyword or 's' flag set
+	keyMark       = 'L' // ModSeq: when it was
+	keyMailbox    = 'M' // mailbox
+	keyAnnotation = 'N' // mailbox or 0, account or 0, name
+	keyPath       = 'P' // subscribed path
+	keyDead       = 'Q' // time, ModSeq, number: expunged, waiting for the reaper
+	keyMember     = 'R' // email, mailbox, UID
+	keyColumns    = 'S' // mailbox, chunk: what never changes of its messages
+	keyReference  = 'T' // hash of a message id: its thread
+	keyThread     = 't' // thread, email
+	keyEnd        = 'z' // above all keys of the store
 )
 
 func key64(kind byte, n uint64) []byte {
@@ -30,6 +35,10 @@ func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }
 func markKey(m ModSeq) []byte       { return key64(keyMark, uint64(m)) }
 func referenceKey(h uint64) []byte  { return key64(keyReference, h) }
+
+func annotationKey(m MailboxID, user mail.AccountID, name string) []byte {
+	return append(binary.BigEndian.AppendUint64(key64(keyAnnotation, uint64(m)), uint64(user)), name...)
+}
 
 func pathKey(p string) []byte { return append([]byte{keyPath}, p...) }
 

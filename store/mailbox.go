@@ -190,6 +190,9 @@ func (tx *Tx) DeleteMailbox(id MailboxID) error {
 	if _, err := tx.Expunge(id, UIDSet{{1, 1<<32 - 1}}); err != nil {
 		return err
 	}
+	if err := tx.unannotate(id); err != nil {
+		return err
+	}
 	tx.removeRange(key64(keyColumns, uint64(id)))
 	tx.removeRange(key64(keyMarks, uint64(id)))
 	b = tx.edit(id)

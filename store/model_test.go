@@ -47,6 +47,7 @@ type model struct {
 	text     map[EmailID]string
 	dead     []modelDead // not reaped, oldest first
 	now      int64
+	notes    map[modelNote]string
 	times    []int64 // of each ModSeq, from the first
 }
 
@@ -58,7 +59,7 @@ type modelDead struct {
 }
 
 func (m *model) clone() *model {
-	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead), times: slices.Clip(m.times)}
+	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead), times: slices.Clip(m.times), notes: maps.Clone(m.notes)}
 	for p, b := range m.boxes {
 		n := *b
 		n.msgs = slices.Clone(b.msgs)
@@ -417,6 +418,7 @@ func (x *machine) Delete(t *rapid.T) {
 		b := m.byID(id)
 		m.expunge(b, UIDSet{{1, 1<<32 - 1}})
 		b.noselect = true
+		maps.DeleteFunc(m.notes, func(n modelNote, _ string) bool { return n.box == id })
 		m.prune()
 		return nil
 	})
@@ -552,6 +554,7 @@ func (x *machine) Check(t *rapid.T) {
 		}
 		x.checkHeld(v)
 		x.checkFloor(v)
+		x.checkNotes(v)
 	})
 	x.s.checkOnce(t, x.id)
 }
@@ -680,7 +683,7 @@ func newMachine(t *rapid.T, eng engine.Engine, id mail.AccountID) *machine {
 		return s
 	}
 	x.s = x.open(eng)
-	x.m = &model{boxes: map[string]*modelBox{}, subs: map[string]bool{}, text: map[EmailID]string{}}
+	x.m = &model{boxes: map[string]*modelBox{}, subs: map[string]bool{}, text: map[EmailID]string{}, notes: map[modelNote]string{}}
 	if err := x.s.Update(context.Background(), []mail.AccountID{x.id}, nil, func(txs []*Tx) error {
 		if err := txs[0].CreateAccount(nil); err != nil {
 			return err
@@ -740,6 +743,7 @@ func runModel(t *testing.T, open func() engine.Engine) {
 			"tick":       x.Tick,
 			"reap":       x.Reap,
 			"undelete":   x.Undelete,
+			"annotate":   x.Annotate,
 			"reopen":     x.Reopen,
 		})
 		x.reopen()

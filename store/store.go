@@ -66,6 +66,8 @@ type Limits struct {
 	Mailboxes        int   // per account, 5000
 	Keywords         int   // different ones per account, 255; at most 65535
 	KeywordBytes     int   // one keyword, 100
+	Annotations      int   // of a mailbox, private and shared each, 100
+	AnnotationBytes  int   // of one value, 64 kB
 }
 
 // withDefaults fills in what is zero; negative values are no limit.
@@ -83,6 +85,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Mailboxes, 5000)
 	def(&l.Keywords, 255)
 	def(&l.KeywordBytes, 100)
+	def(&l.Annotations, 100)
+	def(&l.AnnotationBytes, 64<<10)
 	l.Keywords = min(l.Keywords, 1<<16-1)
 	l.MailboxDepth = min(l.MailboxDepth, 500)
 	if l.MessageBytes == 0 {
@@ -187,6 +191,9 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
+
+// Limits returns the limits of what an account may hold.
+func (s *Store) Limits() Limits { return s.limits }
 
 // all returns the accounts that are in memory, by id.
 func (s *Store) all() []*Account {
