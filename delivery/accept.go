@@ -246,7 +246,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 		}
 		env := t.forward()
 		addRemote(env, r, to)
-		b, err := t.s.opts.Queue.AddBatch(ctx, env, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...), t.staged)
+		b, err := t.s.opts.Queue.AddBatch(ctx, env, t.withSeal(ctx, r, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...)), t.staged)
 		if err != nil {
 			return nil, err
 		}

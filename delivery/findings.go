@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func (t *Transaction) beginFindings(ctx context.Context) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	f := &findings{body: dkim.NewMessage(dkim.Limits{}, false), cancel: cancel}
+	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), cancel: cancel}
 	t.found = f
 	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}
 	f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
@@ -72,6 +73,12 @@ func (t *Transaction) beginFindings(ctx context.Context) {
 			f.iprev = iprev.Check(ctx, c.Resolver, t.sess.Remote)
 		}
 	})
+}
+
+// forwards reports whether an address of ours leads the message elsewhere: it is
+// sealed then.
+func (t *Transaction) forwards() bool {
+	return slices.ContainsFunc(t.ways, func(w way) bool { return w.alias && len(w.remote) > 0 })
 }
 
 // end stops what is still under way.

@@ -204,6 +204,32 @@ func TestTrustedSealer(t *testing.T) {
 	}
 }
 
+// What an address of ours leads elsewhere carries our seal on what we found; and the
+// chain holds at the next server, which sees a broken SPF.
+func TestForwardIsSealed(t *testing.T) {
+	c := newChecked(t, nil)
+	keys, err := c.dir.EnsureSigningKeys(t.Context(), "demo.test")
+	must(t, err)
+	parsed, err := parseKeys("demo.test", keys)
+	must(t, err)
+	rec, err := parsed[0].Record()
+	must(t, err)
+	message := c.sign("far.test", from("eve@far.test"))
+	if r := c.send(at(bad), "eve@far.test", []string{"away@demo.test"}, "Authentication-Results: mx.demo.test; x=y\r\n"+message).Accept(t.Context()); !r.Positive() {
+		t.Fatal(r)
+	}
+	_, prefix, _ := strings.Cut(c.queued()[0], "\n")
+	full := prefix[:strings.LastIndex(prefix, "\r\n")+2] + message
+	next := dnstest.New(t, parsed[0].Name()+". TXT \""+rec[:200]+"\" \""+rec[200:]+"\"\n")
+	m := dkim.NewMessage(dkim.Limits{}, false)
+	_, _ = m.Write([]byte(full))
+	m.Finish()
+	res := arc.Validate(t.Context(), m, dkim.NewKeys(next.Client(t, dns.Options{}), time.Now))
+	if res.Status != arc.Pass || res.Seals[0].Domain != "demo.test" || res.Seals[0].Results.Result("dmarc") != "pass" || res.Seals[0].Results.Result("spf") != "fail" {
+		t.Errorf("%+v\n%s", res, full)
+	}
+}
+
 // DNS that never answers holds a message up for no longer than the limit, and loses
 // none.
 func TestSilentDNS(t *testing.T) {

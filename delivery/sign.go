@@ -12,6 +12,8 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/mailauth/arc"
+	"posthouse/mailauth/authres"
 	"posthouse/mailauth/dkim"
 	"posthouse/smtp/wire"
 )
@@ -65,6 +67,29 @@ func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
 		return trace
 	}
 	return append(out, trace...)
+}
+
+// withSeal puts a seal of r's domain above prefix if the message came from another
+// server and goes on to one: what we found out about its sender, for those who find a
+// forwarder instead (ARC, RFC 8617 §5.1).
+func (t *Transaction) withSeal(ctx context.Context, r mail.Recipient, prefix []byte) []byte {
+	f := t.found
+	if f == nil || !f.gathered {
+		return prefix
+	}
+	keys, err := t.s.sign.of(ctx, t.s.opts.Directory, r.Address.Domain, t.s.opts.Now())
+	// Of the two algorithms, only RSA is known to all who check chains.
+	if at := slices.IndexFunc(keys, func(k dkim.SigningKey) bool { return k.Algorithm() == "rsa-sha256" }); at >= 0 {
+		var out []byte
+		results := authres.Results{Server: t.s.server, Clauses: t.authResults}
+		if out, err = f.arc.AppendSet(nil, prefix, f.body, results, keys[at], t.came); err == nil {
+			return append(out, prefix...)
+		}
+	}
+	if err != nil && !errors.Is(err, arc.ErrFull) {
+		t.s.opts.Logger.Warn("message goes unsealed", "tid", t.Env.TraceID, "err", err)
+	}
+	return prefix
 }
 
 // signingKeys are those of the domain of the first address in From.

@@ -9,16 +9,18 @@ import (
 	"posthouse/mailauth/dkim"
 )
 
-var errFull = errors.New("arc: the chain cannot grow")
+// ErrFull says that the chain can take no more: it has 50 instances, or was sealed as
+// broken.
+var ErrFull = errors.New("arc: the chain cannot grow")
 
 // AppendSet appends the three fields of the next instance, in the order in which they
 // stand above the message (RFC 8617 §5.1). r is the outcome of Validate for the same
 // message, m was made for signing, prefix are header lines that will stand before it
-// and below the set.
+// and below the set. ErrFull is no fault: the message goes on as it is.
 func (r Result) AppendSet(dst, prefix []byte, m *dkim.Message, results authres.Results, key dkim.SigningKey, now time.Time) ([]byte, error) {
 	n := r.instances + 1
 	if n > maxInstances || r.over || m.TooLong() {
-		return dst, errFull
+		return dst, ErrFull
 	}
 	aar := append([]byte("ARC-Authentication-Results: i="), strconv.Itoa(n)...)
 	aar = append(append(aar, "; "...), results.Server...)
