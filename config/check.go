@@ -30,6 +30,11 @@ func (p *parse) check() {
 			p.problem("smtp.trusted_forwarders", "%q is not a domain name, as lists.example.org", d)
 		}
 	}
+	for zone, weight := range c.SMTP.Lists {
+		if n, err := strconv.Atoi(weight); err != nil || n < -100 || n > 100 || !strings.Contains(zone, ".") {
+			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)
+		}
+	}
 	p.checkListen()
 	p.checkQueue()
 	for _, s := range c.DNS.Servers {

@@ -29,7 +29,7 @@ var checkDMARC = stage{name: "dmarc",
 		if f == nil {
 			return Verdict{}
 		}
-		enforce := t.s.opts.Checks.DMARC == EnforceDMARC
+		enforce := t.s.opts.Checks.Mode == Enforce
 		if !f.oneFrom {
 			if enforce && h.Count("From") > 1 {
 				return reject(replyNoFrom)

@@ -11,28 +11,31 @@ import (
 	"posthouse/mailauth/arc"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/dmarc"
+	"posthouse/mailauth/dnsbl"
 	"posthouse/mailauth/iprev"
 	"posthouse/mailauth/spf"
 	"posthouse/message"
 )
 
-// A DMARCMode says what becomes of mail that its author's domain disowns.
-type DMARCMode uint8
+// A CheckMode says what the checks may do.
+type CheckMode uint8
 
 // The modes.
 const (
-	EnforceDMARC DMARCMode = iota // refuse it or file it as junk, as the domain wishes
-	MarkDMARC                     // only say so in Authentication-Results
+	Enforce  CheckMode = iota // refuse or file as junk what the author's domain or the lists disown
+	MarkOnly                  // only say so in Authentication-Results
 )
 
 // Checks configures how the senders of mail from other servers are checked.
 type Checks struct {
 	Resolver dns.Resolver
-	DMARC    DMARCMode
+	Mode     CheckMode
 	// Sealers are domains that are believed when they say in an ARC chain that a
 	// message was right before it was changed: forwarders and lists. A name covers
 	// those below it.
 	Sealers []string
+	// Lists are asked about the client's address; see checkDNSBL for what they weigh.
+	Lists []dnsbl.Zone
 	// Timeout of all lookups for one message after its end, and of those before it;
 	// default 5 s. What DNS has not said by then is a temporary error.
 	Timeout time.Duration
@@ -43,11 +46,12 @@ type Checks struct {
 type findings struct {
 	body   *dkim.Message
 	cancel context.CancelFunc
-	early  sync.WaitGroup // looks up iprev and spf
+	early  sync.WaitGroup // looks up iprev, spf and listed
 
 	gathered bool
 	iprev    iprev.Result
 	spf      spf.Result
+	listed   dnsbl.Result
 	dkim     []dkim.Result
 	arc      arc.Result
 	authors  []dmarc.Policy // of the domains in From
@@ -68,6 +72,9 @@ func (t *Transaction) beginFindings(ctx context.Context) {
 	t.found = f
 	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}
 	f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
+	if len(c.Lists) > 0 {
+		f.early.Go(func() { f.listed = dnsbl.Check(ctx, c.Resolver, c.Lists, t.sess.Remote) })
+	}
 	f.early.Go(func() {
 		if !t.sess.Remote.IsLoopback() { // it has no name that anybody vouches for
 			f.iprev = iprev.Check(ctx, c.Resolver, t.sess.Remote)

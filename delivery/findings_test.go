@@ -15,6 +15,7 @@ import (
 	"posthouse/mailauth/arc"
 	"posthouse/mailauth/authres"
 	"posthouse/mailauth/dkim"
+	"posthouse/mailauth/dnsbl"
 	"posthouse/store"
 )
 
@@ -29,6 +30,11 @@ _dmarc.flakysoft.test.    TXT "v=DMARC1; p=quarantine"
 _dmarc.xn--bcher-kva.test. TXT "v=DMARC1; p=reject"
 1.2.0.192.in-addr.arpa.   PTR mx.far.test.
 mx.far.test.              A 192.0.2.1
+1.113.0.203.grey.test.    A 127.0.0.2
+1.113.0.203.black.test.   A 127.0.0.2
+2.113.0.203.grey.test.    A 127.0.0.2
+3.113.0.203.grey.test.    A 127.0.0.2
+3.113.0.203.white.test.   A 127.0.0.2
 mx.far.test.              TXT "v=spf1 a -all"
 `
 
@@ -153,7 +159,7 @@ func TestSenderPolicy(t *testing.T) {
 // Who has no mailbox for junk gets it in the inbox; and where the operator only
 // wants marks, nothing is refused.
 func TestSenderMarks(t *testing.T) {
-	c := newChecked(t, func(c *Checks) { c.DMARC = MarkDMARC })
+	c := newChecked(t, func(c *Checks) { c.Mode = MarkOnly })
 	for _, m := range []string{from("eve@far.test"), from("eve@soft.test"), "From: a@a.test\r\n" + from("eve@far.test"), "X: y\r\n\r\n"} {
 		if r := c.send(at(bad), "eve@far.test", []string{"ada@demo.test"}, m).Accept(t.Context()); !r.Positive() {
 			t.Error(r)
@@ -201,6 +207,32 @@ func TestTrustedSealer(t *testing.T) {
 	if len(got) != 1 || !strings.Contains(got[0], "arc=pass (i=1 by list.test) smtp.remote-ip=203.0.113.9;") ||
 		!strings.Contains(got[0], "dmarc=fail (p=reject) reason=\"confirmed by the ARC seal of list.test\" header.from=far.test") {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestLists(t *testing.T) {
+	for _, tt := range []struct {
+		ip, reply string
+		mode      CheckMode
+		junk      uint32
+		inbox     int
+	}{
+		{"203.0.113.1", "550 5.7.1 Mail from 203.0.113.1 is refused: it is listed by black.test", Enforce, 0, 0},
+		{"203.0.113.1", "250", MarkOnly, 0, 1},
+		{"203.0.113.2", "250", Enforce, 1, 0},
+		{"203.0.113.3", "250", Enforce, 0, 1}, // somebody else speaks for it
+	} {
+		c := newChecked(t, func(c *Checks) {
+			c.Mode = tt.mode
+			c.Lists = []dnsbl.Zone{{Name: "grey.test", Weight: 5}, {Name: "black.test", Weight: 8}, {Name: "white.test", Weight: -4}}
+		})
+		r := c.send(at(tt.ip), "", []string{"ada@demo.test"}, from("a@none.test")).Accept(t.Context())
+		if !strings.HasPrefix(r.String(), tt.reply) || c.junk() != tt.junk || len(c.inbox("ada@demo.test")) != tt.inbox {
+			t.Errorf("%s: %v, junk %d", tt.ip, r, c.junk())
+		}
+		if tt.inbox > 0 && !strings.Contains(c.inbox("ada@demo.test")[0], "x-dnsbl=weight") {
+			t.Errorf("%q", c.inbox("ada@demo.test"))
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ func stages() []stage {
 		checkHeader,
 		checkLoop,
 		checkFrom,
+		checkDNSBL,
 		checkIPRev,
 		checkSPF,
 		checkDKIM,

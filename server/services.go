@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/imap"
+	"posthouse/mailauth/dnsbl"
 	"posthouse/smtp"
 	"posthouse/web"
 )
@@ -34,8 +38,13 @@ func (s *Server) senderChecks() *delivery.Checks {
 		return nil
 	}
 	checks := &delivery.Checks{Resolver: s.resolver, Sealers: c.TrustedForwarders}
+	for _, zone := range slices.Sorted(maps.Keys(c.Lists)) {
+		if n, err := strconv.Atoi(c.Lists[zone]); err == nil { // config has seen to that
+			checks.Lists = append(checks.Lists, dnsbl.Zone{Name: zone, Weight: n})
+		}
+	}
 	if c.SenderChecks == "mark" {
-		checks.DMARC = delivery.MarkDMARC
+		checks.Mode = delivery.MarkOnly
 	}
 	return checks
 }
