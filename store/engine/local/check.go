@@ -41,7 +41,22 @@ func (e *Engine) Check(ctx context.Context, deep bool, report func(problem strin
 	if err := c.log(); err != nil {
 		return err
 	}
+	if !deep {
+		c.known()
+	}
 	return c.index()
+}
+
+// known reads the blobs again that were found damaged: a deep check finds them by itself.
+func (c *checker) known() {
+	for _, id := range c.e.keeper.bad.all() {
+		b, err := c.e.OpenBlob(c.ctx, id)
+		if err == nil {
+			_ = b.Close()
+		} else if !errors.Is(err, engine.ErrNotFound) {
+			c.problem("blob %x, of %s: %v", uint64(id), ownerNames(c.e.ownersOf(id)), err)
+		}
+	}
 }
 
 func (c *checker) problem(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -334,54 +333,4 @@ func (k *keeping) dictionary(blobs []moving) error {
 	}
 	e.keeper.dict = firstDict
 	return nil
-}
-
-// A Damage is a blob that cannot be read.
-type Damage struct {
-	Blob   engine.BlobID
-	Owners []Owner
-	Err    error
-}
-
-// An Owner is a key that owns a blob.
-type Owner struct {
-	Account engine.Account
-	Key     []byte
-}
-
-// damagedBlob reports a blob that cannot be read.
-func (e *Engine) damagedBlob(id engine.BlobID, err error) {
-	d := Damage{Blob: id, Err: err, Owners: e.ownersOf(id)}
-	e.keeper.damaged.Add(1)
-	e.log.Error("a blob is damaged", "blob", fmt.Sprintf("%x", uint64(id)), "owners", ownerNames(d.Owners), "err", err)
-	if e.opt.Damaged != nil {
-		e.opt.Damaged(d)
-	}
-}
-
-// ownerNames says who owns a blob, for people.
-func ownerNames(owners []Owner) string {
-	names := make([]string, len(owners))
-	for i, o := range owners {
-		names[i] = fmt.Sprintf("account %d key %x", o.Account, o.Key)
-	}
-	return strings.Join(names, ", ")
-}
-
-// ownersOf returns the keys that own a blob.
-func (e *Engine) ownersOf(id engine.BlobID) (list []Owner) {
-	add := func(a engine.Account, key []byte) {
-		if alive, err := e.owns(e.db, appendKey(nil, a, key), id); err == nil && alive {
-			list = append(list, Owner{a, bytes.Clone(key)})
-		}
-	}
-	if r, err := e.wholeRecord(id); err == nil {
-		add(r.account, r.key)
-	}
-	prefix := be.AppendUint64([]byte{kindOwner}, uint64(id))
-	_ = e.scan(e.db, prefix, be.AppendUint64([]byte{kindOwner}, uint64(id)+1), func(key, _ []byte) (bool, error) {
-		add(engine.Account(be.Uint64(key[9:])), key[17:])
-		return true, nil
-	})
-	return list
 }

@@ -54,7 +54,7 @@ func TestFaults(t *testing.T) {
 func faultRun(t *testing.T, fail func(n int, op string) error) int {
 	disk := newDisk(t)
 	var calls atomic.Int64
-	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10}
+	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1}
 	opt.FS = hookFS{disk, func(op, path string) error {
 		if !ours(path) {
 			return nil
@@ -85,6 +85,9 @@ func faultScript(t *testing.T, opt Options, l *load) {
 		stopped := false
 		for i := range 30 {
 			a := i % crashAccounts
+			if i%10 == 9 {
+				_ = e.Collect(context.Background()) // which may fail, and must lose nothing
+			}
 			if off[a] {
 				continue
 			}

@@ -26,6 +26,7 @@ type keeper struct {
 	asked     bool                 // whether there is one
 	codecs    codecs
 	scrub     scrub
+	bad       badBlobs
 
 	collected, punched, moved, movedTo, scrubbed, damaged atomic.Uint64
 }

@@ -313,10 +313,12 @@ func TestScrub(t *testing.T) {
 	if n := s.e.Stats(); n.Damaged != 1 || n.Scrubbed != 600 {
 		t.Errorf("Stats: %+v", n)
 	}
-	var problems []string
-	if err := s.e.Check(context.Background(), true, func(p string) { problems = append(problems, p) }); err != nil || len(problems) != 1 ||
-		!strings.Contains(problems[0], "account 1 key 3030303035") {
-		t.Errorf("Check: %q, %v", problems, err)
+	for _, deep := range []bool{false, true} { // what was found is told without reading all again
+		var problems []string
+		if err := s.e.Check(context.Background(), deep, func(p string) { problems = append(problems, p) }); err != nil || len(problems) != 1 ||
+			!strings.Contains(problems[0], "account 1 key 3030303035") {
+			t.Errorf("Check: %q, %v", problems, err)
+		}
 	}
 	for i := range 600 {
 		if i%9 != 0 && i != 5 {

@@ -69,7 +69,7 @@ func (c *codecs) encoder(e *Engine, number uint32) (*zstd.Encoder, error) {
 	if x := c.encoders[number]; x != nil {
 		return x, nil
 	}
-	o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderCRC(false),
+	o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
 		zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(1 << 20), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true)}
 	d, err := c.dictLocked(e, number)
 	if err != nil {
@@ -161,5 +161,5 @@ func buildDict(samples [][]byte, number uint32) (d []byte, err error) {
 			d, err = nil, fmt.Errorf("local: making a dictionary: %v", p)
 		}
 	}()
-	return dict.BuildZstdDict(samples, dict.Options{MaxDictSize: dictBytes, HashBytes: 6, ZstdDictID: number, ZstdLevel: zstd.SpeedDefault})
+	return dict.BuildZstdDict(samples, dict.Options{MaxDictSize: dictBytes, HashBytes: 6, ZstdDictID: number, ZstdLevel: zstd.SpeedFastest})
 }
