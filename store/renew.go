@@ -64,7 +64,8 @@ func (tx *Tx) renew() {
 	if ops, err := st.checkpoint(); err == nil {
 		tx.ops = append(tx.ops, ops...)
 		tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: journalKey(0), End: journalKey(st.hdr.modseq + 1)})
-		st.hdr.floor = tx.modseq - 1
+		tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: markKey(0), End: markKey(tx.modseq)})
+		st.hdr.floor, st.hdr.marked = tx.modseq-1, 0
 		tx.boxed = true // checkpoint has made boxes our own
 	} else { // a damaged mailbox keeps its log, and the account works all the same
 		tx.acct.warnCheckpoint(tx.group.ctx, err)
