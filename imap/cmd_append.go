@@ -143,7 +143,10 @@ func (c *conn) receiveLiteral(d *wire.Decoder, u *upload, left int64) (err error
 	if err := c.stream(u.staged, lit.Size); err != nil {
 		return err
 	}
-	d.Resume()
+	failed := u.staged.Finish()
+	if d.Resume(); failed != nil {
+		return failed
+	}
 	return d.Err()
 }
 
@@ -163,9 +166,6 @@ func (c *conn) stream(to *store.Staged, n int64) error {
 		if failed == nil {
 			_, failed = to.Write(p)
 		}
-	}
-	if failed == nil {
-		failed = to.Finish()
 	}
 	if failed != nil {
 		c.dec.Resume()

@@ -22,7 +22,7 @@ func extensions() []*extension {
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 		extCompress, extMultiSearch, extLanguage, extI18N,
-		extContextSearch, extContextSort, extNotify,
+		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial,
 	}
 }
 
