@@ -2,7 +2,10 @@ package smtp
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"io"
 	"net"
@@ -14,8 +17,14 @@ import (
 	"testing"
 	"time"
 
+	msgauth "github.com/emersion/go-msgauth/dkim"
+
+	"posthouse/delivery"
 	"posthouse/directory"
+	"posthouse/dns"
+	"posthouse/dns/dnstest"
 	"posthouse/mail"
+	"posthouse/mailauth/dkim"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
@@ -33,11 +42,31 @@ func BenchmarkDeliver(b *testing.B) {
 			b.Run(fmt.Sprintf("%v/%d", f, n), func(b *testing.B) { benchDeliver(b, f, n) })
 		}
 	}
+	b.Run("checked/50", func(b *testing.B) {
+		checks, message := signedFarTest(b)
+		benchServer(b, MX, 50, checks, message)
+	})
 	b.Run("null/10", func(b *testing.B) {
 		l := listenUnix(b)
 		go serveNull(l)
-		benchClients(b, l.Addr(), 10)
+		benchClients(b, l.Addr(), 10, benchMessage())
 	})
+}
+
+// signedFarTest is the message with a signature (RSA-2048), and a resolver that knows
+// key, SPF and DMARC of its domain.
+func signedFarTest(b *testing.B) (*delivery.Checks, string) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(b, err)
+	record, err := dkim.SigningKey{Domain: "far.test", Selector: "r", Key: key}.Record()
+	must(b, err)
+	zone := "far.test. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.far.test. TXT \"v=DMARC1; p=reject\"\n" +
+		"r._domainkey.far.test. TXT \"" + record[:200] + "\" \"" + record[200:] + "\"\n"
+	var signed bytes.Buffer
+	plain := strings.TrimSuffix(benchMessage(), ".\r\n")
+	must(b, msgauth.Sign(&signed, strings.NewReader(plain), &msgauth.SignOptions{Domain: "far.test", Selector: "r", Signer: key,
+		HeaderCanonicalization: msgauth.CanonicalizationRelaxed, BodyCanonicalization: msgauth.CanonicalizationRelaxed}))
+	return &delivery.Checks{Resolver: dnstest.New(b, zone).Client(b, dns.Options{})}, signed.String() + ".\r\n"
 }
 
 func listenUnix(b *testing.B) net.Listener {
@@ -47,10 +76,12 @@ func listenUnix(b *testing.B) net.Listener {
 	return l
 }
 
-func benchDeliver(b *testing.B, f Face, conns int) {
+func benchDeliver(b *testing.B, f Face, conns int) { benchServer(b, f, conns, nil, benchMessage()) }
+
+func benchServer(b *testing.B, f Face, conns int, checks *delivery.Checks, message string) {
 	eng, err := local.Open(b.Context(), local.Options{Dir: b.TempDir()})
 	must(b, err)
-	h := newHouse(b, eng, func(o *Options) {
+	h := newCheckingHouse(b, eng, checks, func(o *Options) {
 		o.Limits = Limits{Messages: -1, MXSession: -1, MXSessionBytes: -1, ConnectionRate: -1, ConnectionsPerAddress: -1}
 	})
 	for i := range benchAccounts {
@@ -63,7 +94,7 @@ func benchDeliver(b *testing.B, f Face, conns int) {
 	l := listenUnix(b)
 	go func() { _ = h.srv.Serve(context.Background(), l, f) }()
 	before := eng.Stats()
-	benchClients(b, l.Addr(), conns)
+	benchClients(b, l.Addr(), conns, message)
 	after := eng.Stats()
 	b.ReportMetric(float64(after.Syncs-before.Syncs)/float64(b.N), "syncs/op")
 	b.ReportMetric(float64(after.WrittenBytes-before.WrittenBytes)/float64(b.N), "written/op")
@@ -80,10 +111,10 @@ func benchMessage() string {
 }
 
 // benchClients sends b.N messages by conns connections, two round trips each.
-func benchClients(b *testing.B, to net.Addr, conns int) {
+func benchClients(b *testing.B, to net.Addr, conns int, text string) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	message := []byte(benchMessage())
+	message := []byte(text)
 	var group sync.WaitGroup
 	b.ReportAllocs()
 	b.ResetTimer()
