@@ -184,3 +184,18 @@ func TestChanged(t *testing.T) {
 		t.Error(live, later)
 	}
 }
+
+func TestSenderKeys(t *testing.T) {
+	for text, want := range map[string]string{
+		"[smtp]\nsender_checks = \"enforced\"\n":                 "smtp.sender_checks",
+		"[smtp]\ntrusted_forwarders = [\"a@b.example\"]\n":       "smtp.trusted_forwarders",
+		"[smtp]\nlists = { \"zen.example.org\" = \"much\" }\n":   "smtp.lists",
+		"[smtp]\nlists = { \"zen.example.org\" = \"10\" }\n":     "",
+		"[smtp]\ntrusted_forwarders = [\"lists.example.org\"]\n": "",
+	} {
+		_, err := Parse("x.toml", []byte(text))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"posthouse/config"
+	"posthouse/delivery"
+	"posthouse/mailauth/dnsbl"
 )
 
 // inner are limits that are no promise to anybody: sizes of buffers, and bounds
@@ -33,5 +35,24 @@ func TestEveryLimitIsAKey(t *testing.T) {
 				t.Errorf("%s has no key in [limits]", field)
 			}
 		}
+	}
+}
+
+// What the configuration says of senders reaches delivery.
+func TestSenderChecks(t *testing.T) {
+	s := &Server{cfg: config.Default(), resolver: nowhere{}}
+	s.cfg.SMTP.TrustedForwarders = []string{"lists.example.org"}
+	s.cfg.SMTP.Lists = map[string]string{"b.example": "-5", "a.example": "10"}
+	c := s.senderChecks()
+	if c == nil || c.Mode != delivery.Enforce || len(c.Sealers) != 1 || len(c.Lists) != 2 || c.Lists[0] != (dnsbl.Zone{Name: "a.example", Weight: 10}) {
+		t.Errorf("%+v", c)
+	}
+	s.cfg.SMTP.SenderChecks = "mark"
+	if c := s.senderChecks(); c.Mode != delivery.MarkOnly {
+		t.Errorf("%+v", c)
+	}
+	s.cfg.SMTP.SenderChecks = "off"
+	if c := s.senderChecks(); c != nil {
+		t.Errorf("%+v", c)
 	}
 }
