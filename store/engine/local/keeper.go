@@ -100,13 +100,8 @@ func (k *keeping) run() error {
 	if err := k.reap(); err != nil {
 		return err
 	}
-	if err := k.collect(); err != nil {
-		return err
-	}
-	if err := k.drop(); err != nil {
-		return err
-	}
-	return k.remove()
+	// On a full disk what needs space fails, and what frees some must go on.
+	return errors.Join(k.remove(), k.collect(), k.drop(), k.remove())
 }
 
 // pace waits as long as reading n bytes should have taken.

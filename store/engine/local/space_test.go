@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -406,4 +408,137 @@ func TestPunchSparesTheLiving(t *testing.T) {
 		t.Errorf("%d bytes of living blobs were punched", n)
 	}
 	s.verify()
+}
+
+// On a disk on which nothing can be written anew, large blobs that are dead give
+// their space back all the same; once there is space, the rest does.
+func TestCollectOnFullDisk(t *testing.T) {
+	opt := spaceOptions(t)
+	var full atomic.Bool
+	opt.FS, opt.Dir = hookFS{vfs.NewMem(), func(op, path string) error {
+		if full.Load() && op == "create" && ours(path) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}, "/store"
+	s := newSpaceTest(t, opt, 1000)
+	s.put(1, "large", make([]byte, 2<<20))
+	for i := range 900 {
+		s.del(i%4, fmt.Sprintf("%05d", i))
+	}
+	s.del(1, "large")
+	full.Store(true)
+	if err := s.e.Collect(context.Background()); !isNoSpace(err) {
+		t.Errorf("Collect: %v", err)
+	}
+	if n := s.e.Stats(); n.Collected < 2<<20 || n.LargeBlobs != 0 {
+		t.Errorf("Stats: %+v", n)
+	}
+	s.verify()
+	full.Store(false)
+	s.collect()
+	s.verify()
+	if n := s.e.Stats(); n.Segments > 2 {
+		t.Errorf("Stats: %+v", n)
+	}
+}
+
+// A blob that gets an owner after it was seen to have none stays; one that is
+// reaped first gets none. The mutation shows that the committer decides it.
+func TestOwnerAgainstReaping(t *testing.T) {
+	ctx := context.Background()
+	for _, mutated := range []bool{false, true} {
+		opt := spaceOptions(t)
+		opt.mutate.noCAS = mutated
+		s := newSpaceTest(t, opt, 1)
+		id := s.blobs["0/00000"]
+		s.del(0, "00000")
+		seen := s.e.applied.Load()
+		o, err := s.e.owners(s.e.db, id)
+		if err != nil || o.alive {
+			t.Fatalf("owners: %+v, %v", o, err)
+		}
+		link := &engine.Batch{Account: 2, Expect: engine.AnyVersion, Ops: []engine.Op{{Key: []byte("new"), Blob: &engine.Blob{ID: id}}}}
+		if _, err := s.e.Commit(ctx, link).Wait(); err != nil {
+			t.Fatal(err)
+		}
+		k := &keeping{e: s.e, ctx: ctx, rate: -1}
+		if err := k.commit([]upkeep{o.upkeep(upkeep{id: id})}, seen); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.e.ReadBlob(ctx, nil, id)
+		if lost := errors.Is(err, engine.ErrNotFound); lost != mutated {
+			t.Errorf("mutated: %v; read: %v", mutated, err)
+		}
+		if mutated {
+			continue
+		}
+		reapFirst(t, s.e, id)
+	}
+}
+
+// reapFirst: the other order, where the death comes first.
+func reapFirst(t *testing.T, e *Engine, id engine.BlobID) {
+	t.Helper()
+	ctx := context.Background()
+	gone := &engine.Batch{Account: 2, Expect: engine.AnyVersion, Ops: []engine.Op{{Kind: engine.Delete, Key: []byte("new")}}}
+	if _, err := e.Commit(ctx, gone).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	link := &engine.Batch{Account: 3, Expect: engine.AnyVersion, Ops: []engine.Op{{Key: []byte("late"), Blob: &engine.Blob{ID: id}}}}
+	r := &request{batches: []*engine.Batch{link}, done: make(chan struct{})}
+	if err := e.prepare(ctx, r); err != nil { // it has seen the blob …
+		t.Fatal(err)
+	}
+	if err := e.Collect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	e.enqueue(r) // … but comes too late
+	if _, err := r.Wait(); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("an owner for a blob that was reaped: %v", err)
+	}
+}
+
+// BenchmarkCollect deletes three of five messages of a store of 256 MiB and
+// gives their space back.
+func BenchmarkCollect(b *testing.B) {
+	ctx := context.Background()
+	for b.Loop() {
+		b.StopTimer()
+		opt := Options{Dir: b.TempDir(), SegmentSize: 32 << 20, CollectEvery: -1, MemTable: 64 << 20}
+		opt.mutate.ackUnsynced = true // only to fill it sooner
+		e := mustOpen(b, opt)
+		var del engine.Batch
+		for i := range 32_000 {
+			batch := &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{{Key: fmt.Appendf(nil, "%05d", i), Blob: &engine.Blob{Bytes: prose(uint64(i%500), 8192)}}}}
+			p := e.Commit(ctx, batch)
+			if i%100 == 99 {
+				if _, err := p.Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if i%5 < 3 {
+				del.Ops = append(del.Ops, engine.Op{Kind: engine.Delete, Key: batch.Ops[0].Key})
+			}
+		}
+		del.Account, del.Expect = 1, engine.AnyVersion
+		begin, before := time.Now(), e.Stats()
+		if _, err := e.Commit(ctx, &del).Wait(); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "delete-ms")
+		b.StartTimer()
+		if err := e.Collect(ctx); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		s := e.Stats()
+		b.ReportMetric(float64(before.UsedBytes)/1e6, "before-MB")
+		b.ReportMetric(float64(s.UsedBytes)/1e6, "after-MB")
+		b.ReportMetric(float64(s.WrittenBytes-before.WrittenBytes)/1e6, "written-MB")
+		if err := e.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
 }
