@@ -7,7 +7,7 @@ import (
 )
 
 // extLanguage is LANGUAGE, RFC 5255 §3. Texts for people exist in English alone.
-var extLanguage = &extension{name: "LANGUAGE", rfc: "RFC 5255", early: true,
+var extLanguage = &extension{name: "LANGUAGE", rfc: "RFC 5255",
 	commands: []command{{"LANGUAGE", anyState, tellAll, false, (*conn).language}},
 }
 
