@@ -175,6 +175,19 @@ func (e *Engine) loadBase() error {
 	return e.db.Flush()
 }
 
+// verifyBase reads the index's copy, if there is one.
+func (e *Engine) verifyBase() error {
+	f, err := e.fs.Open(e.path(baseName), vfs.SequentialReadsOption)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l := &baseLoader{e: e, r: bufio.NewReaderSize(f, 1<<20), dry: true}
+	return errors.Join(l.load(), f.Close())
+}
+
 // A baseLoader reads a base into the index.
 type baseLoader struct {
 	e         *Engine
@@ -182,6 +195,7 @@ type baseLoader struct {
 	mark      []byte
 	keys, lsn uint64
 	buf, data []byte
+	dry       bool // only verify
 }
 
 func (l *baseLoader) load() error {
@@ -260,9 +274,15 @@ func (l *baseLoader) apply() error {
 			l.mark = append([]byte{}, val...)
 			continue
 		}
+		if l.dry {
+			continue
+		}
 		if err := b.Set(key, val, nil); err != nil {
 			return errors.Join(err, b.Close())
 		}
+	}
+	if l.dry {
+		return b.Close()
 	}
 	if err := l.e.db.Apply(b, pebble.NoSync); err != nil {
 		return indexError(err)

@@ -43,6 +43,11 @@ func (e *Engine) Check(ctx context.Context, deep bool, report func(problem strin
 	}
 	if !deep {
 		c.known()
+	} else if err := e.verifyBase(); errors.Is(err, engine.ErrCorrupt) {
+		c.problem("%v; the next collection makes it anew", err)
+		e.keeper.rebase.Store(true)
+	} else if err != nil {
+		return err
 	}
 	return c.index()
 }

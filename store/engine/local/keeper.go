@@ -20,6 +20,7 @@ type keeper struct {
 	files sync.RWMutex
 
 	base      atomic.Uint64        // LSN of the index's last copy
+	rebase    atomic.Bool          // that copy is damaged: make another soon
 	coldBytes atomic.Uint64        // of all cold files
 	skip      map[fileKey]struct{} // damaged: cannot be collected as a whole
 	dict      uint32               // to compress with

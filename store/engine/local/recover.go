@@ -137,6 +137,10 @@ func (e *Engine) readMark() error {
 	}
 	base, berr := e.baseLSN()
 	e.keeper.base.Store(base)
+	if berr != nil {
+		e.log.Error("the index's copy cannot be read: the next collection makes it anew", "err", berr)
+		e.keeper.rebase.Store(true)
+	}
 	err := read()
 	if err == engine.ErrNotFound && berr == nil && base > 0 {
 		e.log.Warn("making the index anew from its copy and the log", "copy", base)

@@ -21,7 +21,13 @@ func (k *keeping) drop() error {
 	if err != nil {
 		return err
 	}
-	if held > 0 && (k.all || held >= max(uint64(e.opt.SegmentSize), e.db.Metrics().DiskSpaceUsage())) && !e.opt.mutate.unlinkEarly {
+	if e.keeper.rebase.Load() {
+		if err := k.writeBase(); err != nil {
+			return fmt.Errorf("local: copying the index anew: %w", err)
+		}
+		e.keeper.rebase.Store(false)
+	}
+	if base = e.keeper.base.Load(); held > 0 && (k.all || held >= max(uint64(e.opt.SegmentSize), e.db.Metrics().DiskSpaceUsage())) && !e.opt.mutate.unlinkEarly {
 		if err := k.writeBase(); err != nil {
 			return fmt.Errorf("local: copying the index: %w", err)
 		}

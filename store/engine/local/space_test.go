@@ -410,6 +410,48 @@ func TestPunchSparesTheLiving(t *testing.T) {
 	s.verify()
 }
 
+// A damaged copy of the index is found by a deep check and at the next start,
+// never believed, and made anew.
+func TestDamagedBase(t *testing.T) {
+	opt := spaceOptions(t)
+	s := newSpaceTest(t, opt, 600)
+	for i := range 500 {
+		s.del(i%4, fmt.Sprintf("%05d", i))
+	}
+	s.collect()
+	base := filepath.Join(opt.Dir, baseName)
+	for _, at := range []int{2, 20, 300, -10} {
+		edit(t, vfs.Default, base, func(b []byte) []byte { b[(at+len(b))%len(b)] ^= 1; return b })
+		problems := 0
+		if err := s.e.Check(context.Background(), true, func(string) { problems++ }); err != nil || problems != 1 {
+			t.Errorf("bit at %d: %d problems, %v", at, problems, err)
+		}
+		if at == 2 { // at start, too
+			s.reopen(opt)
+		}
+		if at == 300 { // and without an index, nothing is made up
+			if err := s.e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			kv, away := filepath.Join(opt.Dir, "kv"), filepath.Join(opt.Dir, "away")
+			if err := os.Rename(kv, away); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := Open(context.Background(), opt); !errors.Is(err, engine.ErrCorrupt) {
+				t.Errorf("opened from a damaged copy: %v", err)
+				e.Close()
+			}
+			if err := errors.Join(os.RemoveAll(kv), os.Rename(away, kv)); err != nil {
+				t.Fatal(err)
+			}
+			s.e = mustOpen(t, opt)
+			s.e.keeper.rebase.Store(true)
+		}
+		s.collect()
+		s.verify()
+	}
+}
+
 // On a disk on which nothing can be written anew, large blobs that are dead give
 // their space back all the same; once there is space, the rest does.
 func TestCollectOnFullDisk(t *testing.T) {
