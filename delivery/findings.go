@@ -1,11 +1,13 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"posthouse/dns"
 	"posthouse/mailauth/arc"
@@ -55,7 +57,7 @@ type findings struct {
 	dkim     []dkim.Result
 	arc      arc.Result
 	authors  []dmarc.Policy // of the domains in From
-	oneFrom  bool           // there is one From field, and it can be read
+	oneFrom  bool           // there is one From field, and some domain in it
 }
 
 // maxAuthors is the number of domains in From that are asked.
@@ -122,25 +124,43 @@ func (t *Transaction) findings(ctx context.Context, h *message.Header) *findings
 	return f
 }
 
-// authorDomains are the domains of the one From field; false if there is no one
-// opinion about them.
+// authorDomains are the domains of the one From field, each once; false if there is no
+// such field, or none or too many domains in it.
 func authorDomains(h *message.Header) ([]string, bool) {
 	if h.Count("From") != 1 {
 		return nil, false
 	}
-	list, ok := parseStrict(h.RawValue("From"))
-	if !ok {
-		return nil, false
-	}
+	value := h.RawValue("From")
 	var domains []string
-	seen := map[string]bool{}
-	for _, a := range list {
-		if d := string(a.Domain); !seen[d] {
-			seen[d] = true
-			domains = append(domains, d)
+	if list, ok := parseStrict(value); ok {
+		for _, a := range list {
+			domains = append(domains, string(a.Domain))
+		}
+	} else {
+		domains = domainsIn(value)
+	}
+	slices.Sort(domains)
+	domains = slices.Compact(domains)
+	return domains, len(domains) > 0 && len(domains) <= maxAuthors
+}
+
+// domainsIn finds whatever any reader could take for the domain of an author in a
+// From field that does not parse, as "a@example.org <a@example.org>" or "Name, Inc.
+// <a@example.org>", which honest programs write.
+func domainsIn(value []byte) []string {
+	var domains []string
+	for part := range bytes.SplitSeq(value, []byte{'@'}) {
+		end := bytes.IndexFunc(part, func(r rune) bool {
+			return r < utf8.RuneSelf && r != '-' && r != '.' && r != '_' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
+		})
+		if end < 0 {
+			end = len(part)
+		}
+		if domains = append(domains, strings.ToLower(string(part[:end]))); len(domains) > 2*maxAuthors {
+			break
 		}
 	}
-	return domains, len(domains) <= maxAuthors
+	return slices.DeleteFunc(domains[1:], func(d string) bool { return !strings.Contains(d, ".") })
 }
 
 // believes reports whether domain is one of the trusted sealers.
