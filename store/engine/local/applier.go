@@ -9,7 +9,9 @@ func (e *Engine) applier() {
 	for g := range e.groups {
 		var err error
 		if g.frame != nil {
-			if err = e.apply(durableFrame{g.head, g.frame[g.head.metaOff:g.head.frameLen], g.off}); err != nil {
+			if err = e.ship.wait(g.lsn); err != nil {
+				err = e.stop(err)
+			} else if err = e.apply(durableFrame{g.head, g.frame[g.head.metaOff:g.head.frameLen], g.off}); err != nil {
 				err = e.stop(err) // the log has it, and a restart will apply it
 			}
 			e.recycle(g)

@@ -77,38 +77,11 @@ func (b *backup) run() error {
 		return err
 	}
 	e := b.e
-	// The index first: what the log has more, opening the copy replays.
-	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil {
+	end, err := e.eachStored(b.ctx, b.add)
+	if err != nil {
 		return err
 	}
-	if err := e.db.Flush(); err != nil {
-		return indexError(err)
-	}
-	if err := e.db.Checkpoint(e.path(backupIndex)); err != nil {
-		return indexError(err)
-	}
-	// The index's copy before the end of the log: it must not be ahead of the log.
-	if err := b.add(baseName, e.path(baseName), -1); err != nil && !errors.Is(err, errNotExist) {
-		return err
-	}
-	end := *e.end.Load()
 	b.m.info.Position = end.lsn
-	if err := b.index(); err != nil {
-		return err
-	}
-	if err := b.segments(end); err != nil {
-		return err
-	}
-	// Once this is through, the index names all large blobs that the log up to end names.
-	if _, err := e.Commit(b.ctx).Wait(); err != nil {
-		return err
-	}
-	if err := b.large(); err != nil {
-		return err
-	}
-	if err := b.add("FORMAT", e.path("FORMAT"), -1); err != nil {
-		return err
-	}
 	for d := range b.dirs {
 		if err := syncDir(e.fs, d); err != nil {
 			return err
@@ -118,6 +91,41 @@ func (b *backup) run() error {
 		return err
 	}
 	return b.set.save(&b.m)
+}
+
+// eachStored calls add with every file of a copy of the store as it is now: its
+// path in the copy, its name, and how much of it; -1: all. FORMAT comes last. It
+// returns the end of the copy's log. keeper.files is held by the caller.
+func (e *Engine) eachStored(ctx context.Context, add func(path, name string, size int64) error) (end position, err error) {
+	// The index first: what the log has more, opening the copy replays.
+	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil {
+		return end, err
+	}
+	if err := e.db.Flush(); err != nil {
+		return end, indexError(err)
+	}
+	if err := e.db.Checkpoint(e.path(backupIndex)); err != nil {
+		return end, indexError(err)
+	}
+	// The index's copy before the end of the log: it must not be ahead of the log.
+	if err := add(baseName, e.path(baseName), -1); err != nil && !errors.Is(err, errNotExist) {
+		return end, err
+	}
+	end = *e.end.Load()
+	if err := e.eachIndexFile(add); err != nil {
+		return end, err
+	}
+	if err := e.eachSegment(end, add); err != nil {
+		return end, err
+	}
+	// Once this is through, the index names all large blobs that the log up to end names.
+	if _, err := e.Commit(ctx).Wait(); err != nil {
+		return end, err
+	}
+	if err := e.eachBeside(add); err != nil {
+		return end, err
+	}
+	return end, add("FORMAT", e.path("FORMAT"), -1)
 }
 
 // begin gives the backup its name and learns what earlier ones hold.
@@ -146,18 +154,18 @@ func (b *backup) begin() error {
 	return nil
 }
 
-func (b *backup) index() error {
-	names, err := b.e.fs.List(b.e.path(backupIndex))
+func (e *Engine) eachIndexFile(add func(path, name string, size int64) error) error {
+	names, err := e.fs.List(e.path(backupIndex))
 	for _, n := range names {
 		if err == nil {
-			err = b.add("kv/"+n, b.e.path(backupIndex, n), -1)
+			err = add("kv/"+n, e.path(backupIndex, n), -1)
 		}
 	}
 	return err
 }
 
-func (b *backup) segments(end position) error {
-	segs, err := b.e.segments()
+func (e *Engine) eachSegment(end position, add func(path, name string, size int64) error) error {
+	segs, err := e.segments()
 	if err != nil {
 		return err
 	}
@@ -169,26 +177,26 @@ func (b *backup) segments(end position) error {
 		if n == end.segment {
 			size = int64(end.off)
 		}
-		name := b.e.segmentName(n)
-		if err := b.add("log/"+b.e.fs.PathBase(name), name, size); err != nil {
+		name := e.segmentName(n)
+		if err := add("log/"+e.fs.PathBase(name), name, size); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// large adds all cold and large-blob files that the index names or has given
+// eachBeside adds all cold and large-blob files that the index names or has given
 // up since the log's end was read.
-func (b *backup) large() error {
-	snap := b.e.db.NewSnapshot()
-	err := b.e.eachLarge(snap, func(number uint64) error {
-		name := b.e.largeName(number)
-		return b.add("big/"+b.e.fs.PathBase(b.e.fs.PathDir(name))+"/"+b.e.fs.PathBase(name), name, -1)
+func (e *Engine) eachBeside(add func(path, name string, size int64) error) error {
+	snap := e.db.NewSnapshot()
+	err := e.eachLarge(snap, func(number uint64) error {
+		name := e.largeName(number)
+		return add("big/"+e.fs.PathBase(e.fs.PathDir(name))+"/"+e.fs.PathBase(name), name, -1)
 	})
 	if err == nil {
-		err = b.e.scan(snap, []byte{kindCold}, []byte{kindCold + 1}, func(key, _ []byte) (bool, error) {
-			name := b.e.coldName(be.Uint64(key[1:]))
-			return true, b.add("cold/"+b.e.fs.PathBase(name), name, -1)
+		err = e.scan(snap, []byte{kindCold}, []byte{kindCold + 1}, func(key, _ []byte) (bool, error) {
+			name := e.coldName(be.Uint64(key[1:]))
+			return true, add("cold/"+e.fs.PathBase(name), name, -1)
 		})
 	}
 	return errors.Join(err, snap.Close())

@@ -108,6 +108,9 @@ func (e *Engine) prepare(ctx context.Context, r *request) error {
 	}
 	defer e.gate.leave()
 	r.seen = e.applied.Load()
+	if err := e.ship.refuses(); err != nil {
+		return err
+	}
 	for _, b := range r.batches {
 		r.size += 32
 		for i := range b.Ops {

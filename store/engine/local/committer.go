@@ -183,6 +183,7 @@ func (c *committer) write(g *group) error {
 	c.unapplied = append(c.unapplied, g)
 	c.forget()
 	e.end.Store(&position{g.lsn, c.w.segment, c.w.off})
+	e.ship.notify()
 	if !e.opt.mutate.publishEarly {
 		e.groups <- g
 	}

@@ -53,6 +53,7 @@ type Engine struct {
 	files       largeFiles
 	space       space
 	ballast     ballast
+	ship        *shipper   // nil: the log is not shipped
 	backups     sync.Mutex // one at a time
 
 	commits, groupCount, syncs, blobBytes, written atomic.Uint64
@@ -103,6 +104,7 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}, links: newLinks(e.mark.lsn)}
 	c.links.always = opt.mutate.noCAS
 	e.ballast.opened.Store(true)
+	e.startShipping()
 	e.wg.Add(4)
 	go c.run()
 	go e.applier()
@@ -114,6 +116,9 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 func (e *Engine) open(ctx context.Context) error {
 	begin := time.Now()
 	if err := e.openDir(); err != nil {
+		return err
+	}
+	if err := e.refuseShipped(); err != nil {
 		return err
 	}
 	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil { // of a backup that was cut off
@@ -164,6 +169,7 @@ func (e *Engine) Close() error {
 	e.wake.Broadcast()
 	close(e.closing)
 	e.wg.Wait()
+	e.ship.end()
 	e.gate.shut()
 	return e.closeFiles()
 }

@@ -55,6 +55,11 @@ type Options struct {
 	// goroutine at a time. It is logged in any case.
 	Damaged func(Damage)
 
+	// Ship is a directory that becomes and stays a copy of the store, see [Follower];
+	// "": none. With ShipSync no commit is acknowledged before the copy has it.
+	Ship     string
+	ShipSync bool
+
 	mutate mutations // tests only
 	fatal  func(msg string)
 }

@@ -1,0 +1,444 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+// Shipping: a second directory becomes a copy of the store, and each frame of
+// the log is appended to it, at its place, once it is durable here. Large-blob
+// and cold files are copied before the frame that names them. So at each moment
+// the directory is a store as it was a little while ago: a [Follower] keeps its
+// index up to date, and [Promote] makes it one that may be opened.
+const (
+	shippedName  = "SHIPPED"  // the directory is somebody's copy; its content is the mode
+	promotedName = "PROMOTED" // it is no more: nobody ships there again
+	modeSync     = "synchronous\n"
+	modeAsync    = "asynchronous\n"
+	shipRetry    = time.Second
+	shipBatch    = 4 << 20 // bytes between syncs
+)
+
+// A shipper ships. All but what mu guards is its goroutine's.
+type shipper struct {
+	e       *Engine
+	dir     string
+	wake    chan struct{} // of size 1
+	closing chan struct{}
+	wg      sync.WaitGroup
+
+	mu     sync.Mutex
+	moved  sync.Cond
+	lsn    uint64 // that the follower has
+	strict bool   // commits wait for the follower
+	fault  error  // of the last try
+	ended  bool
+
+	open  bool // at is known
+	moded bool // the follower knows the mode
+	held  bool // keeper.files, while something is missing there
+	at    position
+	f     vfs.File // the follower's segment at.segment
+	buf   []byte
+}
+
+func (e *Engine) startShipping() {
+	if e.opt.Ship == "" {
+		return
+	}
+	s := &shipper{e: e, dir: e.opt.Ship, wake: make(chan struct{}, 1), closing: make(chan struct{})}
+	s.moved.L = &s.mu
+	// Only a copy that is complete can keep up; until then nobody waits for it.
+	_, err := e.fs.Stat(e.fs.PathJoin(s.dir, "FORMAT"))
+	s.strict = e.opt.ShipSync && err == nil
+	if err == nil && !e.opt.ShipSync {
+		if err := s.setMode(); err != nil { // found again by the first pass
+			e.log.Warn("shipping", "err", err)
+		}
+	}
+	e.ship = s
+	s.wg.Go(s.run)
+}
+
+// notify tells that the log has grown. A nil shipper ships nothing.
+func (s *shipper) notify() {
+	if s == nil {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns once the follower has commit lsn, if commits wait for it.
+func (s *shipper) wait(lsn uint64) error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.strict && s.lsn < lsn {
+		if s.ended || s.fault != nil && s.e.isClosing() {
+			return fmt.Errorf("local: commit %d is not shipped: %w", lsn, engine.ErrUnavailable)
+		}
+		s.moved.Wait()
+	}
+	return nil
+}
+
+// refuses returns an error while commits would wait for a follower that cannot
+// be reached.
+func (s *shipper) refuses() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.strict && s.fault != nil {
+		return fmt.Errorf("local: the standby cannot be reached: %w: %w", engine.ErrUnavailable, s.fault)
+	}
+	return nil
+}
+
+// shipped returns the last commit that the follower has, and what the last try
+// to give it more failed with.
+func (s *shipper) shipped() (lsn uint64, fault error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lsn, s.fault
+}
+
+// end is called when the engine closes. Commits under way are shipped, unless
+// the follower cannot be reached.
+func (s *shipper) end() {
+	if s != nil {
+		close(s.closing)
+		s.wg.Wait()
+	}
+}
+
+func (s *shipper) run() {
+	defer s.close()
+	for {
+		err := s.pass()
+		s.report(err)
+		var retry <-chan time.Time
+		if err != nil {
+			retry = time.After(shipRetry)
+		}
+		select {
+		case <-s.closing:
+			if err == nil {
+				s.report(s.pass())
+			}
+			return
+		case <-s.wake:
+		case <-retry:
+		}
+	}
+}
+
+func (s *shipper) report(err error) {
+	s.mu.Lock()
+	before := s.fault
+	s.fault = err
+	s.mu.Unlock()
+	s.moved.Broadcast()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		s.e.log.Error("shipping the log failed, will try again", "to", s.dir, "err", err)
+	case err == nil && before != nil:
+		s.e.log.Info("the log is shipped again", "to", s.dir)
+	}
+}
+
+func (s *shipper) close() {
+	s.disconnect()
+	if s.held {
+		s.e.keeper.files.RUnlock()
+		s.held = false
+	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.moved.Broadcast()
+}
+
+func (s *shipper) disconnect() {
+	if s.f != nil {
+		_ = s.f.Close() // what counts is synced
+	}
+	s.f, s.open = nil, false
+}
+
+// pass gives the follower all that is durable. As long as something is missing
+// there, no file goes here.
+func (s *shipper) pass() error {
+	// The keeper, which may be in the way for a moment, waits for commits, and these
+	// for us. What it removes meanwhile was sealed long ago.
+	s.held = s.held || s.e.keeper.files.TryRLock()
+	err := s.catchUp()
+	if err != nil {
+		s.disconnect()
+		return err
+	}
+	if s.held {
+		s.e.keeper.files.RUnlock()
+		s.held = false
+	}
+	if s.moded {
+		return nil
+	}
+	err = s.setMode() // only now all that was acknowledged before is there
+	s.moded = err == nil
+	return err
+}
+
+// setMode tells the follower whether acknowledged commits may be missing there.
+func (s *shipper) setMode() error {
+	mode := modeAsync
+	if s.e.opt.ShipSync {
+		mode = modeSync
+	}
+	return writeFile(s.e.fs, s.dir, shippedName, []byte(mode))
+}
+
+func (e *Engine) isClosing() bool {
+	select {
+	case <-e.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *shipper) catchUp() error {
+	if !s.open {
+		if err := s.connect(); err != nil {
+			return err
+		}
+		s.open = true
+		if err := s.acknowledge(); err != nil {
+			return err
+		}
+	}
+	for end := *s.e.end.Load(); s.at.lsn < end.lsn; {
+		if err := s.segment(end); err != nil {
+			return err
+		}
+		if s.at.lsn >= end.lsn {
+			break
+		}
+		next, err := s.nextSegment(end)
+		if err != nil {
+			return err
+		}
+		if err := s.f.Close(); err != nil {
+			return err
+		}
+		s.f, s.at.segment, s.at.off = nil, next, 0
+	}
+	return nil
+}
+
+func (s *shipper) nextSegment(end position) (uint32, error) {
+	segs, err := s.e.segments()
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range segs {
+		if n > s.at.segment && n <= end.segment {
+			return n, nil
+		}
+	}
+	return 0, s.refuse("commit %d is no longer in the log", s.at.lsn+1)
+}
+
+func (s *shipper) refuse(format string, args ...any) error {
+	return &mail.Error{Kind: mail.Invalid, Op: "local.ship", Text: s.dir + ": " + fmt.Sprintf(format, args...) + ". Empty it to begin anew"}
+}
+
+// segment ships the durable frames of segment at.segment from at.off on.
+func (s *shipper) segment(end position) (err error) {
+	src, err := s.e.fs.Open(s.e.segmentName(s.at.segment), vfs.SequentialReadsOption)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	sc, err := newScanner(src, s.at.segment, s.e.store)
+	if err != nil {
+		return err
+	}
+	if err := s.openSegment(); err != nil {
+		return err
+	}
+	for unsynced := uint64(0); ; {
+		h, ok, err := sc.header(int64(s.at.off))
+		if err != nil {
+			return err
+		}
+		if !ok || h.lsn != s.at.lsn+1 || h.lsn > end.lsn {
+			return s.acknowledge()
+		}
+		if err := s.frame(sc, h); err != nil {
+			return err
+		}
+		n := alignUp(h.frameLen)
+		s.at.lsn, s.at.off = h.lsn, s.at.off+n
+		if unsynced += n; unsynced >= shipBatch {
+			if err := s.acknowledge(); err != nil {
+				return err
+			}
+			unsynced = 0
+		}
+	}
+}
+
+// frame copies the files that a frame names, then the frame.
+func (s *shipper) frame(sc *scanner, h header) error {
+	meta, ok, err := sc.meta(h, int64(s.at.off))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("local: segment %d at %d: %w", s.at.segment, s.at.off, engine.ErrCorrupt)
+	}
+	err = eachChange(meta, func(c change) error {
+		switch {
+		case c.kind != metaSet:
+		case c.key[0] == kindFile && len(c.key) == 9:
+			return s.beside(s.e.largeName(be.Uint64(c.key[1:])))
+		case c.key[0] == kindCold && len(c.key) == 9:
+			return s.beside(s.e.coldName(be.Uint64(c.key[1:])))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for off, left := int64(s.at.off), int64(alignUp(h.frameLen)); left > 0; {
+		part := s.buffer()[:min(left, copyChunk)]
+		n, err := sc.f.ReadAt(part, off)
+		if err != nil && n < len(part) {
+			return err
+		}
+		if _, err := s.f.WriteAt(part, off); err != nil {
+			return err
+		}
+		off += int64(len(part))
+		left -= int64(len(part))
+	}
+	return nil
+}
+
+func (s *shipper) buffer() []byte {
+	if s.buf == nil {
+		s.buf = make([]byte, copyChunk)
+	}
+	return s.buf
+}
+
+// target is where a file of the store lies at the follower.
+func (s *shipper) target(name string) string { return s.dir + name[len(s.e.dir):] }
+
+// beside copies a file, durably. One that is gone lost its blobs since, as a
+// later frame says.
+func (s *shipper) beside(name string) error {
+	to := s.target(name)
+	st, err := s.e.fs.Stat(name)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if have, err := s.e.fs.Stat(to); err == nil && have.Size() == st.Size() {
+		return nil
+	}
+	return s.copy(name, to, -1)
+}
+
+func (s *shipper) copy(name, to string, size int64) error {
+	fsys := s.e.fs
+	f := backupFile{size: size}
+	if size < 0 {
+		f.mtime = 1 // all of it
+	}
+	dir := fsys.PathDir(to)
+	if err := makeDir(fsys, dir); err != nil {
+		return err
+	}
+	buf := s.buffer()
+	if err := copySum(context.Background(), fsys, name, to+".tmp", &f, &buf); err != nil {
+		return err
+	}
+	if err := fsys.Rename(to+".tmp", to); err != nil {
+		return err
+	}
+	return syncDir(fsys, dir)
+}
+
+// openSegment opens the follower's segment at.segment, and makes it if need be.
+func (s *shipper) openSegment() error {
+	if s.f != nil {
+		return nil
+	}
+	fsys, name := s.e.fs, s.target(s.e.segmentName(s.at.segment))
+	if _, err := fsys.Stat(name); errors.Is(err, errNotExist) {
+		f, err := fsys.Create(name, vfs.WriteCategoryUnspecified)
+		if err == nil {
+			err = f.Close()
+		}
+		if err == nil {
+			err = syncDir(fsys, fsys.PathDir(name))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f, err := fsys.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	s.f = f
+	return nil
+}
+
+// acknowledge syncs what was appended, and lets those go on who wait for it,
+// unless the follower was promoted: it looks at the log after it said so.
+func (s *shipper) acknowledge() error {
+	if s.f != nil {
+		if err := s.f.SyncData(); err != nil {
+			return err
+		}
+	}
+	if err := s.promoted(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.lsn = s.at.lsn
+	s.strict = s.e.opt.ShipSync
+	s.mu.Unlock()
+	s.moved.Broadcast()
+	return nil
+}
+
+func (s *shipper) promoted() error {
+	_, err := s.e.fs.Stat(s.e.fs.PathJoin(s.dir, promotedName))
+	switch {
+	case errors.Is(err, errNotExist):
+		return nil
+	case err == nil:
+		return s.refuse("the standby was promoted: this store is no longer the one that counts")
+	}
+	return err
+}

@@ -1,0 +1,157 @@
+package local
+
+import (
+	"context"
+	"errors"
+
+	"posthouse/mail"
+)
+
+// connect finds out what the follower has, or gives it a first copy.
+func (s *shipper) connect() error {
+	fsys := s.e.fs
+	if err := s.promoted(); err != nil {
+		return err
+	}
+	format, err := readFile(fsys, fsys.PathJoin(s.dir, "FORMAT"))
+	if errors.Is(err, errNotExist) {
+		return s.firstCopy()
+	}
+	if err != nil {
+		return err
+	}
+	own, err := readFile(fsys, s.e.path("FORMAT"))
+	if err != nil {
+		return err
+	}
+	if string(own) != string(format) {
+		return s.refuse("it is the copy of another store")
+	}
+	return s.resume()
+}
+
+// firstCopy copies the store as it is now. FORMAT comes last: without it, what
+// is there is begun anew.
+func (s *shipper) firstCopy() error {
+	fsys := s.e.fs
+	if err := makeDir(fsys, s.dir); err != nil {
+		return err
+	}
+	names, err := fsys.List(s.dir)
+	if err != nil {
+		return err
+	}
+	_, serr := fsys.Stat(fsys.PathJoin(s.dir, shippedName))
+	if len(names) > 0 && serr != nil {
+		return s.refuse("it is not empty")
+	}
+	s.mu.Lock()
+	s.strict = false // nobody can wait for the first copy
+	s.mu.Unlock()
+	s.moved.Broadcast()
+	if !s.held {
+		s.e.keeper.files.RLock()
+		s.held = true
+	}
+	if err := writeFile(fsys, s.dir, shippedName, []byte(modeAsync)); err != nil {
+		return err
+	}
+	for _, d := range []string{"log", "big", "cold", "kv"} {
+		if err := fsys.RemoveAll(fsys.PathJoin(s.dir, d)); err != nil {
+			return err
+		}
+		if err := makeDir(fsys, fsys.PathJoin(s.dir, d)); err != nil {
+			return err
+		}
+	}
+	end, err := s.e.eachStored(context.Background(), func(path, name string, size int64) error {
+		return s.copy(name, fsys.PathJoin(s.dir, path), size)
+	})
+	if err != nil {
+		return err
+	}
+	s.at = end
+	return fsys.RemoveAll(s.e.path(backupIndex))
+}
+
+// resume finds the end of the follower's log, and whether it is a part of ours.
+func (s *shipper) resume() error {
+	theirs := &Engine{fs: s.e.fs, dir: s.dir}
+	segs, err := theirs.segments()
+	if err != nil {
+		return err
+	}
+	for i := len(segs) - 1; i >= 0; i-- {
+		at, last, err := s.scanTo(theirs, segs[i])
+		if err != nil {
+			return err
+		}
+		if at.lsn == 0 && i > 0 {
+			continue
+		}
+		s.at = at
+		return s.compare(at, last)
+	}
+	return s.refuse("it has no log")
+}
+
+// scanTo returns the end of the follower's segment n, and its last frame.
+func (s *shipper) scanTo(theirs *Engine, n uint32) (at position, last header, err error) {
+	at.segment = n
+	f, err := s.e.fs.Open(theirs.segmentName(n))
+	if err != nil {
+		return at, last, err
+	}
+	sc, err := newScanner(f, n, s.e.store)
+	for err == nil {
+		var h header
+		var ok bool
+		if h, ok, err = sc.header(int64(at.off)); err != nil || !ok || at.lsn != 0 && h.lsn != at.lsn+1 {
+			break
+		}
+		if ok, err = sc.sound(h, int64(at.off)); err != nil || !ok {
+			break
+		}
+		last = h
+		at.lsn, at.off = h.lsn, at.off+alignUp(h.frameLen)
+	}
+	return at, last, errors.Join(err, f.Close())
+}
+
+// compare wants the follower's last frame to be ours.
+func (s *shipper) compare(at position, last header) error {
+	if at.lsn == 0 {
+		return nil
+	}
+	if at.lsn > s.e.end.Load().lsn {
+		return s.refuse("it has commits that this store has lost")
+	}
+	f, err := s.e.fs.Open(s.e.segmentName(at.segment))
+	if errors.Is(err, errNotExist) {
+		return s.refuse("it is too old: commit %d is no longer in the log", at.lsn)
+	}
+	if err != nil {
+		return err
+	}
+	sc, err := newScanner(f, at.segment, s.e.store)
+	if err == nil {
+		var h header
+		var ok bool
+		h, ok, err = sc.header(int64(at.off - alignUp(last.frameLen)))
+		if err == nil && (!ok || h != last) {
+			err = s.refuse("its commit %d is not that of this store", at.lsn)
+		}
+	}
+	return errors.Join(err, f.Close())
+}
+
+// refuseShipped keeps a directory that another store ships to from being opened.
+func (e *Engine) refuseShipped() error {
+	if _, err := e.fs.Stat(e.path(shippedName)); err != nil {
+		return nil
+	}
+	if _, err := e.fs.Stat(e.path(promotedName)); err == nil {
+		return nil
+	}
+	return &mail.Error{Kind: mail.Invalid, Op: "local.Open", Text: e.dir + " is the standby of another store: posthouse standby promote makes it a store of its own"}
+}

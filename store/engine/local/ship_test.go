@@ -1,0 +1,204 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/mail"
+	"posthouse/store/engine"
+)
+
+const standbyDir = "/srv/standby"
+
+// shipScript is a store that ships, is closed, opened again, and collected.
+func shipScript(opt Options, l *load) error {
+	for round := range 3 {
+		e, err := Open(context.Background(), opt)
+		if err != nil {
+			return err
+		}
+		var wg sync.WaitGroup
+		for w := range crashAccounts {
+			wg.Go(func() {
+				for range 6 {
+					_ = l.one(e, w)
+				}
+			})
+		}
+		wg.Wait()
+		if round == 1 {
+			if err := e.Collect(context.Background()); err != nil {
+				return err
+			}
+		}
+		if err := l.one(e, round); err != nil {
+			return err
+		}
+		if err := e.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyStandby promotes the standby and compares it with the model: what was
+// acknowledged is there if it says that commits wait for it.
+func verifyStandby(fs *vfs.MemFS, opt Options, want expectation) (bool, error) {
+	if _, err := fs.Stat(standbyDir + "/FORMAT"); err != nil {
+		return false, nil
+	}
+	whole, err := Promote(fs, standbyDir)
+	if err != nil {
+		return false, err
+	}
+	if !whole {
+		want.acked = make([]uint64, crashAccounts)
+	}
+	opt.FS, opt.Dir, opt.Ship = fs, standbyDir, ""
+	if _, err := verify(opt, want); err != nil {
+		return false, fmt.Errorf("standby, whole %v: %w", whole, err)
+	}
+	return whole, nil
+}
+
+// TestShipCrash cuts the power at each change of the disk while a store ships,
+// and opens both it and its standby.
+func TestShipCrash(t *testing.T) {
+	for _, strict := range []bool{true, false} {
+		t.Run(fmt.Sprint("synchronous=", strict), func(t *testing.T) { shipCrash(t, strict) })
+	}
+}
+
+func shipCrash(t *testing.T, strict bool) {
+	stride := 7
+	if testing.Short() {
+		stride = 31
+	}
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	disk, l := newDisk(t), newLoad(nil)
+	opt := crashOptions(nil, rnd)
+	opt.SegmentSize, opt.Ship, opt.ShipSync = 8<<10, standbyDir, strict
+	var mu sync.Mutex
+	var fault error
+	calls, crashes, wholes := 0, 0, 0
+	opt.FS = hookFS{disk, func(op, path string) error {
+		if !changes(op) {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; fault != nil || calls%stride != 0 && !strings.Contains(path, shippedName) {
+			return nil
+		}
+		clone, want := l.crash(disk, []int{0, 0, 50, 100}[rnd.IntN(4)], rnd)
+		whole, err := verifyStandby(clone, opt, want)
+		if err == nil {
+			own := opt
+			own.FS, own.Ship = clone, ""
+			_, err = verify(own, want)
+		}
+		if err != nil {
+			fault = fmt.Errorf("seed %d: crash before call %d (%s %s): %w", seed, calls, op, path, err)
+		}
+		if crashes++; whole {
+			wholes++
+		}
+		return nil
+	}}
+	if err := shipScript(opt, l); err != nil {
+		t.Fatal(err)
+	}
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	if strict != (wholes > 0) {
+		t.Errorf("%d of %d standbys were whole", wholes, crashes)
+	}
+	t.Logf("%d crashes, %d standbys whole", crashes, wholes)
+}
+
+// TestFollow follows a store while it works, refuses to open the standby before
+// it is promoted, and wants the old store to acknowledge nothing afterwards.
+func TestFollow(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 3))
+	disk, l := newDisk(t), newLoad(nil)
+	opt := crashOptions(disk, rnd)
+	opt.SegmentSize, opt.Ship, opt.ShipSync = 8<<10, standbyDir, true
+	e, err := Open(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	until := func(what string, f func() bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) { // polling, bounded
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("the first copy is never complete", func() bool {
+		b, _ := readFile(disk, standbyDir+"/"+shippedName)
+		return string(b) == modeSync
+	})
+	standby := opt
+	standby.Dir, standby.Ship = standbyDir, ""
+	if _, err := Open(t.Context(), standby); mail.KindOf(err) != mail.Invalid {
+		t.Fatalf("a standby that was not promoted opens: %v", err)
+	}
+	f, err := Follow(standby)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for w := range crashAccounts {
+		wg.Go(func() {
+			for !stop.Load() && l.one(e, w) == nil {
+			}
+		})
+	}
+	for last := uint64(0); last < 300; {
+		lsn, err := f.Advance(t.Context())
+		if err != nil || lsn < last {
+			t.Fatalf("advanced from %d to %d: %v", last, lsn, err)
+		}
+		last = lsn
+	}
+	if _, err := Promote(disk, standbyDir); err != nil || !f.Promoted() {
+		t.Fatal(err)
+	}
+	until("the old store goes on", func() bool { _, err := e.ship.shipped(); return err != nil })
+	acked := l.ackedNow()
+	if err := l.one(e, 0); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("the old store acknowledges: %v", err)
+	}
+	stop.Store(true)
+	if _, err := f.Advance(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	want := expectation{acked, make([]uint64, crashAccounts)}
+	for a := range want.issued {
+		want.issued[a] = l.issued[a].Load()
+	}
+	if _, err := verify(standby, want); err != nil {
+		t.Error(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Logf("closing the old store: %v", err) // its last commits were never shipped
+	}
+	wg.Wait()
+}
