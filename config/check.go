@@ -35,6 +35,9 @@ func (p *parse) check() {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)
 		}
 	}
+	if c.Backup.Wait && c.Backup.Standby == "" {
+		p.problem("backup.wait", "needs backup.standby")
+	}
 	p.checkListen()
 	p.checkQueue()
 	for _, s := range c.DNS.Servers {

@@ -28,6 +28,7 @@ type Config struct {
 	DNS    DNS    `toml:"dns"`
 	Log    Log    `toml:"log"`
 	Run    Run    `toml:"run"`
+	Backup Backup `toml:"backup"`
 	Limits Limits `toml:"limits"`
 }
 
@@ -90,6 +91,12 @@ type Log struct {
 type Run struct {
 	User  string `toml:"user" doc:"When started as root: become this user after the ports are bound. Empty: stay."`
 	Group string `toml:"group" doc:"And this group. Empty: the user's own."`
+}
+
+// Backup is the section [backup].
+type Backup struct {
+	Standby string `toml:"standby" doc:"A data directory, on another disk or machine, that becomes and stays a copy of this one: each commit is written there too. See backup.md of the manual. Empty: none." values:"the path of a directory"`
+	Wait    bool   `toml:"wait" doc:"Acknowledge nothing before the standby has it. While it cannot be reached, mail is refused for the time being." why:"Without, a disk that dies takes along what the standby did not have yet: usually milliseconds."`
 }
 
 // Default returns the configuration that an empty file means.

@@ -95,6 +95,7 @@ func Restore(ctx context.Context, c config.Config, path string) (Restored, error
 		return Restored{}, err
 	}
 	work := c
+	work.Backup = config.Backup{} // not before it is in its place
 	work.Data = filepath.Join(c.Data, restoring)
 	if err := os.RemoveAll(work.Data); err != nil {
 		return Restored{}, err

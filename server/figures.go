@@ -77,6 +77,8 @@ func (s *Server) readings() []reading {
 		{"store.moved_bytes", "posthouse_store_moved_bytes_total", "Bytes of messages that collection moved.", c, nil, en.Moved},
 		{"store.moved_to_bytes", "posthouse_store_moved_to_bytes_total", "Bytes that they became.", c, nil, en.MovedTo},
 		{"store.scrubbed", "posthouse_store_scrubbed_total", "Messages read to look for damage.", c, nil, en.Scrubbed},
+		{"store.position", "posthouse_store_position", "Number of the last commit.", g, nil, en.Position},
+		{"store.shipped", "posthouse_store_shipped", "Number of the last commit that the standby has; 0: there is no standby.", g, nil, en.Shipped},
 		{"store.damaged", "posthouse_store_damaged_total", "Damaged messages found.", c, nil, en.Damaged},
 		{"store.read_only", "posthouse_store_read_only", "1 while mail is refused because the disk is full.", g, nil, flag(en.ReadOnly)},
 		{"store.failed", "posthouse_store_failed", "1 after a disk fault, until a restart.", g, nil, flag(en.Failed)},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"posthouse/admin"
 	"posthouse/config"
@@ -54,6 +55,13 @@ func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bo
 		// A twentieth of the memory for the index's cache: its hot part is small.
 		o.IndexCache = max(8<<20, memoryLimit(c)/20)
 		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64))
+	}
+	if c.Backup.Standby != "" {
+		dir, err := filepath.Abs(filepath.Join(c.Backup.Standby, StoreDir))
+		if err != nil {
+			return nil, err
+		}
+		o.Ship, o.ShipSync = dir, c.Backup.Wait
 	}
 	eng, err := local.Open(ctx, o)
 	if err != nil && errors.Is(err, engine.ErrUnavailable) {

@@ -145,6 +145,7 @@ type Stats struct {
 	LiveBytes, DeadBytes    uint64 // of blobs, as stored; dead: not yet given back
 	Collected, Punched      uint64 // bytes of dead blobs given back with their file, and out of the middle of one
 	Moved, MovedTo          uint64 // bytes of live blobs that collection read and wrote
+	Position, Shipped       uint64 // last durable commit; last one that the standby has, 0 without one
 	Scrubbed, Damaged       uint64 // blobs read to look for damage, and those that had it
 	ReplayedFrames          uint64 // by the last Open
 	ReadOnly                bool   // refuses commits: full disk

@@ -216,6 +216,10 @@ func (e *Engine) Stats() engine.Stats {
 	}
 	s.LiveBytes, s.DeadBytes = uint64(max(0, e.liveBytes.Load())), uint64(max(0, e.deadBytes.Load()))
 	e.keeper.stats(&s)
+	s.Position = m.lsn
+	if e.ship != nil {
+		s.Shipped, _ = e.ship.shipped()
+	}
 	s.FreeBytes, _ = e.free()
 	if e.gate.enter() == nil {
 		defer e.gate.leave()

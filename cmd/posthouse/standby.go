@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"posthouse/server"
+)
+
+func (a *app) standbyCommand() *cobra.Command {
+	return noun("standby", "A second copy that takes over", a.standbyFollowCommand(), a.standbyPromoteCommand())
+}
+
+func (a *app) standbyFollowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "follow DIR", Short: "Keep a standby ready", Args: exactly(1, "the standby's data directory"),
+		Long: "Keep the standby in DIR ready, to which a server ships (backup.standby in its configuration), until it is\n" +
+			"promoted. Without this nothing is lost either, but the promotion takes longer.",
+		Example: "  posthouse standby follow /srv/standby",
+		RunE: func(c *cobra.Command, args []string) error {
+			return server.Follow(c.Context(), args[0], func(at uint64, err error) {
+				if err != nil {
+					fmt.Fprintln(a.errOut, "posthouse: "+errorText(err))
+					return
+				}
+				a.say("position %d", at)
+			})
+		},
+	}
+}
+
+// promoted is the answer of standby promote.
+type promoted struct {
+	V int `json:"v"`
+	server.Promoted
+}
+
+func (a *app) standbyPromoteCommand() *cobra.Command {
+	yes := false
+	c := &cobra.Command{
+		Use: "promote DIR", Short: "Make a standby the server's data directory", Args: exactly(1, "the standby's data directory"),
+		Long: "Make the standby in DIR a data directory that a server can run on. For when the server that ships to it is lost:\n" +
+			"what that one does afterwards does not count.",
+		Example: "  posthouse standby promote /srv/standby",
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			if err := a.confirm(yes, "The server that ships to "+args[0]+" must not run any more."); err != nil {
+				return err
+			}
+			got, err := server.Promote(c.Context(), cfg, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(promoted{1, got}, []string{args[0]}, func(t *table) {
+				if got.Whole {
+					t.line("%s is promoted. Everything that was acknowledged is there.", args[0])
+					return
+				}
+				t.line("%s is promoted. The last changes may be missing: %d accounts have new UIDVALIDITYs.", args[0], got.Accounts)
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
