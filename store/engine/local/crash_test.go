@@ -295,7 +295,6 @@ func TestMutations(t *testing.T) {
 	}{
 		{"log not synced", mutations{}, func(p string) bool { return strings.HasSuffix(p, segmentExt) }},
 		{"log never synced at all", mutations{ackUnsynced: true}, nil},
-		{"segment removed before the index is flushed", mutations{unlinkEarly: true}, nil},
 		{"blobs moved to a file that is not synced", mutations{moveUnsynced: true}, nil},
 		{"directory of cold files", mutations{}, func(p string) bool { return p == "/srv/store/cold/" }},
 		{"published before synced", mutations{publishEarly: true}, nil},

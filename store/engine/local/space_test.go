@@ -410,6 +410,33 @@ func TestPunchSparesTheLiving(t *testing.T) {
 	s.verify()
 }
 
+// A power failure right after segments went, with an index whose memory is
+// larger than all of them: without the flush before, their commits would be lost.
+func TestUnlinkNeedsFlush(t *testing.T) {
+	for _, mutated := range []bool{false, true} {
+		disk := newDisk(t)
+		opt := logOptions(disk)
+		opt.CollectEvery, opt.MemTable, opt.mutate.unlinkEarly = -1, 8<<20, mutated
+		s := newSpaceTest(t, opt, 200)
+		for i := range 190 {
+			s.del(i%4, fmt.Sprintf("%05d", i))
+		}
+		s.collect()
+		opt.FS = disk.CrashClone(vfs.CrashCloneCfg{})
+		opt.mutate.unlinkEarly = false
+		e, err := Open(context.Background(), opt)
+		if lost := errors.Is(err, engine.ErrCorrupt); lost != mutated {
+			t.Errorf("mutated: %v; Open: %v", mutated, err)
+		}
+		if err == nil {
+			s.e.Close()
+			s.e = e
+			s.verify()
+			e.Close()
+		}
+	}
+}
+
 // A damaged copy of the index is found by a deep check and at the next start,
 // never believed, and made anew.
 func TestDamagedBase(t *testing.T) {
