@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,6 +102,9 @@ func TestCrashModel(t *testing.T) {
 	limit := 4 * time.Second
 	if testing.Short() {
 		limit = time.Second
+	}
+	if os.Getenv("POSTHOUSE_LONG") != "" {
+		limit = 3 * time.Minute
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
