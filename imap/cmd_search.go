@@ -34,9 +34,6 @@ const (
 	returnPartial
 	returnContext
 	returnUpdate
-
-	// returnListed are those that name messages.
-	returnListed = returnMin | returnMax | returnAll | returnPartial
 )
 
 // A searchCommand is one SEARCH or UID SEARCH under way.

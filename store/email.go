@@ -48,14 +48,6 @@ func (e *Email) blobID() engine.BlobID {
 	return e.blob
 }
 
-// clone returns a copy that does not point into an engine's memory.
-func (e *Email) clone() *Email {
-	c := *e
-	c.Envelope, c.BodyStructure = slices.Clone(e.Envelope), slices.Clone(e.BodyStructure)
-	c.Prefix, c.table, c.references = slices.Clone(e.Prefix), slices.Clone(e.table), slices.Clone(e.references)
-	return &c
-}
-
 // Email returns the record of a message. It may be kept. Expunged messages are
 // found until they are reaped.
 func (v *View) Email(id EmailID) (*Email, error) {

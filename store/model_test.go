@@ -32,7 +32,6 @@ type modelMessage struct {
 type modelBox struct {
 	id       MailboxID
 	noselect bool
-	role     mail.Role
 	validity uint32
 	next     UID
 	msgs     []modelMessage

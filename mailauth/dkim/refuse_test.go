@@ -48,7 +48,7 @@ func TestRefused(t *testing.T) {
 		{"s=e", "s=" + strings.Repeat("a", 64), dkim.PermError, "malformed domain or selector"},
 		{"s=e", "s=f", dkim.PermError, "no key record"},
 		{"d=example.org;s=e", "d=example.org;s=fail", dkim.TempError, "the key could not be looked up"},
-		{"h=from", "h=to", dkim.PermError, "From is not signed"},
+		{"h=from", "h=to", dkim.PermError, "the From field is not signed"},
 		{"h=from", "h=from" + strings.Repeat(":x", 2000), dkim.PermError, "too many names in h="},
 		{"t=1", "i=@example.net", dkim.PermError, "i= is not within d="},
 		{"t=1", "i=@notexample.org", dkim.PermError, "i= is not within d="},

@@ -21,7 +21,7 @@ var (
 	errIdentity  = errors.New("i= is not within d=")
 	errQuery     = errors.New("unknown query method")
 	errNumber    = errors.New("malformed number")
-	errNoFrom    = errors.New("From is not signed")
+	errNoFrom    = errors.New("the From field is not signed")
 	errNames     = errors.New("too many names in h=")
 	errHashSize  = errors.New("bh= has the wrong size")
 	errSeal      = errors.New("h= must not name ARC-Seal")

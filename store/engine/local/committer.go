@@ -100,16 +100,14 @@ func (c *committer) gather() {
 func (c *committer) commit(reqs []*request) {
 	e := c.e
 	err := e.failed()
-	var g *group
 	if err == nil {
 		if err = c.w.roll(); isNoSpace(err) {
 			err = nil // the segment may grow over its size
 		}
 	}
 	if err == nil {
-		g = c.build(reqs, false)
-		if err = c.write(g); isNoSpace(err) {
-			g, err = c.writeWithoutSpace(reqs)
+		if err = c.write(c.build(reqs, false)); isNoSpace(err) {
+			err = c.writeWithoutSpace(reqs)
 		}
 	}
 	if err == nil {
@@ -125,16 +123,16 @@ func (c *committer) commit(reqs []*request) {
 }
 
 // writeWithoutSpace commits what carries no blobs to the reserve, and refuses the rest.
-func (c *committer) writeWithoutSpace(reqs []*request) (*group, error) {
+func (c *committer) writeWithoutSpace(reqs []*request) error {
 	c.e.space.exhausted(c.e)
 	c.drain()
 	if err := c.w.useReserve(); err != nil && !isNoSpace(err) && !errors.Is(err, errNoReserve) {
-		return nil, err
+		return err
 	}
 	g := c.build(reqs, true)
 	err := c.write(g)
 	if !isNoSpace(err) {
-		return g, err
+		return err
 	}
 	c.drain()
 	g.frame, g.lsn = nil, c.lsn
@@ -143,7 +141,7 @@ func (c *committer) writeWithoutSpace(reqs []*request) (*group, error) {
 			r.err = errFull()
 		}
 	}
-	return g, c.write(g)
+	return c.write(g)
 }
 
 // drain waits until the index has everything, and forgets what it kept for

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,7 +72,7 @@ type indexLogger struct {
 }
 
 func (l indexLogger) Infof(format string, args ...any) {
-	if l.log.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // the handlers in use ignore the context
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log.Debug("index: " + fmt.Sprintf(format, args...))
 	}
 }
