@@ -204,6 +204,9 @@ func (a *app) connect(ctx context.Context, name string) error {
 func errorText(err error) string {
 	var me *mail.Error
 	if errors.As(err, &me) {
+		if me.Text != "" && errors.Is(err, server.ErrInUse) {
+			return me.Text // who holds the lock is all there is to say
+		}
 		if me.Text != "" && (me.Kind != mail.Internal && me.Kind != mail.Unavailable && me.Kind != mail.Corrupt || me.Err == nil) {
 			return me.Text
 		}
