@@ -14,7 +14,7 @@ build:
 # Everything that must hold, real mail programs included. Without the cache of
 # results: it does not see that tests of the whole server run a new binary.
 test: peers
-	$(GO) test -count=1 -timeout 20m ./...
+	$(GO) test -count=1 -timeout 15m ./...
 
 # The same with the race detector and the long rounds (needs a C compiler).
 test-long: peers

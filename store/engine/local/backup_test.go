@@ -51,7 +51,7 @@ func backups(opt Options, l *load, began *sync.Map) error {
 }
 
 // verifyBackups restores each backup that is on the disk.
-func verifyBackups(fs *vfs.MemFS, opt Options, issued []uint64, began *sync.Map) error {
+func verifyBackups(fs *powerFS, opt Options, issued []uint64, began *sync.Map) error {
 	if _, err := fs.Stat(backupDir + "/FORMAT"); err != nil {
 		return nil
 	}

@@ -19,8 +19,8 @@ import (
 const crashAccounts = 6
 
 // newDisk returns a disk that knows what is synced, with an empty /srv.
-func newDisk(t testing.TB) *vfs.MemFS {
-	fs := vfs.NewCrashableMem()
+func newDisk(t testing.TB) *powerFS {
+	fs := newPowerFS()
 	if err := fs.MkdirAll("/srv", 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func (l *load) one(e engine.Engine, a int) error {
 
 // crash takes the disk as it is after a power failure at this moment, with pct
 // of 100 blocks and names that were not synced, and what must be on it.
-func (l *load) crash(fs *vfs.MemFS, pct int, rnd *rand.Rand) (*vfs.MemFS, expectation) {
+func (l *load) crash(fs *powerFS, pct int, rnd *rand.Rand) (*powerFS, expectation) {
 	want := expectation{l.ackedNow(), make([]uint64, crashAccounts)}
 	clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: pct, RNG: rnd})
 	for a := range want.issued {
@@ -130,7 +130,7 @@ func TestCrashModel(t *testing.T) {
 
 // crashOnce runs a generation: open, load, crash, verify, perhaps crash again
 // in the middle of that.
-func crashOnce(fs *vfs.MemFS, at []uint64, rnd *rand.Rand) (*vfs.MemFS, []uint64, error) {
+func crashOnce(fs *powerFS, at []uint64, rnd *rand.Rand) (*powerFS, []uint64, error) {
 	e, err := Open(context.Background(), crashOptions(fs, rnd))
 	if err != nil {
 		return nil, nil, err
@@ -223,7 +223,7 @@ func script(opt Options, l *load) error {
 }
 
 // verifyDisk verifies the store, and the copy if the checkpoint was finished.
-func verifyDisk(fs *vfs.MemFS, opt Options, want expectation, copied *[]uint64) error {
+func verifyDisk(fs *powerFS, opt Options, want expectation, copied *[]uint64) error {
 	opt.FS = fs
 	if _, err := verify(opt, want); err != nil {
 		return err

@@ -64,7 +64,7 @@ func faultRun(t *testing.T, fail func(n int, op string) error) int {
 	l := newLoad(nil)
 	faultScript(t, opt, l)
 	clone, want := l.crash(disk, 0, nil)
-	for _, fs := range []*vfs.MemFS{clone, disk} {
+	for _, fs := range []*powerFS{clone, disk} {
 		opt.FS = fs
 		if _, err := verify(opt, want); err != nil {
 			t.Fatalf("after a fault, calls %d: %v", calls.Load(), err)

@@ -22,7 +22,7 @@ func logOptions(fs vfs.FS) Options {
 }
 
 // crashed returns a disk with a store of n commits that only the log holds.
-func crashed(t *testing.T, n int) (*vfs.MemFS, []engine.BlobID) {
+func crashed(t *testing.T, n int) (*powerFS, []engine.BlobID) {
 	t.Helper()
 	disk := newDisk(t)
 	e := mustOpen(t, logOptions(disk))
@@ -118,9 +118,9 @@ func TestReplay(t *testing.T) {
 
 // A lost or damaged index is made anew from the log.
 func TestIndexRebuilt(t *testing.T) {
-	for name, damage := range map[string]func(fs *vfs.MemFS) error{
-		"gone": func(fs *vfs.MemFS) error { return fs.RemoveAll("/srv/store/kv") },
-		"CURRENT points nowhere": func(fs *vfs.MemFS) error {
+	for name, damage := range map[string]func(fs *powerFS) error{
+		"gone": func(fs *powerFS) error { return fs.RemoveAll("/srv/store/kv") },
+		"CURRENT points nowhere": func(fs *powerFS) error {
 			names, err := fs.List("/srv/store/kv")
 			for _, n := range names {
 				if strings.HasPrefix(n, "MANIFEST") {
@@ -340,7 +340,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, fs := range []*vfs.MemFS{disk, clone} {
+	for _, fs := range []*powerFS{disk, clone} {
 		if fs == clone {
 			opt.FS = clone
 			e = mustOpen(t, opt)

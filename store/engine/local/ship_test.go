@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"posthouse/mail"
 	"posthouse/store/engine"
 )
@@ -26,6 +24,7 @@ func shipScript(opt Options, l *load) error {
 		if err != nil {
 			return err
 		}
+		awaitStandby(e)
 		var wg sync.WaitGroup
 		for w := range crashAccounts {
 			wg.Go(func() {
@@ -50,9 +49,19 @@ func shipScript(opt Options, l *load) error {
 	return nil
 }
 
+// awaitStandby returns once commits wait for the standby, if they are to.
+func awaitStandby(e *Engine) {
+	s := e.ship
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e.opt.ShipSync && !s.strict {
+		s.moved.Wait()
+	}
+}
+
 // verifyStandby promotes the standby and compares it with the model: what was
 // acknowledged is there if it says that commits wait for it.
-func verifyStandby(fs *vfs.MemFS, opt Options, want expectation) (bool, error) {
+func verifyStandby(fs *powerFS, opt Options, want expectation) (bool, error) {
 	if _, err := fs.Stat(standbyDir + "/FORMAT"); err != nil {
 		return false, nil
 	}
