@@ -1,5 +1,7 @@
 package mail
 
+import "time"
+
 import "fmt"
 
 // A Reply is an SMTP reply, RFC 5321 §4.2, with its enhanced status code, RFC
@@ -60,4 +62,20 @@ type Envelope struct {
 	EnvID       string // ENVID, decoded from xtext, RFC 3461 §4.4
 	Size        int64  // as declared by SIZE, RFC 1870 §3; 0: not
 	TraceID     string // ours: the id that stands in every log line about this message
+
+	// Account is who of us handed the message in; 0: nobody. The queue shares its
+	// work fairly between them.
+	Account AccountID
+	// HoldUntil is when sending may begin, FUTURERELEASE (RFC 4865 §4); zero: at once.
+	HoldUntil time.Time
+	// DeliverBy is when the sender wants it delivered, DELIVERBY (RFC 2852 §4); zero:
+	// whenever. ByReturn gives it up then (mode R), else the sender is told that it
+	// takes longer (mode N). ByTrace also asks for reports of those it passes (T).
+	DeliverBy         time.Time
+	ByReturn, ByTrace bool
+	// Priority is of MT-PRIORITY (RFC 6710 §5), -9 to 9; more is more urgent.
+	Priority int8
+	// RequireTLS lets the message go only over TLS that is verified, to servers that
+	// promise the same (RFC 8689 §2).
+	RequireTLS bool
 }
