@@ -78,4 +78,7 @@ type Envelope struct {
 	// RequireTLS lets the message go only over TLS that is verified, to servers that
 	// promise the same (RFC 8689 §2).
 	RequireTLS bool
+	// TLSOptional is "TLS-Required: No" in the header: what the receiver's domain says
+	// about TLS does not count (RFC 8689 §3).
+	TLSOptional bool
 }

@@ -80,13 +80,17 @@ type rcptState struct {
 // A state is what qs holds.
 type state struct {
 	attempts int
-	next     int64 // Unix nanoseconds; never: held
-	delayed  bool  // the delay was reported
+	next     int64  // Unix nanoseconds; never: held
+	delayed  bool   // the delay was reported
+	late     bool   // that DELIVERBY passed was reported
+	until    int64  // when to give up, Unix nanoseconds; 0: Lifetime after the arrival
+	route    string // "host/port" that the operator named for it; "": as usual
 	rcpts    []rcptState
 }
 
-// recordVersion is the first byte of qm and qs.
-const recordVersion = 1
+// recordVersion is the first byte of qm and qs. Records of version 1 end sooner, and
+// are read.
+const recordVersion = 2
 
 var errRecord = errors.New("queue: record does not parse")
 
@@ -186,12 +190,33 @@ func (r *record) encode() []byte {
 		e.uint(uint64(rc.Notify))
 		e.str(rc.Original)
 	}
+	e.bits(r.env.RequireTLS, r.env.TLSOptional, r.env.ByReturn, r.env.ByTrace)
+	e.int(int64(r.env.Priority))
+	e.time(r.env.HoldUntil)
+	e.time(r.env.DeliverBy)
+	e.uint(uint64(r.env.Account))
 	return e.b
+}
+
+// time writes a time that may be zero, as Unix nanoseconds or 0.
+func (e *encoder) time(t time.Time) {
+	if t.IsZero() {
+		e.int(0)
+		return
+	}
+	e.int(t.UnixNano())
+}
+
+func (d *decoder) time() time.Time {
+	if n := d.int(); n != 0 && !d.bad {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }
 
 // decodeRecord reads the value of qm with its blob id.
 func decodeRecord(b []byte) (*record, error) {
-	if len(b) < 9 || b[0] != recordVersion {
+	if len(b) < 9 || b[0] < 1 || b[0] > recordVersion {
 		return nil, errRecord
 	}
 	r := &record{blob: engine.BlobID(binary.BigEndian.Uint64(b[len(b)-8:]))}
@@ -214,10 +239,26 @@ func decodeRecord(b []byte) (*record, error) {
 	for i := range n {
 		r.env.Recipients[i] = mail.Recipient{Address: d.address(), Notify: mail.NotifyMask(d.uint()), Original: d.str()}
 	}
+	if b[0] > 1 {
+		r.decodeMore(&d)
+	}
 	if d.bad || len(d.b) > 0 || r.size < int64(len(r.prefix)) {
 		return nil, errRecord
 	}
 	return r, nil
+}
+
+// decodeMore reads what version 2 added.
+func (r *record) decodeMore(d *decoder) {
+	bits := d.byte()
+	r.env.RequireTLS, r.env.TLSOptional = bits&1 != 0, bits&2 != 0
+	r.env.ByReturn, r.env.ByTrace = bits&4 != 0, bits&8 != 0
+	priority := d.int()
+	if r.env.Priority = int8(priority); priority < -9 || priority > 9 {
+		d.bad = true
+	}
+	r.env.HoldUntil, r.env.DeliverBy = d.time(), d.time()
+	r.env.Account = mail.AccountID(d.uint())
 }
 
 // maxKeptText bounds a reply's text in a state, so that a thousand recipients with
@@ -229,7 +270,9 @@ func (s *state) encode() []byte {
 	e.b = append(e.b, recordVersion)
 	e.uint(uint64(s.attempts))
 	e.int(s.next)
-	e.bits(s.delayed)
+	e.bits(s.delayed, s.late)
+	e.int(s.until)
+	e.str(s.route)
 	e.uint(uint64(len(s.rcpts)))
 	for i := range s.rcpts {
 		r := &s.rcpts[i]
@@ -246,11 +289,16 @@ func (s *state) encode() []byte {
 
 // decodeState reads the value of qs, for an entry of n recipients.
 func decodeState(b []byte, n int) (*state, error) {
-	if len(b) < 1 || b[0] != recordVersion {
+	if len(b) < 1 || b[0] < 1 || b[0] > recordVersion {
 		return nil, errRecord
 	}
 	d := decoder{b: b[1:]}
-	s := &state{attempts: int(d.uint()), next: d.int(), delayed: d.byte()&1 != 0}
+	s := &state{attempts: int(d.uint()), next: d.int()}
+	bits := d.byte()
+	s.delayed, s.late = bits&1 != 0, bits&2 != 0
+	if b[0] > 1 {
+		s.until, s.route = d.int(), d.str()
+	}
 	if d.count() != n {
 		return nil, errRecord
 	}

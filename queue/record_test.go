@@ -17,10 +17,11 @@ import (
 func sample() (*record, *state) {
 	r := &record{created: time.Unix(1e9, 5), dest: "b.test", prefix: []byte("X: y\r\n"), size: 100, blob: 7,
 		env: mail.Envelope{ReversePath: mail.Address{Local: "a b", Domain: "ü.test"}, UTF8: true, Body: mail.Body8BitMIME,
-			EnvID: "e", TraceID: "t", Recipients: []mail.Recipient{
+			EnvID: "e", TraceID: "t", RequireTLS: true, Priority: -3, HoldUntil: time.Unix(2e9, 0), Account: 12,
+			DeliverBy: time.Unix(1e9, 1), ByReturn: true, Recipients: []mail.Recipient{
 				{Address: mail.Address{Local: "x", Domain: "b.test"}, Notify: mail.NotifyDelay, Original: "rfc822;x@y"},
 				{Address: mail.Address{Local: "y", Domain: "b.test"}}}}}
-	s := &state{attempts: 3, next: never, delayed: true, rcpts: []rcptState{
+	s := &state{attempts: 3, next: never, delayed: true, late: true, until: 77, route: "r/25", rcpts: []rcptState{
 		{status: stFailed, reported: true, reply: mail.Reply{Code: 550, Enhanced: [3]uint8{5, 1, 1}, Text: "no\nno"}, remote: true, host: "h", at: 9},
 		{}}}
 	return r, s

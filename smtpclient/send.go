@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"posthouse/mail"
 	"posthouse/smtp/wire"
@@ -186,6 +187,15 @@ func (t *transaction) needUTF8(what string) mail.Reply {
 		Text: fmt.Sprintf("%s cannot take %s: it does not know internationalised mail (SMTPUTF8)", t.c.target, what)}
 }
 
+// deliverByMin is the shortest time that the server promises, RFC 2852 §3.
+func (c *Conn) deliverByMin() (time.Duration, bool) {
+	if !c.Offers("DELIVERBY") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(c.ext["DELIVERBY"], 10, 31)
+	return time.Duration(n) * time.Second, err == nil
+}
+
 // refuseAll finds what keeps the whole message from this server.
 func (t *transaction) refuseAll() (mail.Reply, bool) {
 	c, env := t.c, &t.m.Envelope
@@ -200,6 +210,14 @@ func (t *transaction) refuseAll() (mail.Reply, bool) {
 		if env.UTF8 && t.m.HeaderUTF8 {
 			return t.needUTF8("the message"), true
 		}
+	}
+	if env.RequireTLS && !env.ReversePath.IsNull() && (c.TLS() == nil || !c.Offers("REQUIRETLS")) { // RFC 8689 §4.2.1
+		return mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 30},
+			Text: fmt.Sprintf("the message requires TLS all the way, which %s does not promise (REQUIRETLS)", c.target)}, true
+	}
+	if min, ok := c.deliverByMin(); ok && env.ByReturn && time.Until(env.DeliverBy) < min { // RFC 2852 §4.1.4.1
+		return mail.Reply{Code: 550, Enhanced: [3]uint8{5, 4, 7},
+			Text: fmt.Sprintf("%s promises no delivery within the time that is left", c.target)}, true
 	}
 	if env.Body == mail.BodyBinaryMIME && !(c.Offers("BINARYMIME") && c.Offers("CHUNKING")) {
 		return mail.Reply{Code: 554, Enhanced: [3]uint8{5, 6, 1},

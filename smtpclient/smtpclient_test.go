@@ -116,6 +116,31 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// What the envelope asks of each server on the way goes on to those that know it.
+func TestEnvelopeGoesOn(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Extensions: append([]string{"REQUIRETLS", "MT-PRIORITY STANAG4406", "DELIVERBY 30"}, all...), TLS: smtptest.Certificate(t, "mx.test")})
+	m := message("x")
+	m.Envelope.RequireTLS, m.Envelope.Priority = true, -4
+	m.Envelope.DeliverBy, m.Envelope.ByReturn, m.Envelope.ByTrace = time.Now().Add(time.Hour), true, true
+	c := connect(t, dialer(), target(srv))
+	if got := brief(c.Send(t.Context(), m)); got != "250/2.0.0" {
+		t.Fatal(got)
+	}
+	from := srv.Messages()[0].From
+	if !strings.Contains(from, " REQUIRETLS MT-PRIORITY=-4 BY=35") || !strings.HasSuffix(from, ";RT") {
+		t.Errorf("MAIL FROM:%s", from)
+	}
+	m.Content = strings.NewReader(text)
+	m.Envelope.DeliverBy = time.Now().Add(10 * time.Second)
+	if got := brief(c.Send(t.Context(), m)); got != "550/5.4.7!" {
+		t.Errorf("too late: %s", got)
+	}
+	srv = smtptest.New(t, smtptest.Options{Extensions: append([]string{"REQUIRETLS"}, all...)})
+	if got := brief(connect(t, dialer(), target(srv)).Send(t.Context(), m)); got != "550/5.7.30!" {
+		t.Errorf("without TLS: %s", got)
+	}
+}
+
 func TestServerThatKnowsLess(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Options{Extensions: []string{"SIZE 20"}})
 	c := connect(t, dialer(), target(srv))

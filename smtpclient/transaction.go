@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"time"
 
 	"posthouse/mail"
 	"posthouse/smtp/wire"
@@ -155,6 +156,15 @@ func (t *transaction) appendMail(b []byte) ([]byte, error) {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
+	if env.RequireTLS && !env.ReversePath.IsNull() { // RFC 8689 §4.2.1; refuseAll has seen that it is offered
+		b = append(b, " REQUIRETLS"...)
+	}
+	if env.Priority != 0 && c.Offers("MT-PRIORITY") { // RFC 6710 §4.2
+		b = strconv.AppendInt(append(b, " MT-PRIORITY="...), int64(env.Priority), 10)
+	}
+	if !env.DeliverBy.IsZero() && c.Offers("DELIVERBY") {
+		b = appendBy(b, env)
+	}
 	if t.res.DSN {
 		if env.ReturnFull {
 			b = append(b, " RET=FULL"...)
@@ -164,6 +174,25 @@ func (t *transaction) appendMail(b []byte) ([]byte, error) {
 		}
 	}
 	return append(b, '\r', '\n'), nil
+}
+
+// appendBy makes the BY parameter for what is left of the time, RFC 2852 §4. Where
+// nothing is left of a time in mode R, none is made: the caller gave up on it.
+func appendBy(b []byte, env *mail.Envelope) []byte {
+	left := time.Until(env.DeliverBy)
+	seconds := max(-999_999_999, min(999_999_999, int64(left/time.Second)))
+	mode := ";N"
+	if env.ByReturn {
+		mode = ";R"
+		if seconds <= 0 {
+			return b
+		}
+	}
+	b = append(strconv.AppendInt(append(b, " BY="...), seconds, 10), mode...)
+	if env.ByTrace {
+		b = append(b, 'T')
+	}
+	return b
 }
 
 func (t *transaction) appendRcpt(b []byte, r *mail.Recipient) ([]byte, error) {
