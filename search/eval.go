@@ -31,6 +31,7 @@ func (Received) cost() cost                 { return byRow }
 func (Saved) cost() cost                    { return byRow }
 func (EmailID) cost() cost                  { return byRow }
 func (Last) cost() cost                     { return byRow }
+func (Rows) cost() cost                     { return byRow }
 func (Sent) cost() cost                     { return byRecord }
 func (ThreadID) cost() cost                 { return byRecord }
 func (HasAttachment) cost() cost            { return byRecord }
@@ -140,6 +141,8 @@ func (k Saved) eval(c *candidate) (answer, error) {
 func (Last) eval(c *candidate) (answer, error) {
 	return decided(c.row.UID == c.snap.UID(c.snap.Len()-1)), nil
 }
+
+func (k Rows) eval(c *candidate) (answer, error) { return decided(k(c.row)), nil }
 
 func (k EmailID) eval(c *candidate) (answer, error) {
 	return decided(c.row.Email == store.EmailID(k)), nil

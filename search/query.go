@@ -81,6 +81,8 @@ type (
 	Last struct{}
 	// EmailID matches one immutable message (RFC 8474 §6).
 	EmailID store.EmailID
+	// Rows matches the messages for which it is true: what a front end knows of them.
+	Rows func(r store.Row) bool
 )
 
 // Keys on the message's record.

@@ -17,6 +17,8 @@ const (
 	MailboxCreated                       // Mailbox exists
 	MailboxChanged                       // renamed, role or subscription
 	MailboxDeleted
+	ObjectPut     // an Object was made or replaced
+	ObjectDeleted // an Object is gone
 )
 
 // A Change is one entry of the log.
@@ -27,10 +29,18 @@ type Change struct {
 	Mailbox MailboxID
 	UIDs    UIDSet    // Added, Flagged, Expunged
 	Emails  []EmailID // Added, Expunged: one for each UID, in order
+	Object  ObjectRef // ObjectPut, ObjectDeleted; Mailbox is 0
+}
+
+// An ObjectRef names an [Object].
+type ObjectRef struct {
+	Kind ObjectKind
+	ID   string
 }
 
 var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: Expunged,
-	actCreate: MailboxCreated, actChange: MailboxChanged, actDelete: MailboxDeleted}
+	actCreate: MailboxCreated, actChange: MailboxChanged, actDelete: MailboxDeleted,
+	actObject: ObjectPut, actObjectGone: ObjectDeleted}
 
 // Changes calls f with each change after pos, oldest first, until f returns
 // false. It fails with NotFound if the log no longer reaches back to pos: the
@@ -50,6 +60,9 @@ func (v *View) Changes(pos LogPos, f func(Change) bool) error {
 			for i := range e.rows {
 				c.Emails[i] = e.rows[i].Email
 			}
+		}
+		if e.object != "" {
+			c.Mailbox, c.Object = 0, ObjectRef{ObjectKind(e.mailbox), e.object}
 		}
 		return f(c)
 	}))

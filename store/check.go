@@ -67,7 +67,7 @@ func (s *Store) checkAccount(ctx context.Context, id mail.AccountID, deep bool, 
 		return err
 	}
 	c.st = st
-	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.annotations, c.dying, c.records, c.members, c.threads, c.strays} {
+	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.annotations, c.objects, c.dying, c.records, c.members, c.threads, c.strays} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

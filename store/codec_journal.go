@@ -15,6 +15,9 @@ const (
 	actCreate                    // mailbox made
 	actChange                    // name, role or subscription of a mailbox
 	actDelete                    // mailbox gone; its messages were expunged before
+
+	actObject     action = 16 // object made or replaced
+	actObjectGone action = 17 // object removed
 )
 
 // An event is a decoded entry.
@@ -27,6 +30,8 @@ type event struct {
 	// actFlags
 	op   FlagOp
 	mask FlagSet
+	// actObject, actObjectGone; mailbox is the kind
+	object string
 }
 
 func appendAdd(dst []byte, m MailboxID, rows []Row) []byte {
@@ -142,6 +147,11 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 				e.rows[i].Email = id
 			}
 		case actCreate, actChange, actDelete:
+		case actObject, actObjectGone:
+			e.object = string(d.bytes())
+			if e.mailbox == 0 || e.mailbox > 255 || e.object == "" {
+				d.fail()
+			}
 		default:
 			d.fail()
 		}

@@ -182,6 +182,24 @@ func (v *View) Thread(id ThreadID) ([]EmailID, error) {
 	return all, wrap("Thread", err)
 }
 
+// Threads calls f with each message of the account and its thread, by thread and
+// then by message, until it returns false. Some may be expunged.
+func (v *View) Threads(f func(t ThreadID, e EmailID) bool) error {
+	v.settle()
+	var failed error
+	err := v.reader().Scan([]byte{keyThread}, []byte{keyThread + 1}, func(k, _ []byte) bool {
+		if len(k) != 17 {
+			failed = corrupt("thread")
+			return false
+		}
+		return f(ThreadID(binary.BigEndian.Uint64(k[1:])), EmailID(binary.BigEndian.Uint64(k[9:])))
+	})
+	if failed == nil {
+		failed = err
+	}
+	return wrap("Threads", failed)
+}
+
 // Open opens the bytes of a message for reading: header prefix and body as one.
 func (a *Account) Open(ctx context.Context, e *Email) (Body, error) {
 	r, err := a.store.eng.OpenBlob(ctx, e.blobID())

@@ -76,6 +76,8 @@ func sampleJournal() []byte {
 	b = appendAdd(b, 3, rows)
 	b = appendFlagged(b, 3, FlagsAdd, 2, UIDSet{{1, 5}, {9, 9}, {1 << 31, 1<<32 - 1}})
 	b = appendExpunged(b, 3, UIDSet{{8, 9}}, []EmailID{5, 2})
+	b = appendObjectEvent(b, ObjectIdentity, "i1", false)
+	b = appendObjectEvent(b, ObjectIdentity, "i1", true)
 	return appendBoxEvent(b, actDelete, 3)
 }
 
@@ -96,6 +98,8 @@ func FuzzJournal(f *testing.F) {
 				out = appendFlagged(out, e.mailbox, e.op, e.mask, e.uids)
 			case actExpunge:
 				out = appendExpunged(out, e.mailbox, e.uids, emails)
+			case actObject, actObjectGone:
+				out = appendObjectEvent(out, ObjectKind(e.mailbox), e.object, e.action == actObjectGone)
 			default:
 				out = appendBoxEvent(out, e.action, e.mailbox)
 			}

@@ -17,6 +17,7 @@ const (
 	keyMark       = 'L' // ModSeq: when it was
 	keyMailbox    = 'M' // mailbox
 	keyAnnotation = 'N' // mailbox or 0, account or 0, name
+	keyObject     = 'O' // kind u8, id
 	keyPath       = 'P' // subscribed path
 	keyDead       = 'Q' // time, ModSeq, number: expunged, waiting for the reaper
 	keyMember     = 'R' // email, mailbox, UID

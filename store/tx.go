@@ -31,7 +31,8 @@ type Tx struct {
 	refs    map[uint64]ThreadID // references written by us
 	dead    []deads             // expunged by us
 
-	notes map[string][]byte // annotations written by us; nil: removed
+	notes   map[string][]byte // annotations written by us; nil: removed
+	objects map[string][]byte // objects written by us, by key; nil: removed
 
 	reserved int64 // bytes of the domain's quota, see ledger
 	domain   string
