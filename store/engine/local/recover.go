@@ -19,11 +19,13 @@ type recovery struct {
 	off   int64 // where its next frame would begin
 	clean bool  // nothing but zeros follows
 
-	from mark // what the index had
-	todo replayGroup
-	out  chan replayGroup // to the goroutine that applies
-	free chan []byte
-	fail chan error // its first error, or nil, once out is closed
+	from      mark // what the index had
+	todo      replayGroup
+	following bool             // somebody writes to the log meanwhile
+	live      vfs.File         // then, its segment that is read
+	out       chan replayGroup // to the goroutine that applies
+	free      chan []byte
+	fail      chan error // its first error, or nil, once out is closed
 }
 
 // A replayGroup is frames of one segment that are applied at once.
@@ -51,10 +53,12 @@ func (r *recovery) apply() {
 }
 
 // add appends a frame to the group; meta is valid only during the call.
-func (r *recovery) add(h header, meta []byte) {
+func (r *recovery) add(h header, meta []byte) error {
 	begin := len(r.todo.metas)
 	if cap(r.todo.metas)-begin < len(meta) {
-		r.send()
+		if err := r.send(); err != nil {
+			return err
+		}
 		begin = 0
 		select {
 		case r.todo.metas = <-r.free:
@@ -66,14 +70,21 @@ func (r *recovery) add(h header, meta []byte) {
 	}
 	r.todo.metas = append(r.todo.metas, meta...)
 	r.todo.frames = append(r.todo.frames, durableFrame{h, r.todo.metas[begin:], uint64(r.off)})
+	return nil
 }
 
-// send passes the group on.
-func (r *recovery) send() {
+// send passes the group on. The index must not have what the log may lose.
+func (r *recovery) send() (err error) {
 	if len(r.todo.frames) > 0 {
-		r.out <- r.todo
+		if r.live != nil {
+			err = r.live.SyncData()
+		}
+		if err == nil {
+			r.out <- r.todo
+		}
 	}
 	r.todo = replayGroup{}
+	return err
 }
 
 // recover replays what the index does not have, and opens the active segment.
@@ -192,6 +203,9 @@ func (r *recovery) segment(n uint32) (err error) {
 	if err != nil {
 		return err
 	}
+	if r.following {
+		r.live = f
+	}
 	r.off = 0
 	if n == r.from.segment {
 		r.off = int64(r.from.offset)
@@ -207,7 +221,7 @@ func (r *recovery) segment(n uint32) (err error) {
 		if !ok {
 			break
 		}
-		if !synced { // after a crash of the process only, frames may be in the page cache alone
+		if !synced && r.live == nil { // after a crash of the process only, frames may be in the page cache alone
 			if err := f.SyncData(); err != nil {
 				return err
 			}
@@ -216,12 +230,16 @@ func (r *recovery) segment(n uint32) (err error) {
 		if err != nil {
 			return err
 		}
-		r.add(h, meta)
+		if err := r.add(h, meta); err != nil {
+			return err
+		}
 		r.next = h.lsn + 1
 		r.off += int64(alignUp(h.frameLen))
 		r.e.replayed++
 	}
-	r.send()
+	if err := r.send(); err != nil {
+		return err
+	}
 	if r.clean, err = s.tail(r.off, r.next); err != nil {
 		return damaged("%w", err)
 	}

@@ -46,6 +46,7 @@ type shipper struct {
 	moded bool // the follower knows the mode
 	held  bool // keeper.files, while something is missing there
 	at    position
+	there uint64   // last frame that is synced there
 	f     vfs.File // the follower's segment at.segment
 	buf   []byte
 }
@@ -303,7 +304,8 @@ func (s *shipper) segment(end position) (err error) {
 	}
 }
 
-// frame copies the files that a frame names, then the frame.
+// frame copies the files that a frame names, then the frame. Which frames are
+// durable is another matter there than here: several share a sync.
 func (s *shipper) frame(sc *scanner, h header) error {
 	meta, ok, err := sc.meta(h, int64(s.at.off))
 	if err != nil {
@@ -330,6 +332,10 @@ func (s *shipper) frame(sc *scanner, h header) error {
 		n, err := sc.f.ReadAt(part, off)
 		if err != nil && n < len(part) {
 			return err
+		}
+		if off == int64(s.at.off) {
+			h.durable = s.there
+			h.encode(part)
 		}
 		if _, err := s.f.WriteAt(part, off); err != nil {
 			return err
@@ -421,6 +427,7 @@ func (s *shipper) acknowledge() error {
 			return err
 		}
 	}
+	s.there = s.at.lsn
 	if err := s.promoted(); err != nil {
 		return err
 	}

@@ -90,7 +90,14 @@ func (s *shipper) resume() error {
 			continue
 		}
 		s.at = at
-		return s.compare(at, last)
+		if err := s.compare(at, last); err != nil {
+			return err
+		}
+		// Who shipped before may have written what it did not sync.
+		if err := syncDir(s.e.fs, theirs.path("log")); err != nil {
+			return err
+		}
+		return s.openSegment()
 	}
 	return s.refuse("it has no log")
 }
@@ -118,7 +125,7 @@ func (s *shipper) scanTo(theirs *Engine, n uint32) (at position, last header, er
 	return at, last, errors.Join(err, f.Close())
 }
 
-// compare wants the follower's last frame to be ours.
+// compare wants the follower's last frame to be ours, but for what is durable there.
 func (s *shipper) compare(at position, last header) error {
 	if at.lsn == 0 {
 		return nil
@@ -138,6 +145,7 @@ func (s *shipper) compare(at position, last header) error {
 		var h header
 		var ok bool
 		h, ok, err = sc.header(int64(at.off - alignUp(last.frameLen)))
+		h.durable = last.durable
 		if err == nil && (!ok || h != last) {
 			err = s.refuse("its commit %d is not that of this store", at.lsn)
 		}
