@@ -7,11 +7,18 @@ import (
 
 	"posthouse/mail"
 	"posthouse/store"
+	"posthouse/trace"
 )
 
 // Accept ends the message and delivers it to all recipients or to none, as SMTP
 // needs it: one reply for the lot (RFC 5321 §4.1.1.4).
 func (t *Transaction) Accept(ctx context.Context) mail.Reply {
+	r := t.accept(ctx)
+	t.outcome.reply = r
+	return r
+}
+
+func (t *Transaction) accept(ctx context.Context) mail.Reply {
 	verdicts, reply := t.finish(ctx)
 	if reply.Code != 0 {
 		return reply
@@ -22,6 +29,7 @@ func (t *Transaction) Accept(ctx context.Context) mail.Reply {
 		case Reject, Defer:
 			return v.Reply
 		case Discard:
+			t.outcome.put(i, trace.Dropped, "a rule of this server")
 		default:
 			all = append(all, i)
 		}
@@ -51,11 +59,13 @@ func (t *Transaction) AcceptEach(ctx context.Context) []mail.Reply {
 			replies[i] = verdicts[i].Reply
 		case verdicts[i].Action == Discard:
 			replies[i] = t.stored()
+			t.outcome.put(i, trace.Dropped, "a rule of this server")
 		default:
 			wanted = append(wanted, i)
 		}
 	}
 	t.commitEach(ctx, verdicts, wanted, replies)
+	t.outcome.each(replies)
 	return replies
 }
 
@@ -111,6 +121,7 @@ func (t *Transaction) finish(ctx context.Context) ([]Verdict, mail.Reply) {
 // A drop is one copy of the message for one account.
 type drop struct {
 	account mail.AccountID
+	to      int    // index of the recipient
 	mailbox string // path; "" is the mailbox with role
 	role    mail.Role
 	prefix  []byte
@@ -163,6 +174,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 		return err
 	}
 	done.add(now)
+	t.committed(recipients, drops)
 	if queued {
 		t.s.opts.Queue.Wake()
 	}
@@ -183,7 +195,7 @@ func (t *Transaction) drops(verdicts []Verdict, recipients []int, trace []byte, 
 				prefix = make([]byte, 0, len(trace)+256)
 				prefix = append(t.appendFinal(prefix, t.Env.Recipients[i]), trace...)
 			}
-			d := drop{account: id, mailbox: inbox, prefix: prefix}
+			d := drop{account: id, to: i, mailbox: inbox, prefix: prefix}
 			if verdicts[i].Action == FileInto {
 				d.mailbox, d.role = verdicts[i].Mailbox, verdicts[i].Role
 			}

@@ -34,6 +34,7 @@ import (
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/store"
+	"posthouse/trace"
 )
 
 // A Directory answers who exists; [directory.Directory] does.
@@ -72,6 +73,8 @@ type Options struct {
 	Now      func() time.Time
 	Rand     io.Reader // of ids and boundaries
 	Limits   Limits
+	// Trace remembers what became of each message; nil: nothing is remembered.
+	Trace trace.Recorder
 	// Checks of who sent mail that comes from other servers; nil makes none.
 	Checks *Checks
 	// RefuseOverQuota makes a full mailbox a permanent failure (552) instead of one
@@ -99,6 +102,9 @@ func New(o Options) *Service {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Trace == nil {
+		o.Trace = trace.Discard{}
 	}
 	o.Limits.Hops = orDefault(o.Limits.Hops, 50)
 	o.Limits.HeaderBytes = orDefault(o.Limits.HeaderBytes, 1<<20)

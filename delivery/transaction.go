@@ -29,6 +29,7 @@ type Transaction struct {
 	toSign      *dkim.Message  // what is stored, if it may be signed
 	also        []*store.Batch // what must take effect with it
 	err         error
+	outcome     outcome
 }
 
 // A way is where mail for one recipient goes.
@@ -46,6 +47,14 @@ func (s *Service) Begin(sess *Session, env mail.Envelope) *Transaction {
 // Sender judges the reverse-path: an account must own the address that it sends
 // from. The null reverse-path is for everyone.
 func (t *Transaction) Sender(ctx context.Context) mail.Reply {
+	r := t.sender(ctx)
+	if !r.Positive() {
+		t.outcome.reply = r
+	}
+	return r
+}
+
+func (t *Transaction) sender(ctx context.Context) mail.Reply {
 	if t.sess.Origin != FromSubmission {
 		return replySenderOK
 	}
@@ -72,10 +81,12 @@ func (t *Transaction) Recipient(ctx context.Context, r mail.Recipient) mail.Repl
 	if reply.Positive() {
 		reply = t.roomFor(ctx, &w, reply)
 	}
-	if reply.Positive() {
-		t.Env.Recipients = append(t.Env.Recipients, r)
-		t.ways = append(t.ways, w)
+	if !reply.Positive() {
+		t.outcome.refuse(r.Address, reply)
+		return reply
 	}
+	t.Env.Recipients = append(t.Env.Recipients, r)
+	t.ways = append(t.ways, w)
 	return reply
 }
 
@@ -187,6 +198,7 @@ func (t *Transaction) Err() error { return t.err }
 // Close ends the transaction. What Accept has not taken is dropped.
 func (t *Transaction) Close() {
 	t.found.end()
+	t.remember()
 	if t.staged != nil {
 		if err := t.staged.Close(); err != nil {
 			t.fault("close", err)

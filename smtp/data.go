@@ -94,6 +94,7 @@ func (c *conn) take(chunk []byte, refused mail.Reply) mail.Reply {
 	}
 	if refused.Code != 0 && c.data.bytes/4 > l.Message { // it will not stop by itself
 		c.record.note(refused)
+		c.tx.RefusedData(refused)
 		c.giveUp()
 	}
 	return refused
@@ -109,6 +110,9 @@ func faultReply(f wire.Faults) mail.Reply {
 // recipient (RFC 2033 §4.2).
 func (c *conn) finish(refused mail.Reply) mail.Reply {
 	defer c.endTransaction()
+	if refused.Code != 0 {
+		c.tx.RefusedData(refused)
+	}
 	if !c.face.lmtp {
 		r := refused
 		if r.Code == 0 {

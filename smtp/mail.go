@@ -50,6 +50,7 @@ func (c *conn) rcpt(arg string) mail.Reply {
 		return syntaxErrorReply(err)
 	}
 	if len(c.tx.Env.Recipients) >= l.Recipients {
+		c.tx.Refused(path.Address, replyTooManyRcpts)
 		return replyTooManyRcpts
 	}
 	rcpt := mail.Recipient{Address: path.Address}

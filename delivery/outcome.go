@@ -1,0 +1,145 @@
+package delivery
+
+import (
+	"strings"
+
+	"posthouse/mail"
+	"posthouse/trace"
+)
+
+// An outcome is what the trace is told about a transaction.
+type outcome struct {
+	reply   mail.Reply // the last word: to MAIL, or to the end of the data
+	refused []trace.Fate
+	fates   map[int][]trace.Fate // by recipient
+}
+
+// maxRefused is how many refused recipients of a transaction are remembered.
+const maxRefused = 100
+
+func (o *outcome) refuse(a mail.Address, r mail.Reply) {
+	if len(o.refused) < maxRefused {
+		o.refused = append(o.refused, trace.Fate{Address: a.String(), Became: refusal(r), Detail: r.String()})
+	}
+}
+
+func refusal(r mail.Reply) trace.Became {
+	if r.Transient() {
+		return trace.Deferred
+	}
+	return trace.Turned
+}
+
+// put notes what became of the recipient with index i.
+func (o *outcome) put(i int, b trace.Became, detail string) {
+	if o.fates == nil {
+		o.fates = map[int][]trace.Fate{}
+	}
+	o.fates[i] = append(o.fates[i], trace.Fate{Became: b, Detail: detail})
+}
+
+// each notes the replies of LMTP.
+func (o *outcome) each(replies []mail.Reply) {
+	for i, r := range replies {
+		if !r.Positive() {
+			o.put(i, refusal(r), r.String())
+		}
+		if !o.reply.Positive() {
+			o.reply = r
+		}
+	}
+}
+
+// committed notes where the message went.
+func (t *Transaction) committed(recipients []int, drops []drop) {
+	for _, d := range drops {
+		where := d.mailbox
+		if where == "" {
+			where = strings.TrimPrefix(string(d.role), `\`)
+		}
+		t.outcome.put(d.to, trace.Delivered, where)
+	}
+	for _, i := range recipients {
+		w := &t.ways[i]
+		switch {
+		case len(w.remote) == 0:
+		case w.alias:
+			list := make([]string, len(w.remote))
+			for n, a := range w.remote {
+				list[n] = a.String()
+			}
+			t.outcome.put(i, trace.Forwarded, strings.Join(list, ", "))
+		default:
+			t.outcome.put(i, trace.Queued, string(w.remote[0].Domain))
+		}
+	}
+}
+
+// Refused tells that the front end refused the recipient a, which it did not show to
+// Recipient; the trace remembers it.
+func (t *Transaction) Refused(a mail.Address, r mail.Reply) { t.outcome.refuse(a, r) }
+
+// RefusedData tells that the front end refused the message without Accept.
+func (t *Transaction) RefusedData(r mail.Reply) { t.outcome.reply = r }
+
+// remember records what became of the transaction, if it named a recipient or its
+// sender was refused.
+func (t *Transaction) remember() {
+	o := &t.outcome
+	if len(t.Env.Recipients)+len(o.refused) == 0 && o.reply.Code == 0 {
+		return
+	}
+	e := trace.Event{ID: t.Env.TraceID, From: t.Env.ReversePath.String(), Hello: t.sess.Hello, By: doors[t.sess.Origin], Size: t.Size(), Reply: o.reply}
+	if t.sess.Remote.IsValid() {
+		e.Remote = t.sess.Remote.String()
+	}
+	if t.sess.Account != nil {
+		e.Account = t.sess.Account.Address.String()
+	}
+	if t.staged != nil && t.staged.Message() != nil {
+		e.MessageID = strings.Trim(string(t.staged.Message().Header.RawValue("Message-ID")), "<> \t\r\n")
+	}
+	e.Kind = t.kind()
+	e.To = make([]trace.Fate, 0, len(t.Env.Recipients)+len(o.refused))
+	for i, r := range t.Env.Recipients {
+		fates := o.fates[i]
+		if len(fates) == 0 {
+			fates = []trace.Fate{{}}
+		}
+		for _, f := range fates {
+			f.Address = r.Address.String()
+			e.To = append(e.To, f)
+		}
+	}
+	e.To = append(e.To, o.refused...)
+	for _, c := range t.authResults {
+		note := c.Method + "=" + c.Result
+		if c.Comment != "" {
+			note += " (" + c.Comment + ")"
+		}
+		e.Notes = append(e.Notes, note)
+	}
+	t.s.opts.Trace.Record(&e)
+}
+
+// kind is what the trace calls the transaction.
+func (t *Transaction) kind() trace.Kind {
+	o := &t.outcome
+	switch {
+	case o.reply.Positive() && t.sess.Origin == FromServer:
+		return trace.Sent
+	case o.reply.Positive():
+		return trace.Received
+	case o.reply.Code != 0:
+		return trace.Refused
+	case len(t.Env.Recipients) == 0: // all were refused
+		o.reply = replyNoneTaken
+		return trace.Refused
+	}
+	return trace.Abandoned
+}
+
+var replyNoneTaken = mail.Reply{Code: 554, Enhanced: [3]uint8{5, 5, 1}, Text: "No recipient was accepted"}
+
+// doors are the names of the origins, for the trace.
+var doors = map[Origin]string{FromMX: "SMTP", FromSubmission: "submission", FromLMTP: "LMTP", FromServer: "this server"}

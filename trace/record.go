@@ -1,0 +1,254 @@
+package trace
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"posthouse/store/engine"
+)
+
+// recordVersion is the first byte of a record.
+const recordVersion = 1
+
+var errRecord = errors.New("trace: record does not parse")
+
+// Fields of a record: a tag, then its value. A tag that is not known ends the record
+// for this reader, so a newer version may append.
+const (
+	tagKind = iota + 1
+	tagQueue
+	tagParent
+	tagFrom
+	tagMessageID
+	tagAccount
+	tagRemote
+	tagHello
+	tagBy
+	tagSize
+	tagReply
+	tagFate
+	tagNote
+)
+
+// clip shortens a string to what is kept of it.
+func clip(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
+			s = s[:len(s)-1]
+		}
+		if len(s) > 0 && s[len(s)-1] >= utf8.RuneSelf {
+			s = s[:len(s)-1]
+		}
+	}
+	return s
+}
+
+func appendText(dst []byte, s string) []byte {
+	s = clip(s)
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendField(dst []byte, tag byte, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	return appendText(append(dst, tag), s)
+}
+
+// appendEvent appends the value of a record; its id stands in the key.
+func appendEvent(dst []byte, e *Event) []byte {
+	dst = append(dst, recordVersion)
+	dst = binary.AppendVarint(dst, e.At.UnixMilli())
+	dst = append(dst, tagKind, byte(e.Kind))
+	for _, f := range [...]struct {
+		tag  byte
+		text string
+	}{{tagQueue, e.Queue}, {tagParent, e.Parent}, {tagFrom, e.From}, {tagMessageID, e.MessageID}, {tagAccount, e.Account},
+		{tagRemote, e.Remote}, {tagHello, e.Hello}, {tagBy, e.By}} {
+		dst = appendField(dst, f.tag, f.text)
+	}
+	if e.Size != 0 {
+		dst = binary.AppendVarint(append(dst, tagSize), e.Size)
+	}
+	if r := &e.Reply; r.Code != 0 {
+		dst = binary.AppendUvarint(append(dst, tagReply), uint64(max(0, r.Code)))
+		dst = appendText(append(dst, r.Enhanced[:]...), r.Text)
+	}
+	for _, f := range e.To[:min(len(e.To), maxFates)] {
+		dst = appendText(append(dst, tagFate, byte(f.Became)), f.Address)
+		dst = appendText(dst, f.Detail)
+	}
+	for _, n := range e.Notes[:min(len(e.Notes), maxNotes)] {
+		dst = appendField(dst, tagNote, n)
+	}
+	return dst
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.b, d.bad = nil, true }
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail()
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) text() string {
+	n := d.uint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+// decodeEvent reads the value of a record.
+func decodeEvent(b []byte) (Event, error) {
+	var e Event
+	if len(b) == 0 || b[0] != recordVersion {
+		return e, errRecord
+	}
+	d := decoder{b: b[1:]}
+	e.At = time.UnixMilli(d.int()).UTC()
+	for len(d.b) > 0 {
+		if !e.field(&d) {
+			break
+		}
+	}
+	if d.bad {
+		return e, errRecord
+	}
+	return e, nil
+}
+
+// field reads one field; false if its tag is not known.
+func (e *Event) field(d *decoder) bool {
+	switch d.byte() {
+	case tagKind:
+		e.Kind = Kind(d.byte())
+	case tagQueue:
+		e.Queue = d.text()
+	case tagParent:
+		e.Parent = d.text()
+	case tagFrom:
+		e.From = d.text()
+	case tagMessageID:
+		e.MessageID = d.text()
+	case tagAccount:
+		e.Account = d.text()
+	case tagRemote:
+		e.Remote = d.text()
+	case tagHello:
+		e.Hello = d.text()
+	case tagBy:
+		e.By = d.text()
+	case tagSize:
+		e.Size = d.int()
+	case tagReply:
+		e.Reply.Code = int(d.uint() % 1000)
+		e.Reply.Enhanced = [3]uint8{d.byte(), d.byte(), d.byte()}
+		e.Reply.Text = d.text()
+	case tagFate:
+		f := Fate{Became: Became(d.byte())}
+		f.Address, f.Detail = d.text(), d.text()
+		e.To = append(e.To, f)
+	case tagNote:
+		e.Notes = append(e.Notes, d.text())
+	default:
+		return false
+	}
+	return true
+}
+
+// The kinds of index entries.
+const (
+	byFrom      = 'f'
+	byRecipient = 'r'
+	byMessageID = 'm'
+	byQueue     = 'q'
+)
+
+const (
+	keyPrefix = 't'
+	keyEvent  = 'e'
+	keyIndex  = 'i'
+)
+
+func dayOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 86400) }
+
+func appendDay(dst []byte, day uint32, sort byte) []byte {
+	return append(binary.BigEndian.AppendUint32(append(dst, keyPrefix), day), sort)
+}
+
+// eventKeys is the prefix of a message's records of one day.
+func eventKeys(dst []byte, day uint32, id string) []byte {
+	return append(append(appendDay(dst, day, keyEvent), id...), 0)
+}
+
+// indexKeys is the prefix of the entries for a value.
+func indexKeys(dst []byte, day uint32, kind byte, value string) []byte {
+	sum := sha256.Sum256([]byte(strings.ToLower(value)))
+	return append(append(appendDay(dst, day, keyIndex), kind), sum[:8]...)
+}
+
+// ops appends what stores e to dst.
+func ops(dst []engine.Op, e *Event, seq uint64) []engine.Op {
+	day := dayOf(e.At)
+	set := func(key, val []byte) { dst = append(dst, engine.Op{Kind: engine.Set, Key: key, Val: val}) }
+	set(binary.BigEndian.AppendUint64(eventKeys(make([]byte, 0, 40), day, e.ID), seq), appendEvent(make([]byte, 0, 256), e))
+	index := func(kind byte, value string) {
+		set(append(indexKeys(make([]byte, 0, 32), day, kind, value), e.ID...), nil)
+	}
+	switch e.Kind {
+	case Received, Refused, Abandoned, Sent:
+		index(byFrom, clip(e.From))
+		for i, f := range e.To {
+			if i == maxIndex {
+				break
+			}
+			index(byRecipient, clip(f.Address))
+		}
+		if e.MessageID != "" {
+			index(byMessageID, clip(e.MessageID))
+		}
+	}
+	if e.Queue != "" {
+		index(byQueue, e.Queue)
+	}
+	return dst
+}
