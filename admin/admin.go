@@ -23,6 +23,7 @@ import (
 	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
+	"posthouse/trace"
 )
 
 // A System is what the operations work on.
@@ -31,6 +32,7 @@ type System struct {
 	Store     *store.Store
 	Directory *directory.Directory
 	Queue     *queue.Queue
+	Trace     *trace.Log
 	Logger    *slog.Logger
 	Hostname  string // of this server, in DNS
 	// DefaultQuota is that of new accounts, in bytes; 0: none.
@@ -61,6 +63,7 @@ func Operations() []Operation {
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
+		reads("trace.find", traceFind),
 		changes("backup.create", backupCreate),
 		reads("check", check), reads("status", status),
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	SMTP   SMTP   `toml:"smtp"`
 	IMAP   IMAP   `toml:"imap"`
 	Queue  Queue  `toml:"queue"`
+	Trace  Trace  `toml:"trace"`
 	DNS    DNS    `toml:"dns"`
 	Log    Log    `toml:"log"`
 	Run    Run    `toml:"run"`
@@ -76,6 +77,12 @@ type Queue struct {
 	Routes                map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX. As in: \"example.net\" = \"relay.internal:25\"" values:"domain = host:port"`
 }
 
+// Trace is the section [trace]: what is remembered of each message.
+type Trace struct {
+	Keep   Duration `toml:"keep" doc:"For how long what became of each message is remembered, also of those that were refused: who sent it to whom, when, by which server, and how it was judged, never its contents. See posthouse trace. off: nothing is." values:"a time, or off" why:"Who misses mail asks within days; addresses of others should not be kept for ever."`
+	PerDay Size     `toml:"bytes_per_day" doc:"Most that is remembered in a day; what comes after that is not." why:"A flood of refused mail must not fill the disk."`
+}
+
 // DNS is the section [dns].
 type DNS struct {
 	Servers []string `toml:"servers" doc:"Resolvers to ask. Empty: those of /etc/resolv.conf. A validating resolver on this machine is best." values:"list of address or address:port"`
@@ -114,6 +121,7 @@ func Default() Config {
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
 			SmarthostTLS: "opportunistic", Routes: map[string]string{},
 		},
+		Trace:  Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
 		DNS:    DNS{Servers: []string{}},
 		Log:    Log{Level: "info", Format: "auto"},
 		Run:    Run{User: "", Group: ""},

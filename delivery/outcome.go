@@ -89,7 +89,8 @@ func (t *Transaction) remember() {
 	if len(t.Env.Recipients)+len(o.refused) == 0 && o.reply.Code == 0 {
 		return
 	}
-	e := trace.Event{ID: t.Env.TraceID, From: t.Env.ReversePath.String(), Hello: t.sess.Hello, By: doors[t.sess.Origin], Size: t.Size(), Reply: o.reply}
+	kind := t.kind()
+	e := trace.Event{Kind: kind, ID: t.Env.TraceID, From: t.Env.ReversePath.String(), Hello: t.sess.Hello, By: doors[t.sess.Origin], Size: t.Size(), Reply: o.reply}
 	if t.sess.Remote.IsValid() {
 		e.Remote = t.sess.Remote.String()
 	}
@@ -99,7 +100,6 @@ func (t *Transaction) remember() {
 	if t.staged != nil && t.staged.Message() != nil {
 		e.MessageID = strings.Trim(string(t.staged.Message().Header.RawValue("Message-ID")), "<> \t\r\n")
 	}
-	e.Kind = t.kind()
 	e.To = make([]trace.Fate, 0, len(t.Env.Recipients)+len(o.refused))
 	for i, r := range t.Env.Recipients {
 		fates := o.fates[i]

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"posthouse/admin"
 	"posthouse/config"
@@ -15,6 +16,7 @@ import (
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
+	"posthouse/trace"
 )
 
 // ErrInUse is returned by OpenStopped when a server owns the store.
@@ -40,10 +42,17 @@ func (s *Server) openStore(ctx context.Context) error {
 		return err
 	}
 	s.onStop("store", func(context.Context) error { return s.store.Close() })
+	s.trace = openTrace(s.cfg, eng, s.log)
+	s.onStop("trace", s.trace.Close)
 	if s.dir, err = directory.Open(ctx, eng, directoryOptions(s.cfg)); err != nil {
 		return err
 	}
 	return (&admin.System{Store: s.store, Directory: s.dir}).LoadQuotas(ctx)
+}
+
+// openTrace opens what is remembered of messages.
+func openTrace(c config.Config, eng engine.Engine, log *slog.Logger) *trace.Log {
+	return trace.Open(trace.Options{Engine: eng, Keep: time.Duration(orUnlimited(int64(c.Trace.Keep.Duration()))), BytesPerDay: orUnlimited(c.Trace.PerDay.Int64()), Logger: log})
 }
 
 func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bool) (engine.Engine, error) {
@@ -130,7 +139,7 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
-	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(eng)}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Trace: openTrace(c, eng, log), Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(eng)}
 	return &Stopped{System: sys, eng: eng, store: st}, nil
 }
 
@@ -146,5 +155,5 @@ func openIdleQueue(ctx context.Context, c config.Config, eng engine.Engine) (*qu
 
 // Close closes the store; what was changed is durable already.
 func (s *Stopped) Close() error {
-	return errors.Join(s.System.Queue.Close(context.Background()), s.store.Close(), s.eng.Close())
+	return errors.Join(s.System.Queue.Close(context.Background()), s.System.Trace.Close(context.Background()), s.store.Close(), s.eng.Close())
 }

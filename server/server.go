@@ -32,6 +32,7 @@ import (
 	"posthouse/smtp"
 	"posthouse/store"
 	"posthouse/store/engine"
+	"posthouse/trace"
 	"posthouse/web"
 )
 
@@ -72,6 +73,7 @@ type Server struct {
 	dir   *directory.Directory
 	queue *queue.Queue
 	deliv *delivery.Service
+	trace *trace.Log
 	smtp  *smtp.Server
 	imap  *imap.Server
 	web   *web.Server

@@ -24,7 +24,7 @@ import (
 func (s *Server) openDelivery(context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		Checks: s.senderChecks(),
+		Checks: s.senderChecks(), Trace: s.trace,
 	})
 	s.onStop("front ends", s.stopFronts)
 	return nil
@@ -127,7 +127,7 @@ func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (f
 }
 
 func (s *Server) startAdmin(context.Context) error {
-	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Logger: s.log, Status: s.status, Hostname: s.hostname, Backup: backupOf(s.eng),
+	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Hostname: s.hostname, Backup: backupOf(s.eng),
 		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64()), Revoked: s.imap.Drop}
 	l, err := admin.Listen(s.cfg.Data)
 	if err != nil {
