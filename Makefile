@@ -34,8 +34,9 @@ fmt:
 docs:
 	$(GO) test -count=1 ./test/docs -update
 
-# Posthouse beside Dovecot and Postfix on this machine; see docs/benchmarks.md.
+# Posthouse beside Dovecot, Cyrus and Postfix on this machine; see docs/benchmarks.md.
 bench: peers
+	bench/install.sh
 	$(GO) run ./bench $(ARGS)
 
 # The mail programs that tests and benchmarks talk to (Debian packages).

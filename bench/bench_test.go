@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -82,16 +83,54 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-func TestReport(t *testing.T) {
-	r := report{options: options{rounds: 1}}
+func TestDeliveryRow(t *testing.T) {
 	w := workload{imapAppend, 10}
-	r.add(w, ours, measurement{rate: 3000, cpu: 100_000})
-	r.add(w, "Dovecot", measurement{rate: 1000, cpu: 500_000})
-	r.addSyncs(w, "Dovecot", 4)
-	md := r.markdown()
-	for _, want := range []string{"| APPEND 10 | Posthouse | 3000 |  | 100 |", "| APPEND 10 | Dovecot | 1000 | 3.0 | 500 | 5.0 |", "| 4.00 |"} {
-		if !strings.Contains(md, want) {
-			t.Errorf("no %q in\n%s", want, md)
+	mine := &deliveryCell{w: w, peer: &peer{name: ours}, rounds: []measurement{{rate: 3000, cpu: 100_000}}}
+	dovecot := &deliveryCell{w: w, peer: &peer{name: "Dovecot"}, rounds: []measurement{{rate: 1000, cpu: 500_000}}, syncs: 4}
+	for c, want := range map[*deliveryCell]string{mine: "APPEND 10 Posthouse 3000  100 ", dovecot: "APPEND 10 Dovecot 1000 3.0 500 5.0 "} {
+		if got := strings.Join(c.row(mine), " "); !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestWrite replaces one part of a document and leaves the others.
+func TestWrite(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "b.md")
+	one := table{head: []string{"row", "server", "ms"}, rows: [][]string{{"SELECT", ours, "1"}}}
+	for _, p := range []part{parts[1], parts[0], parts[1]} {
+		if err := one.write(file, p, []string{"Date: today"}); err != nil {
+			t.Fatal(err)
+		}
+		one.rows[0][2] += "0"
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := documentHead + "\n## Delivery\n\n* Date: today\n\n| row | server | ms |\n|---|---|--:|\n| SELECT | Posthouse | 10 |\n" +
+		"\n## IMAP commands\n\n* Date: today\n\n| row | server | ms |\n|---|---|--:|\n| SELECT | Posthouse | 100 |\n"
+	if string(text) != want {
+		t.Errorf("got %s\nwant %s", text, want)
+	}
+}
+
+// TestMailbox wants each message of the large mailbox to be one that any parser reads.
+func TestMailbox(t *testing.T) {
+	text, total := newMailboxText(), 0
+	for i := range 500 {
+		b := text.message(i, 500)
+		total += len(b)
+		if m, err := mail.ReadMessage(bytes.NewReader(b)); err != nil || m.Header.Get("Subject") == "" {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		for line := range bytes.Lines(b) {
+			if len(line) > 998 || !bytes.HasSuffix(line, []byte("\r\n")) {
+				t.Fatalf("message %d: bad line %q", i, line)
+			}
+		}
+	}
+	if mean := total / 500; mean < meanSize*8/10 || mean > meanSize*12/10 {
+		t.Errorf("messages of %d bytes in the mean, want about %d", mean, meanSize)
 	}
 }

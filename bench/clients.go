@@ -5,37 +5,46 @@ import (
 	"fmt"
 )
 
-// An appender gives messages to IMAP, each by one APPEND with a LITERAL+ (RFC
-// 7888 §3) in one write.
+// An appender gives messages to IMAP by APPEND with LITERAL+ (RFC 7888 §3), all of
+// one command (RFC 3502) in one write.
 type appender struct {
 	*line
 	command []byte
-	serial  []byte // its digits in command
+	serials [][]byte // their digits in command
 }
 
 func tagged(b []byte) bool { return bytes.HasPrefix(b, []byte("a ")) }
 func any1(b []byte) bool   { return true }
 
-func newAppender(l *line, user, password string, size int) (*appender, error) {
+func newAppender(l *line, p *peer, user, size, batch int) (*appender, error) {
 	if err := l.hear("* OK", any1); err != nil {
 		return nil, err
 	}
-	if err := l.say(fmt.Appendf(nil, "a LOGIN %s %s\r\n", user, password)); err != nil {
+	if err := l.say(fmt.Appendf(nil, "a LOGIN %s %s\r\n", p.user(user), p.password)); err != nil {
 		return nil, err
 	}
 	if err := l.hear("a OK", tagged); err != nil {
 		return nil, err
 	}
-	text, at := message(size, "sender@client.example", user)
-	a := &appender{line: l, command: fmt.Appendf(nil, "a APPEND INBOX {%d+}\r\n", size)}
-	at += len(a.command)
-	a.command = append(append(a.command, text...), "\r\n"...)
-	a.serial = a.command[at : at+serialWidth]
+	text, at := message(size, "sender@client.example", p.user(user))
+	a := &appender{line: l, command: []byte("a APPEND INBOX")}
+	var starts []int
+	for range batch {
+		a.command = fmt.Appendf(a.command, " {%d+}\r\n", size)
+		starts = append(starts, len(a.command)+at)
+		a.command = append(a.command, text...)
+	}
+	a.command = append(a.command, "\r\n"...)
+	for _, i := range starts {
+		a.serials = append(a.serials, a.command[i:i+serialWidth])
+	}
 	return a, nil
 }
 
 func (a *appender) send(n int64) error {
-	number(a.serial, n)
+	for i, b := range a.serials {
+		number(b, n+int64(i)*1e6) // a row has fewer sends
+	}
 	if err := a.say(a.command); err != nil {
 		return err
 	}

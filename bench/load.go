@@ -17,6 +17,8 @@ type protocol string
 
 const (
 	imapAppend  protocol = "APPEND"
+	imapShared  protocol = "APPEND samebox"
+	imapMulti   protocol = "MULTIAPPEND"
 	lmtpDeliver protocol = "LMTP"
 	smtpDeliver protocol = "SMTP"
 )
@@ -30,7 +32,7 @@ type workload struct {
 func (w workload) String() string { return fmt.Sprintf("%s %d", w.proto, w.conns) }
 
 var workloads = []workload{
-	{imapAppend, 1}, {imapAppend, 10}, {imapAppend, 100},
+	{imapAppend, 1}, {imapAppend, 10}, {imapAppend, 100}, {imapShared, 10}, {imapMulti, 1}, {imapMulti, 10},
 	{lmtpDeliver, 1}, {lmtpDeliver, 10}, {lmtpDeliver, 50}, {lmtpDeliver, 100},
 	{smtpDeliver, 1}, {smtpDeliver, 10}, {smtpDeliver, 100},
 }
@@ -42,9 +44,17 @@ const maxUsers = 100
 
 // A client sends messages over one connection.
 type client interface {
-	// send gives one message to the server and returns when it is acknowledged.
+	// send gives its messages to the server and returns when they are acknowledged.
 	send(n int64) error
 	close()
+}
+
+// batch is how many messages a send of a row gives to the server.
+func (w workload) batch() int {
+	if w.proto == imapMulti {
+		return 50
+	}
+	return 1
 }
 
 // connect opens connection i of a row, ready to send.
@@ -55,9 +65,12 @@ func connect(p *peer, w workload, i, size int) (client, error) {
 	}
 	l := &line{Conn: nc, r: bufio.NewReader(nc)}
 	var c client
-	if w.proto == imapAppend {
-		c, err = newAppender(l, p.user(i%maxUsers), p.password, size)
-	} else {
+	switch w.proto {
+	case imapAppend, imapMulti:
+		c, err = newAppender(l, p, i%maxUsers, size, w.batch())
+	case imapShared:
+		c, err = newAppender(l, p, 0, size, 1)
+	default:
 		c, err = newDeliverer(l, p, w, i, size)
 	}
 	if err != nil {
@@ -93,7 +106,7 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 	if err != nil {
 		return measurement{}, err
 	}
-	if _, err := drive(ctx, p, clients, size, effort{each: 2}); err != nil { // warm
+	if _, err := drive(ctx, p, clients, w.batch()*size, effort{each: 2}); err != nil { // warm
 		return measurement{}, err
 	}
 	before, err := readUsage(p.roots())
@@ -103,7 +116,7 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 	disk0, onDisk := deviceWritten(p.dir)
 	client := ownCPU()
 	start := time.Now()
-	times, err := drive(ctx, p, clients, size, effort{time: d})
+	times, err := drive(ctx, p, clients, w.batch()*size, effort{time: d, most: maxMessages / w.batch()})
 	elapsed := time.Since(start)
 	client = ownCPU() - client
 	if err != nil {
@@ -119,7 +132,7 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 		return measurement{}, err
 	}
 	disk1, _ := deviceWritten(p.dir)
-	n := int64(len(times))
+	n := int64(len(times) * w.batch())
 	used, mail := after.minus(before), float64(n)*float64(size)
 	m := measurement{messages: n, rate: float64(n) / elapsed.Seconds(), written: float64(used.written) / mail,
 		cpu: used.cpu / time.Duration(max(n, 1)), client: client / time.Duration(max(n, 1))}
@@ -128,7 +141,7 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 	}
 	slices.Sort(times)
 	if n > 0 {
-		m.p50, m.p99 = times[n/2], times[n*99/100]
+		m.p50, m.p99 = times[len(times)/2], times[len(times)*99/100]
 	}
 	return m, nil
 }
@@ -151,17 +164,17 @@ func closeAll(clients []client) {
 	}
 }
 
-// An effort says how long clients send: each a number of messages, or all for a
-// time and at most maxMessages, which bounds what a fast server stores.
+// An effort says how long clients send: each a number of times, or all for a time
+// and at most most times, which bounds what a fast server stores.
 type effort struct {
-	each int
-	time time.Duration
+	each, most int
+	time       time.Duration
 }
 
 const maxMessages = 30_000
 
-// drive lets all clients send and waits until all is in the mailboxes. It returns
-// how long each message took to be acknowledged.
+// drive lets all clients send, size bytes each time, and waits until all is in the
+// mailboxes. It returns how long each send took to be acknowledged.
 func drive(ctx context.Context, p *peer, clients []client, size int, e effort) ([]time.Duration, error) {
 	var wg sync.WaitGroup
 	var serial atomic.Int64
@@ -171,7 +184,7 @@ func drive(ctx context.Context, p *peer, clients []client, size int, e effort) (
 		if e.each > 0 {
 			return sent < e.each
 		}
-		return time.Now().Before(end) && serial.Load() < maxMessages
+		return time.Now().Before(end) && serial.Load() < int64(e.most)
 	}
 	for i, c := range clients {
 		wg.Go(func() {

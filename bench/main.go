@@ -1,14 +1,15 @@
-// Command bench measures Posthouse beside Debian's Dovecot and Postfix on this
-// machine, in alternating runs within one invocation: durable APPEND over IMAP,
-// LMTP delivery, SMTP delivery into the mailbox.
+// Command bench measures Posthouse beside Debian's Dovecot, Cyrus and Postfix on
+// this machine, in alternating runs within one invocation. Its parts:
 //
-// For each it gives messages per second, the server's CPU time per message (all
-// processes of its tree), bytes written per byte of mail and syncs per message.
-// Wall-clock rates on a shared machine differ between minutes, CPU time does not:
-// compare rates within one invocation only.
+//	delivery  durable APPEND over IMAP, LMTP, SMTP into the mailbox
+//	imap      commands on a mailbox of many messages, and on many mailboxes
 //
-//	go run ./bench -quick                     # about a minute
-//	go run ./bench -md docs/benchmarks.md     # about ten minutes
+// For each row it gives rates and the server's CPU time (of all processes of its
+// tree). Wall-clock rates on a shared machine differ between minutes, CPU time
+// does not: compare rates within one invocation only.
+//
+//	go run ./bench -quick                     # about two minutes
+//	go run ./bench -md docs/benchmarks.md     # about half an hour
 package main
 
 import (
@@ -20,181 +21,172 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
-type options struct {
-	quick   bool
-	rounds  int
-	cell    time.Duration
-	size    int
-	dir     string
-	md      string
-	only    *regexp.Regexp
-	peers   string
-	syncs   bool
-	command string
+// A benchmark is one invocation.
+type benchmark struct {
+	quick    bool
+	rounds   int
+	cell     time.Duration
+	size     int
+	messages int
+	idle     int
+	base     string // where servers keep mail
+	md       string
+	only     *regexp.Regexp
+	parts    []string
+	who      []string
+	syncs    bool
+	command  string
+
+	peers []*peer // of the part that runs
 }
 
-// quickRows are what -quick runs.
-var quickRows = regexp.MustCompile(`^(APPEND (1|10|100)|LMTP (1|50)|SMTP 10)$`)
+// A part measures one side of the matter.
+type part struct {
+	name, title string
+	run         func(ctx context.Context, b *benchmark) (table, error)
+}
 
-// wants reports whether a row is to be run.
-func (o options) wants(w workload) bool {
-	return o.only.MatchString(w.String()) && (!o.quick || quickRows.MatchString(w.String()))
+var parts = []part{
+	{"delivery", "Delivery", runDelivery},
+	{"imap", "IMAP commands", runIMAP},
 }
 
 func main() {
-	o := parseFlags()
+	b := parseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func parseFlags() options {
-	var o options
-	flag.BoolVar(&o.quick, "quick", false, "one short round of the most telling rows, about a minute")
-	flag.IntVar(&o.rounds, "rounds", 3, "alternating rounds; results are medians over them")
-	flag.DurationVar(&o.cell, "time", 5*time.Second, "how long each peer works at each row in each round")
-	flag.IntVar(&o.size, "size", 8192, "bytes of a message")
-	flag.StringVar(&o.dir, "dir", "", "where servers keep mail; a new directory in /var/tmp if empty")
-	flag.StringVar(&o.md, "md", "", "also write the results to this Markdown `file`")
-	only := flag.String("only", ".", "rows to run, as a `regexp` over names such as \"APPEND 10\"")
-	flag.StringVar(&o.peers, "peers", "posthouse,dovecot,postfix", "who takes part")
-	flag.BoolVar(&o.syncs, "syncs", true, "count syncs with strace in short runs of their own")
+func parseFlags() *benchmark {
+	var b benchmark
+	flag.BoolVar(&b.quick, "quick", false, "one short round of the most telling rows, about two minutes")
+	flag.IntVar(&b.rounds, "rounds", 3, "alternating rounds; results are medians over them")
+	flag.DurationVar(&b.cell, "time", 2*time.Second, "how long each peer works at each row in each round")
+	flag.IntVar(&b.size, "size", 8192, "bytes of a message that is delivered")
+	flag.IntVar(&b.messages, "messages", 100_000, "messages in the large mailbox")
+	flag.IntVar(&b.idle, "idle", 1000, "idle connections")
+	flag.StringVar(&b.base, "dir", "", "where servers keep mail; a new directory in /var/tmp if empty")
+	flag.StringVar(&b.md, "md", "", "also write the results to this Markdown `file`, in place of the same parts there")
+	only := flag.String("only", ".", "rows to run, as a `regexp` over their names, such as \"APPEND 10\"")
+	which := flag.String("part", "delivery,imap", "parts to run")
+	who := flag.String("peers", "posthouse,dovecot,cyrus,postfix", "who takes part")
+	flag.BoolVar(&b.syncs, "syncs", true, "count syncs with strace in short runs of their own")
 	flag.Parse()
-	if o.quick {
-		o.rounds, o.cell = 1, 700*time.Millisecond
+	if b.quick {
+		b.rounds, b.cell, b.messages, b.idle = 1, 700*time.Millisecond, 10_000, 200
 	}
 	re, err := regexp.Compile(*only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench: -only:", err)
 		os.Exit(2)
 	}
-	o.only = re
-	o.command = "go run ./bench " + strings.Join(os.Args[1:], " ")
-	return o
+	b.only, b.parts, b.who = re, strings.Split(*which, ","), strings.Split(*who, ",")
+	b.command = "go run ./bench " + strings.Join(os.Args[1:], " ")
+	return &b
 }
 
-func run(ctx context.Context, o options) (err error) {
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("/var/tmp", "ph-bench"); err != nil {
+func (b *benchmark) run(ctx context.Context) (err error) {
+	if b.base == "" {
+		if b.base, err = os.MkdirTemp("/var/tmp", "ph-bench"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(o.dir)
-		if err := os.Chmod(o.dir, 0o755); err != nil { // servers work as users of their own
+		defer os.RemoveAll(b.base)
+		if err := os.Chmod(b.base, 0o755); err != nil { // servers work as users of their own
 			return err
 		}
 	}
-	machine := describeMachine(o.dir)
-	fmt.Println(machine)
-	peers, err := startPeers(ctx, o)
-	defer func() { err = errors.Join(err, stopPeers(peers)) }()
-	if err != nil {
+	if err := manyFiles(); err != nil {
 		return err
 	}
-	rep := report{machine: machine, options: o, started: time.Now()}
-	for _, p := range peers {
-		rep.versions = append(rep.versions, p.version)
-	}
-	for round := range o.rounds {
-		for _, w := range workloads {
-			if !o.wants(w) {
-				continue
-			}
-			if err := runRow(ctx, o, round, w, peers, &rep); err != nil {
-				return err
-			}
+	machine := describeMachine(b.base)
+	fmt.Println(machine)
+	for _, p := range parts {
+		if !slices.Contains(b.parts, p.name) {
+			continue
 		}
-	}
-	if o.syncs {
-		countAllSyncs(ctx, o, peers, &rep)
-	}
-	for _, p := range peers { // what they still write counts too
-		if err := p.end(); err != nil {
+		began := time.Now()
+		t, err := p.run(ctx, b)
+		if err = errors.Join(err, b.stop()); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		t.print(os.Stdout)
+		if b.md == "" {
+			continue
+		}
+		if err := t.write(b.md, p, b.about(began, machine)); err != nil {
 			return err
 		}
-		rep.whole = append(rep.whole, p.wholeRun())
-	}
-	rep.print(os.Stdout)
-	if o.md != "" {
-		return os.WriteFile(o.md, []byte(rep.markdown()), 0o644)
 	}
 	return nil
 }
 
-// runRow lets each peer work at one row, one after the other; who begins changes
-// from round to round.
-func runRow(ctx context.Context, o options, round int, w workload, peers []*peer, rep *report) error {
-	for i := range peers {
-		p := peers[(i+round)%len(peers)]
-		if !p.serves(w) {
+// about says when, where and how a part was measured.
+func (b *benchmark) about(began time.Time, machine string) []string {
+	return []string{"Date: " + began.Format("2006-01-02"), "Machine: " + machine + ", loopback; clients and servers share the CPUs",
+		fmt.Sprintf("Command: `%s` (%d rounds of %v for each cell; medians)", b.command, b.rounds, b.cell)}
+}
+
+// manyFiles lets this process and its children have as many connections as they may.
+func manyFiles() error {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
+		return err
+	}
+	r.Cur = r.Max
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
+}
+
+// start starts those of names that are wanted and that this machine has.
+func (b *benchmark) start(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if !slices.Contains(b.who, name) {
 			continue
 		}
-		m, err := measure(ctx, p, w, o.size, o.cell)
+		dir, err := os.MkdirTemp(b.base, name[:2])
 		if err != nil {
-			return fmt.Errorf("%s at %s: %w", w, p.name, err)
+			return err
 		}
-		rep.add(w, p.name, m)
-		fmt.Printf("round %d  %-12s %-28s %s\n", round+1, w, p.name, m)
-	}
-	return nil
-}
-
-func countAllSyncs(ctx context.Context, o options, peers []*peer, rep *report) {
-	for _, w := range workloads {
-		if !o.wants(w) || w.conns != 1 && w.conns != 10 {
-			continue
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
 		}
-		for _, p := range peers {
-			if !p.serves(w) {
-				continue
-			}
-			n, err := countSyncs(ctx, p, w, o.size)
-			if err != nil {
-				fmt.Printf("syncs    %-12s %-28s not counted: %v\n", w, p.name, err)
-				continue
-			}
-			rep.addSyncs(w, p.name, n)
-			fmt.Printf("syncs    %-12s %-28s %.2f per message\n", w, p.name, n)
-		}
-	}
-}
-
-// startPeers starts those of -peers that this machine has.
-func startPeers(ctx context.Context, o options) ([]*peer, error) {
-	var peers []*peer
-	for name := range strings.SplitSeq(o.peers, ",") {
-		start, ok := starters[name]
-		if !ok {
-			return peers, fmt.Errorf("-peers: no peer %q: posthouse, dovecot, postfix", name)
-		}
-		dir := filepath.Join(o.dir, name)
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return peers, err
-		}
-		p, err := start(ctx, dir)
+		p, err := starters[name](ctx, filepath.Clean(dir))
 		if errors.Is(err, errAbsent) {
 			fmt.Printf("%s does not take part: %v\n", name, err)
 			continue
 		}
 		if err != nil {
-			return peers, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		peers = append(peers, p)
+		b.peers = append(b.peers, p)
 	}
-	return peers, nil
+	return nil
 }
 
-func stopPeers(peers []*peer) error {
+// stop ends the peers of a part, and removes what they kept.
+func (b *benchmark) stop() error {
 	var errs []error
-	for _, p := range peers {
-		errs = append(errs, p.end())
+	for _, p := range b.peers {
+		errs = append(errs, p.end(), os.RemoveAll(p.dir))
 	}
+	b.peers = nil
 	return errors.Join(errs...)
+}
+
+// versions names the peers that took part.
+func (b *benchmark) versions() []string {
+	var all []string
+	for _, p := range b.peers {
+		all = append(all, p.version)
+	}
+	return all
 }

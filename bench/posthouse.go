@@ -26,7 +26,7 @@ lmtp = ["LMTP"]
 imap = ["IMAP"]
 submission = []
 submissions = []
-imaps = []
+imaps = ["TLS"]
 http = []
 [log]
 level = "warn"
@@ -49,45 +49,69 @@ func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
-	addrs, err := freeAddresses(3)
+	addrs, err := freeAddresses(4)
 	if err != nil {
 		return nil, err
 	}
 	conf := filepath.Join(dir, "posthouse.toml")
-	text := strings.NewReplacer("DIR", dir, "LMTP", addrs[0], "IMAP", addrs[1], "MX", addrs[2]).Replace(posthouseConf)
+	text := strings.NewReplacer("DIR", dir, "LMTP", addrs[0], "IMAP", addrs[1], "MX", addrs[2], "TLS", addrs[3]).Replace(posthouseConf)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	var said bytes.Buffer
-	cmd := exec.Command(binary, "serve", "--config", conf)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
+	h := &house{binary: binary, conf: conf, addrs: addrs}
+	if err := h.start(ctx); err != nil {
 		return nil, err
 	}
 	p := &peer{
 		dir: dir, name: ours, version: "Posthouse " + revision(ctx),
-		addrs:  map[protocol]string{imapAppend: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]},
-		domain: "bench.test", password: `"` + posthousePassword + `"`,
-		roots: func() []int { return []int{cmd.Process.Pid} },
+		addrs: map[protocol]string{imapAppend: addrs[1], imapShared: addrs[1], imapMulti: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]},
+		imaps: addrs[3], domain: "bench.test", password: `"` + posthousePassword + `"`,
+		roots: func() []int { return []int{h.cmd.Process.Pid} },
 	}
 	p.stop = func() ([]*syscall.Rusage, error) {
-		cmd.Process.Signal(syscall.SIGTERM)
-		err := cmd.Wait()
-		if err != nil {
-			err = fmt.Errorf("%w\n%s", err, said.Bytes())
-		}
-		ru, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		return []*syscall.Rusage{ru}, err
+		err := h.stop()
+		return h.used, err
 	}
-	for _, addr := range addrs {
-		if err := waitTCP(ctx, addr, 10*time.Second); err != nil {
-			return nil, errors.Join(err, p.end()) // with what it said
-		}
-	}
+	p.restart = func(ctx context.Context) error { return errors.Join(h.stop(), h.start(ctx)) }
 	if err := addUsers(ctx, p, filepath.Join(dir, "data")); err != nil {
 		return nil, errors.Join(err, p.end())
 	}
 	return p, nil
+}
+
+// A house is a running server.
+type house struct {
+	binary, conf string
+	addrs        []string
+	cmd          *exec.Cmd
+	said         bytes.Buffer
+	used         []*syscall.Rusage // of each run that has ended
+}
+
+func (h *house) start(ctx context.Context) error {
+	h.cmd = exec.Command(h.binary, "serve", "--config", h.conf)
+	h.said.Reset()
+	h.cmd.Stdout, h.cmd.Stderr = &h.said, &h.said
+	if err := h.cmd.Start(); err != nil {
+		return err
+	}
+	for _, addr := range h.addrs {
+		if err := waitTCP(ctx, addr, 10*time.Second); err != nil {
+			return errors.Join(err, h.stop()) // with what it said
+		}
+	}
+	return nil
+}
+
+func (h *house) stop() error {
+	h.cmd.Process.Signal(syscall.SIGTERM)
+	err := h.cmd.Wait()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, h.said.Bytes())
+	}
+	ru, _ := h.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	h.used = append(h.used, ru)
+	return err
 }
 
 // revision names the tree that was built.

@@ -17,7 +17,7 @@ const syncMessages = 50
 // countSyncs runs a row for a moment under strace and gives the number of
 // fsync, fdatasync, sync_file_range and msync calls a message.
 func countSyncs(ctx context.Context, p *peer, w workload, size int) (float64, error) {
-	if err := have("strace"); err != nil {
+	if _, err := exec.LookPath("strace"); err != nil {
 		return 0, err
 	}
 	clients, err := connectAll(p, w, size)

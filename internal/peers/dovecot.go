@@ -23,10 +23,10 @@ const DovecotPassword = "test"
 // A Dovecot is a running Dovecot of its own: configuration, mail (mdbox) and
 // state in one directory, on loopback. Any user name logs in.
 type Dovecot struct {
-	IMAP, LMTP string // addresses, "127.0.0.1:port"
-	Log        string // file
-	Version    string
-	cmd        *exec.Cmd
+	IMAP, IMAPS, LMTP string // addresses, "127.0.0.1:port"
+	Log               string // file
+	Version           string
+	cmd               *exec.Cmd
 }
 
 // HasDovecot reports whether Debian's dovecot-imapd and dovecot-lmtpd are there.
@@ -75,19 +75,22 @@ protocols = imap lmtp
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/state
 log_path = {{.Dir}}/log
-ssl = no
+ssl = yes
+ssl_cert = <{{.Dir}}/cert.pem
+ssl_key = <{{.Dir}}/cert.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_cache_size = 10M
 default_internal_user = {{.Internal}}
 default_internal_group = {{.InternalGroup}}
 default_login_user = {{.Login}}
-default_process_limit = 1000
+default_process_limit = 3000
 default_client_limit = 4000
 mail_location = mdbox:{{.Dir}}/mail/%u
 mail_fsync = optimized
 first_valid_uid = 1
 first_valid_gid = 1
-mail_max_userip_connections = 1000
+mail_max_userip_connections = 10000
 lmtp_save_to_detail_mailbox = no
 passdb {
   driver = static
@@ -112,11 +115,14 @@ service imap-login {
     port = {{.IMAPPort}}
   }
   inet_listener imaps {
-    port = 0
+    address = 127.0.0.1
+    port = {{.IMAPSPort}}
+    ssl = yes
   }
 }
 service imap {
-  process_limit = 1000
+  service_count = 100
+  process_limit = 3000
 }
 service lmtp {
   process_limit = 1000
@@ -130,11 +136,18 @@ service lmtp {
 // LaunchDovecot starts a Dovecot in dir, whose path must be short, and returns
 // when it answers.
 func LaunchDovecot(dir string) (*Dovecot, error) {
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	v := map[string]any{"Dir": dir, "Password": DovecotPassword, "IMAPPort": ports[0], "LMTPPort": ports[1]}
+	v := map[string]any{"Dir": dir, "Password": DovecotPassword, "IMAPPort": ports[0], "LMTPPort": ports[1], "IMAPSPort": ports[2]}
+	cert, err := selfSigned("dovecot.test")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o600); err != nil {
+		return nil, err
+	}
 	if err := dovecotUsers(dir, v); err != nil {
 		return nil, err
 	}
@@ -148,7 +161,7 @@ func LaunchDovecot(dir string) (*Dovecot, error) {
 	}
 	version, _ := exec.Command(dovecotBinary, "--version").Output()
 	d := &Dovecot{
-		IMAP: fmt.Sprintf("127.0.0.1:%d", ports[0]), LMTP: fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		IMAP: fmt.Sprintf("127.0.0.1:%d", ports[0]), LMTP: fmt.Sprintf("127.0.0.1:%d", ports[1]), IMAPS: fmt.Sprintf("127.0.0.1:%d", ports[2]),
 		Log: filepath.Join(dir, "log"), Version: string(bytes.TrimSpace(version)),
 		cmd: exec.Command(dovecotBinary, "-F", "-c", file),
 	}

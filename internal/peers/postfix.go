@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ type PostfixOptions struct {
 	Domain string            // its own domain, "pf.test" if empty; its name is mx. and that
 	Users  []string          // local parts that exist there; each has a Maildir
 	Routes map[string]string // mail for a domain goes to "127.0.0.1:port", without MX
+	LMTP   string            // not Maildirs but this LMTP server, "127.0.0.1:port", gets the mail of anybody there
 	Extra  string            // more lines of main.cf
 }
 
@@ -40,6 +42,7 @@ type Postfix struct {
 	Port uint16
 	Name string // what it calls itself
 	Log  string // file
+	PID  int    // the master process, whose children do the work
 	dir  string
 }
 
@@ -101,7 +104,12 @@ smtputf8_enable = yes
 local_header_rewrite_clients =
 virtual_mailbox_domains = {{.Domain}}
 virtual_mailbox_base = {{.Dir}}/mail
+{{if .LMTP -}}
+virtual_mailbox_maps = static:ok
+virtual_transport = lmtp:inet:{{.LMTP}}
+{{else -}}
 virtual_mailbox_maps = texthash:{{.Dir}}/users
+{{end -}}
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{{.UID}}
 virtual_gid_maps = static:{{.GID}}
@@ -178,7 +186,43 @@ func LaunchPostfix(dir string, o PostfixOptions) (*Postfix, error) {
 		log, _ := os.ReadFile(p.Log)
 		return nil, errors.Join(fmt.Errorf("postfix does not answer: %w\n%s", err, log), p.Stop())
 	}
+	pid, err := os.ReadFile(filepath.Join(dir, "queue/pid/master.pid"))
+	if err == nil {
+		p.PID, err = strconv.Atoi(string(bytes.TrimSpace(pid)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
 	return p, nil
+}
+
+// PostfixVersion is that of the Postfix installed, "" if there is none.
+func PostfixVersion() string {
+	out, _ := exec.Command("/usr/sbin/postconf", "-d", "-h", "mail_version").Output()
+	return string(bytes.TrimSpace(out))
+}
+
+// Drain waits until the queue is empty.
+func (p *Postfix) Drain(ctx context.Context) error {
+	for {
+		n := 0
+		for _, q := range []string{"incoming", "active", "deferred"} {
+			filepath.WalkDir(filepath.Join(p.dir, "queue", q), func(_ string, d fs.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					n++
+				}
+				return nil // files come and go as we look
+			})
+		}
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d messages are still queued: %w", n, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // configure writes all files.
@@ -215,7 +259,7 @@ func (p *Postfix) configure(o PostfixOptions) error {
 		host, port, _ := strings.Cut(to, ":")
 		fmt.Fprintf(&routes, "%s smtp:[%s]:%s\n", domain, host, port)
 	}
-	v := map[string]any{"Dir": p.dir, "Domain": o.Domain, "SMTP": p.SMTP, "UID": 65534, "GID": 65534, "Extra": o.Extra}
+	v := map[string]any{"Dir": p.dir, "Domain": o.Domain, "SMTP": p.SMTP, "UID": 65534, "GID": 65534, "LMTP": o.LMTP, "Extra": o.Extra}
 	if err := errors.Join(postfixMain.Execute(&mainCF, v), postfixMaster.Execute(&masterCF, v)); err != nil {
 		return err
 	}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// quickRows are what -quick runs.
+var quickRows = regexp.MustCompile(`^(APPEND (1|10|100)|MULTIAPPEND 1|LMTP (1|50)|SMTP 10)$`)
+
+// wants reports whether a row is to be run.
+func (b *benchmark) wants(w workload) bool {
+	return b.only.MatchString(w.String()) && (!b.quick || quickRows.MatchString(w.String()))
+}
+
+// deliveryNotes say how the part "delivery" was measured.
+var deliveryNotes = []string{
+	`APPEND n: n IMAP connections, each of a user of its own, one APPEND with a LITERAL+ after the other; samebox: all into one
+mailbox; MULTIAPPEND: 50 messages a command. LMTP n, SMTP n: n connections, MAIL, RCPT and DATA pipelined, one recipient a
+message, connections reused. An answer means durable; for Postfix the time runs until its queue is empty, that is, until the
+mail is in the mailbox.`,
+	`"client" is the CPU time of the load generator, which shares the machine. "written" is what the server's processes had
+written to storage per byte of mail, "device" what the disk saw, from anyone. p50 and p99 are of one command's answer. Syncs
+are counted with strace in runs of their own.`,
+}
+
+// A deliveryCell is one peer at one row.
+type deliveryCell struct {
+	w      workload
+	peer   *peer
+	rounds []measurement
+	syncs  float64 // a message; 0 if not counted
+}
+
+// runDelivery is the part "delivery": durable mail by each way in.
+func runDelivery(ctx context.Context, b *benchmark) (table, error) {
+	t := table{head: []string{"row", "server", "messages/s", "× peer", "CPU µs/message", "÷ peer", "client µs", "written/byte", "device/byte", "syncs/message", "p50", "p99"},
+		notes: deliveryNotes}
+	if err := b.start(ctx, "posthouse", "dovecot", "cyrus", "postfix"); err != nil {
+		return t, err
+	}
+	t.facts = append(b.versions(), fmt.Sprintf("Messages of %d bytes", b.size))
+	for _, w := range workloads {
+		if !b.wants(w) {
+			continue
+		}
+		cells, err := b.deliver(ctx, w)
+		if err != nil {
+			return t, err
+		}
+		for _, c := range cells {
+			t.rows = append(t.rows, c.row(cells[0]))
+		}
+	}
+	for _, p := range b.peers { // what they still write counts too
+		if err := p.end(); err != nil {
+			return t, err
+		}
+		t.facts = append(t.facts, p.wholeRun())
+	}
+	return t, nil
+}
+
+// deliver lets each peer work at one row, one after the other; who begins changes
+// from round to round. Ours comes first in the result.
+func (b *benchmark) deliver(ctx context.Context, w workload) ([]*deliveryCell, error) {
+	var cells []*deliveryCell
+	for _, p := range b.peers {
+		if p.serves(w) {
+			cells = append(cells, &deliveryCell{w: w, peer: p})
+		}
+	}
+	for round := range b.rounds {
+		for i := range cells {
+			c := cells[(i+round)%len(cells)]
+			m, err := measure(ctx, c.peer, w, b.size, b.cell)
+			if err != nil {
+				return nil, fmt.Errorf("%s at %s: %w", w, c.peer.name, err)
+			}
+			c.rounds = append(c.rounds, m)
+			fmt.Printf("round %d  %-17s %-16s %s\n", round+1, w, c.peer.name, m)
+		}
+	}
+	for _, c := range cells {
+		if !b.syncs || w.conns != 1 && w.conns != 10 {
+			continue
+		}
+		var err error
+		if c.syncs, err = countSyncs(ctx, c.peer, w, b.size); err != nil {
+			fmt.Printf("syncs    %-17s %-16s not counted: %v\n", w, c.peer.name, err)
+		}
+	}
+	return cells, nil
+}
+
+func rateOf(m measurement) float64      { return m.rate }
+func cpuOf(m measurement) time.Duration { return m.cpu }
+
+// row spells a cell, and, for a peer, how ours compares.
+func (c *deliveryCell) row(mine *deliveryCell) []string {
+	rate, cpu := median(c.rounds, rateOf), median(c.rounds, cpuOf)
+	times, less, syncs := "", "", "–"
+	if mine.peer.name == ours && mine != c {
+		times = fmt.Sprintf("%.1f", median(mine.rounds, rateOf)/rate)
+		less = fmt.Sprintf("%.1f", float64(cpu)/float64(median(mine.rounds, cpuOf)))
+	}
+	if c.syncs > 0 {
+		syncs = fmt.Sprintf("%.2f", c.syncs)
+	}
+	return []string{c.w.String(), c.peer.name, fmt.Sprintf("%.0f", rate), times, fmt.Sprint(cpu.Microseconds()), less,
+		fmt.Sprint(median(c.rounds, func(m measurement) time.Duration { return m.client }).Microseconds()),
+		fmt.Sprintf("%.2f", median(c.rounds, func(m measurement) float64 { return m.written })),
+		fmt.Sprintf("%.2f", median(c.rounds, func(m measurement) float64 { return m.device })),
+		syncs,
+		median(c.rounds, func(m measurement) time.Duration { return m.p50 }).Round(10 * time.Microsecond).String(),
+		median(c.rounds, func(m measurement) time.Duration { return m.p99 }).Round(10 * time.Microsecond).String()}
+}
