@@ -12,6 +12,8 @@ type AppendOptions struct {
 	Flags        []mail.Flag
 	InternalDate time.Time // zero: now
 	Prefix       []byte    // whole header lines put before the message, as Return-Path
+	// Findings are what checks said of the message; see [Email.Findings].
+	Findings []mail.Finding
 }
 
 // Appended is where an appended message went.
@@ -42,7 +44,7 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	if err != nil {
 		return Appended{}, err
 	}
-	e, err := tx.newEmail(m, o.Prefix, size)
+	e, err := tx.newEmail(m, &o, size)
 	if err != nil {
 		return Appended{}, err
 	}
@@ -76,10 +78,11 @@ func (tx *Tx) flagSet(flags []mail.Flag) (FlagSet, error) {
 }
 
 // newEmail writes the record of a message.
-func (tx *Tx) newEmail(m *Staged, prefix []byte, size int64) (*Email, error) {
+func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) {
 	p := m.parsed
 	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
-		Preview: p.preview, HasAttachment: p.attachment, Prefix: prefix,
+		Preview: p.preview, HasAttachment: p.attachment, Prefix: o.Prefix,
+		findings: appendFindings(nil, o.Findings),
 		table: p.table, references: p.references, fresh: tx.group.blob(m)}
 	if err := tx.joinThread(e); err != nil {
 		return nil, err
@@ -89,7 +92,7 @@ func (tx *Tx) newEmail(m *Staged, prefix []byte, size int64) (*Email, error) {
 		tx.emails = make(map[EmailID]*Email, 1)
 	}
 	tx.emails[e.ID] = e
-	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(prefix) + 8*len(e.references)
+	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(o.Prefix) + len(e.findings) + 8*len(e.references)
 	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: emailKey(e.ID),
 		Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
 	return e, nil

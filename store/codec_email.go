@@ -10,6 +10,7 @@ import (
 const (
 	emailAttachment = 1 << iota
 	emailSent       // has a date
+	emailFindings   // has what its checks said
 )
 
 // appendEmail encodes an email record; the engine appends the blob's id.
@@ -20,6 +21,9 @@ func appendEmail(dst []byte, e *Email) []byte {
 	}
 	if !e.Sent.IsZero() {
 		flags |= emailSent
+	}
+	if len(e.findings) > 0 {
+		flags |= emailFindings
 	}
 	dst = append(dst, formatVersion, flags)
 	dst = binary.AppendUvarint(dst, uint64(e.Thread))
@@ -37,6 +41,9 @@ func appendEmail(dst []byte, e *Email) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(e.references)))
 	for _, h := range e.references {
 		dst = binary.BigEndian.AppendUint64(dst, h)
+	}
+	if len(e.findings) > 0 {
+		dst = appendBytes(dst, e.findings)
 	}
 	return dst
 }
@@ -61,6 +68,9 @@ func decodeEmail(e *Email, id EmailID, v []byte) error {
 	e.Prefix = d.bytes()
 	for range d.count(8) {
 		e.references = append(e.references, d.fixed64())
+	}
+	if flags&emailFindings != 0 {
+		e.findings = d.bytes()
 	}
 	e.blob = engine.BlobID(d.fixed64())
 	return d.err("email")

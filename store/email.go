@@ -25,6 +25,7 @@ type Email struct {
 	HasAttachment bool
 	Prefix        []byte // header lines put before the stored bytes at delivery
 
+	findings   []byte // see Findings
 	table      []byte // part table of the stored bytes, without prefix
 	references []uint64
 	blob       engine.BlobID

@@ -127,7 +127,8 @@ func FuzzJournal(f *testing.F) {
 
 func sampleEmail() *Email {
 	return &Email{ID: 9, Thread: 4, Size: 1000, Sent: sentTime(1_700_000_000, 330), Envelope: []byte("(NIL)"), BodyStructure: []byte("(x)"),
-		Preview: "Hello", HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63}}
+		Preview: "Hello", HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63},
+		findings: appendFindings(nil, []mail.Finding{{Check: "spf", Result: "fail", Weight: -3}})}
 }
 
 func FuzzEmail(f *testing.F) {
@@ -138,9 +139,10 @@ func FuzzEmail(f *testing.F) {
 			return
 		}
 		e.Message()
+		e.Findings()
 		out := appendEmail(nil, &e)
 		out = append(out, b[len(b)-8:]...)
-		if err := decodeEmail(&o, 9, out); err != nil || !bytes.Equal(e.Envelope, o.Envelope) || e.blob != o.blob || !e.Sent.Equal(o.Sent) {
+		if err := decodeEmail(&o, 9, out); err != nil || !bytes.Equal(e.Envelope, o.Envelope) || e.blob != o.blob || !bytes.Equal(e.findings, o.findings) || !e.Sent.Equal(o.Sent) {
 			t.Fatalf("%+v, %+v, %v", e, o, err)
 		}
 	})
