@@ -83,7 +83,7 @@ func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) 
 	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
 		Preview: p.preview, HasAttachment: p.attachment, Prefix: o.Prefix,
 		findings: appendFindings(nil, o.Findings),
-		table: p.table, references: p.references, fresh: tx.group.blob(m)}
+		table:    p.table, references: p.references, fresh: tx.group.blob(m)}
 	if err := tx.joinThread(e); err != nil {
 		return nil, err
 	}
