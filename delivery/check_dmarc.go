@@ -40,7 +40,7 @@ var checkDMARC = stage{name: "dmarc",
 			}
 			return v
 		}
-		return t.applyDMARC(f.worst(t.draw()), enforce)
+		return t.applyDMARC(f.worst(ctx, t.s.opts.Checks, t.draw()), enforce)
 	},
 }
 
@@ -78,7 +78,9 @@ func replyDMARC(res dmarc.Result) mail.Reply {
 
 // worst judges each domain in From and returns what weighs most: one forged name is
 // enough.
-func (f *findings) worst(draw int) dmarc.Result {
+func (f *findings) worst(ctx context.Context, c *Checks, draw int) dmarc.Result {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	e := dmarc.Evidence{Unsure: f.spf.Status == spf.TempError}
 	if f.spf.Status == spf.Pass {
 		e.SPF = f.spf.Domain
@@ -96,7 +98,7 @@ func (f *findings) worst(draw int) dmarc.Result {
 	}
 	var worst dmarc.Result
 	for i, p := range f.authors {
-		if r := p.Judge(e, draw); i == 0 || weight(r) > weight(worst) {
+		if r := p.Judge(ctx, c.Resolver, e, draw); i == 0 || weight(r) > weight(worst) {
 			worst = r
 		}
 	}

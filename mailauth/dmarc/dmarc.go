@@ -1,6 +1,6 @@
 // Package dmarc says whether the domain in From stands behind a message, and what it
-// wants done if not: RFC 7489, with the public suffix list for organizational
-// domains.
+// wants done if not: RFC 7489, with the tree walk and the tags of its successor, RFC
+// 9989.
 //
 // [Discover] finds the policy and may be started before SPF and DKIM are known;
 // [Policy.Judge] then weighs them. What DNS could not tell is TempError: such mail
@@ -10,6 +10,7 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -52,33 +53,61 @@ type Policy struct {
 	From   string // the author domain, A-labels
 	Domain string // where the record stands
 	Record Record
+	Org    string // the organizational domain of From
+	unsure bool   // DNS did not say all about Org
+	Absent bool   // From does not exist in DNS; only known where np= says something else
 }
 
-// Discover finds the policy of the domain of From, RFC 7489 §6.6.3: at the domain,
-// else at its organizational domain.
+// Discover finds the policy of the domain of From: at the domain, else at its
+// organizational domain, else at the public suffix above it, as the tree walk of RFC 9989
+// finds them. That is what RFC 7489 §6.6.3 finds with a list of suffixes, but for domains
+// that publish psd=.
+//
+// A record at a public suffix of the list that does not say that it is one (psd=y) is not
+// heard: by the walk alone, all shops of a country that publishes a record for itself
+// would be one organization.
 func Discover(ctx context.Context, r dns.Resolver, from string) Policy {
 	from = ascii(from)
-	p := Policy{From: from}
+	p := Policy{From: from, Org: from}
 	if from == "" || !strings.Contains(from, ".") {
 		return p
 	}
-	for _, domain := range [...]string{from, Organizational(from)} {
-		if domain == "" || domain == p.Domain {
-			continue
-		}
-		p.Domain = domain
-		a, err := r.LookupTXT(ctx, "_dmarc."+domain)
-		if err != nil && !dns.IsAbsent(err) {
-			p.Status = TempError
-			return p
-		}
-		if rec, ok := only(a.Records); ok {
-			p.Record, p.Status = rec, Pass
-			return p
+	found, failed := walk(ctx, r, from, stopOf(from), from)
+	if len(found) == 0 && !failed { // perhaps the suffix itself has a policy
+		found, failed = walk(ctx, r, parent(stopOf(from), false), "", from)
+	}
+	p.Org, p.unsure = organization(from, found), failed
+	if failed && (len(found) == 0 || found[0].domain != from) {
+		p.Status = TempError
+		return p
+	}
+	at := -1
+	for i, s := range found {
+		if s.domain == from || s.domain == p.Org || at < 0 && s.record.PSD == psdYes {
+			if at = i; s.domain == from {
+				break
+			}
 		}
 	}
-	p.Domain = ""
+	if at < 0 {
+		return p
+	}
+	p.Domain, p.Record, p.Status = found[at].domain, found[at].record, Pass
+	if p.Domain != from && p.Record.Absent != p.Record.Subdomains {
+		_, err := r.LookupAddr(ctx, from)
+		p.Absent = errors.Is(err, dns.ErrNotExist)
+	}
 	return p
+}
+
+// stopOf is where a walk from a domain may end: at the shortest name that is not a
+// public suffix. What a suffix says matters only if nothing below it says anything.
+func stopOf(domain string) string {
+	org, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil {
+		return domain
+	}
+	return org
 }
 
 // only returns the one DMARC record; none or several mean that there is none.
@@ -122,55 +151,68 @@ type Result struct {
 }
 
 // Judge weighs the evidence. draw is a random number of 0 to 99 for pct=.
-func (p Policy) Judge(e Evidence, draw int) Result {
+func (p Policy) Judge(ctx context.Context, r dns.Resolver, e Evidence, draw int) Result {
 	res := Result{Status: p.Status, From: p.From, Domain: p.Domain}
 	if p.Status != Pass {
 		return res
 	}
-	res.Policy = p.Record.Policy
-	if p.From != p.Domain {
+	switch {
+	case p.From == p.Domain:
+		res.Policy = p.Record.Policy
+	case p.Absent:
+		res.Policy = p.Record.Absent
+	default:
 		res.Policy = p.Record.Subdomains
 	}
+	unsure := e.Unsure || p.unsure
 	for _, d := range e.DKIM {
-		if p.aligned(d, p.Record.StrictDKIM) {
+		ok, failed := p.aligned(ctx, r, d, p.Record.StrictDKIM)
+		if unsure = unsure || failed; ok {
 			res.By = "dkim"
 			return res
 		}
 	}
-	if p.aligned(e.SPF, p.Record.StrictSPF) {
+	ok, failed := p.aligned(ctx, r, e.SPF, p.Record.StrictSPF)
+	if unsure = unsure || failed; ok {
 		res.By = "spf"
 		return res
 	}
-	if res.Status = Fail; e.Unsure {
+	if res.Status = Fail; unsure {
 		res.Status = TempError
 		return res
 	}
 	res.Apply = res.Policy
-	if draw >= p.Record.Percent && res.Apply > Nothing {
-		res.Apply-- // RFC 7489 §6.6.4
+	if (draw >= p.Record.Percent || p.Record.Testing) && res.Apply > Nothing {
+		res.Apply-- // RFC 7489 §6.6.4, and t= of RFC 9989
 	}
 	return res
 }
 
-// aligned compares an authenticated domain with the author's, RFC 7489 §3.1.
-func (p Policy) aligned(domain string, strict bool) bool {
-	if domain = ascii(domain); domain == "" {
-		return false
+// aligned compares an authenticated domain with the author's, RFC 7489 §3.1: relaxed,
+// both must belong to one organization. failed: DNS did not say.
+func (p Policy) aligned(ctx context.Context, r dns.Resolver, domain string, strict bool) (ok, failed bool) {
+	domain = ascii(domain)
+	switch {
+	case domain == "":
+		return false, false
+	case domain == p.From, !strict && domain == p.Org:
+		return true, false
+	case strict || !isBelow(domain, p.Org):
+		return false, false
 	}
-	if domain == p.From {
-		return true
-	}
-	return !strict && Organizational(domain) == Organizational(p.From)
+	found, failed := walk(ctx, r, domain, p.Org, domain)
+	return !failed && !bounded(found, domain, p.Org), failed
 }
 
-// Organizational is the organizational domain of a domain in A-labels, RFC 7489
-// §3.2; for a public suffix it is the domain itself.
-func Organizational(domain string) string {
-	org, err := publicsuffix.EffectiveTLDPlusOne(domain)
-	if err != nil {
-		return domain
+// bounded reports that an organization begins between domain and org, above which it
+// stands.
+func bounded(found []step, domain, org string) bool {
+	for _, s := range found {
+		if s.domain != org && (s.record.PSD == psdNo || s.record.PSD == psdYes && s.domain != domain) {
+			return true
+		}
 	}
-	return org
+	return false
 }
 
 func ascii(domain string) string {
