@@ -35,6 +35,9 @@ func (p *parse) check() {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)
 		}
 	}
+	if n := c.Limits.IMAPMessages; n != Off && n < 1000 {
+		p.problem("limits.imap_messages", "%s is too few; allowed: 1000 and more, or \"off\"", n)
+	}
 	if c.Backup.Wait && c.Backup.Standby == "" {
 		p.problem("backup.wait", "needs backup.standby")
 	}

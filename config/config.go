@@ -61,8 +61,9 @@ type SMTP struct {
 
 // IMAP is the section [imap].
 type IMAP struct {
-	Withhold []string `toml:"withhold" doc:"Extensions that are neither announced nor served, for clients that stumble over one." values:"list of capabilities, as [\"QRESYNC\"]"`
-	ServerID bool     `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
+	Withhold     []string          `toml:"withhold" doc:"Extensions that are neither announced nor served, for clients that stumble over one." values:"list of capabilities, as [\"QRESYNC\"]"`
+	WithholdFrom map[string]string `toml:"withhold_from" doc:"The same for certain clients, by the name that they tell with ID (RFC 2971), or its beginning, and after a slash the beginning of their version. Goes before what is built in: an empty list gives a client everything. As in: \"Microsoft Office 365\" = \"UIDONLY\", \"iPhone Mail/15\" = \"QRESYNC NOTIFY\"" values:"client = capabilities with spaces between them"`
+	ServerID     bool              `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
 }
 
 // Queue is the section [queue]: mail that waits for another server.
@@ -115,7 +116,7 @@ func Default() Config {
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
 		},
 		SMTP: SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, LMTPMode: "0660"},
-		IMAP: IMAP{Withhold: []string{}, ServerID: true},
+		IMAP: IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),

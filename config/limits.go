@@ -53,6 +53,7 @@ type Limits struct {
 	IMAPHeaderNames        Count    `toml:"imap_header_names" doc:"Names in one HEADER.FIELDS."`
 	IMAPSearchKeys         Count    `toml:"imap_search_keys" doc:"Keys of one SEARCH."`
 	IMAPListPatterns       Count    `toml:"imap_list_patterns" doc:"Patterns of one LIST."`
+	IMAPMessages           Count    `toml:"imap_messages" doc:"Messages that one command takes, the newest ones; announced as MESSAGELIMIT (RFC 9738). Not under 1,000." why:"A program that does not know this extension takes the messages that are left out for deleted."`
 	IMAPPattern            Size     `toml:"imap_pattern" doc:"Length of each of them."`
 	IMAPBadCommands        Count    `toml:"imap_bad_commands" doc:"Bad commands in a row after login before the connection ends." why:"A program that does not speak IMAP never will."`
 	IMAPBadBeforeLogin     Count    `toml:"imap_bad_commands_before_login" doc:"The same before login."`
@@ -107,7 +108,7 @@ func defaultLimits() Limits {
 
 		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,
 		IMAPLiteral: 128 * kB, IMAPLiterals: MB, IMAPAppendMessages: 1000, IMAPNesting: 100,
-		IMAPFetchItems: 100, IMAPHeaderNames: 200, IMAPSearchKeys: 1000, IMAPListPatterns: 100, IMAPPattern: kB,
+		IMAPFetchItems: 100, IMAPHeaderNames: 200, IMAPSearchKeys: 1000, IMAPListPatterns: 100, IMAPMessages: Off, IMAPPattern: kB,
 		IMAPBadCommands: 20, IMAPBadBeforeLogin: 3, IMAPFailedLogins: 3, IMAPLoginPause: Duration(time.Second),
 		IMAPLoginTime: Duration(time.Minute), IMAPIdleTime: Duration(30 * time.Minute),
 		IMAPStallTime: Duration(5 * time.Minute), IMAPProgressTime: Duration(10 * time.Second), IMAPPerAddress: 50, IMAPRate: 300, IMAPPerUser: 50,

@@ -22,7 +22,7 @@ func (c *conn) capability(d *wire.Decoder) error {
 
 // appendCaps appends the capabilities of the moment, each behind a space.
 func (c *conn) appendCaps(dst []byte) []byte {
-	for _, x := range c.srv.tables.extensions {
+	for _, x := range c.tab.extensions {
 		switch {
 		case !x.early && c.state == stateNotAuthenticated:
 		case x.caps != nil:

@@ -71,6 +71,9 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 		if !d.Try(' ') {
 			break
 		}
+		if err := c.tooMany(len(ups) + 1); err != nil {
+			return err
+		}
 		if len(ups) >= c.srv.opts.Limits.AppendMessages {
 			return no("LIMIT", "too many messages in one APPEND")
 		}
@@ -112,7 +115,7 @@ func (c *conn) receive(d *wire.Decoder, left int64) (u upload, err error) {
 		d.SP()
 	}
 	if d.Peek() != '{' && d.Peek() != '~' {
-		if x := c.srv.tables.appendData[string(d.Word())]; x != nil {
+		if x := c.tab.appendData[string(d.Word())]; x != nil {
 			err = x.receive(c, d, &u, left)
 			return u, err
 		}

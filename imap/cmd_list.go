@@ -51,7 +51,7 @@ func (c *conn) listCmd(d *wire.Decoder) error {
 	d.SP()
 	if d.Peek() == '(' {
 		o.extended = true
-		d.List(func() { c.readListOption(d, c.srv.tables.listSelect, &o) })
+		d.List(func() { c.readListOption(d, c.tab.listSelect, &o) })
 		d.SP()
 	}
 	ref := c.path(d, d.Astring())
@@ -63,7 +63,7 @@ func (c *conn) listCmd(d *wire.Decoder) error {
 			d.Bad("expected RETURN")
 		}
 		d.SP()
-		d.List(func() { c.readListOption(d, c.srv.tables.listReturn, &o) })
+		d.List(func() { c.readListOption(d, c.tab.listReturn, &o) })
 	}
 	if o.recursive && !o.independent {
 		d.Bad("RECURSIVEMATCH wants another selection option") // RFC 5258 §3.1

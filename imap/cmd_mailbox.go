@@ -29,7 +29,7 @@ func (c *conn) create(d *wire.Decoder) error {
 	m := store.NewMailbox{Path: c.mailbox(d)}
 	if d.Try(' ') {
 		d.List(func() {
-			if p := c.srv.tables.createParams[string(d.Word())]; p != nil {
+			if p := c.tab.createParams[string(d.Word())]; p != nil {
 				p.read(c, d, &m)
 			} else {
 				d.Bad("unknown CREATE parameter")
@@ -53,7 +53,7 @@ func (c *conn) create(d *wire.Decoder) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range c.srv.tables.extensions {
+	for _, x := range c.tab.extensions {
 		if x.onCreate != nil {
 			x.onCreate(c, made)
 		}

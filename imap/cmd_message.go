@@ -45,6 +45,11 @@ func (c *conn) copyCmd(d *wire.Decoder, move bool) error {
 	if err != nil {
 		return err
 	}
+	if move {
+		spans = c.newest(spans)
+	} else if err := c.tooMany(spanned(spans)); err != nil {
+		return err
+	}
 	uids := c.uids(spans)
 	var done store.Copied
 	err = c.acct.Update(c.ctx, func(tx *store.Tx) error {
@@ -115,7 +120,7 @@ func (c *conn) uidExpunge(d *wire.Decoder) error {
 	if len(spans) == 0 && !c.sel.readOnly {
 		return nil
 	}
-	return c.expungeNow(spans)
+	return c.expungeNow(c.newest(spans))
 }
 
 func (c *conn) expungeNow(spans []span) error {

@@ -34,6 +34,7 @@ const (
 	returnPartial
 	returnContext
 	returnUpdate
+	returnRelevancy
 )
 
 // A searchCommand is one SEARCH or UID SEARCH under way.
@@ -42,17 +43,22 @@ type searchCommand struct {
 	want     returns
 	modseq   bool // a MODSEQ key was given
 	keys     int
+	fuzzy    bool        // a FUZZY key was given
+	dry      bool        // it is only read, to see whether it could be run
+	filters  int         // how deep in filters
 	page     resultRange // of PARTIAL
 
 	spans []span // matches, as places in the selection
 	// snap is what the places are in, and cur what is searched: the selection and
 	// its present state, or twice another mailbox, which is box then.
 	snap, cur *store.Snapshot
+	from      int // the first place in cur that is looked at
 	box       *store.Mailbox
 	multi     bool // ESEARCH: message numbers mean nothing
 
 	sorted  bool // by SORT: order holds them in their order
 	order   []int32
+	scores  []uint8 // of the matches, in the order in which they are told, if fuzzy
 	n       uint64
 	highest store.ModSeq // of all matches
 	first   store.ModSeq // of the first and the last match
@@ -74,23 +80,24 @@ func (c *conn) searchCmd(d *wire.Decoder) error {
 	if err == nil {
 		err = c.find(s, key)
 	}
+	return c.conclude(s, key, nil, err)
+}
+
+// conclude ends SEARCH and SORT: the result is kept, told and followed. One that was
+// to be kept and failed empties "$", RFC 5182 §2.1.
+func (c *conn) conclude(s *searchCommand, key search.Key, order []search.SortKey, err error) error {
 	if err != nil {
-		return c.searchFailed(s, err)
+		if r, told := outcome(err); told && r.cond == "NO" && s.want&returnSave != 0 {
+			c.sel.saved = nil
+		}
+		return c.gone(err)
 	}
 	s.save(c)
 	if err := s.report(c); err != nil {
 		return err
 	}
-	c.follow(s, key, nil)
+	c.follow(s, key, order)
 	return nil
-}
-
-// searchFailed empties "$" if it was to hold the result, RFC 5182 §2.1.
-func (c *conn) searchFailed(s *searchCommand, err error) error {
-	if r, told := outcome(err); told && r.cond == "NO" && s.want&returnSave != 0 {
-		c.sel.saved = nil
-	}
-	return c.gone(err)
 }
 
 // readReturns reads the result options, if there are any, and the space behind
@@ -102,7 +109,7 @@ func (c *conn) readReturns(d *wire.Decoder, s *searchCommand) {
 	s.extended = true
 	d.SP()
 	d.List(func() {
-		r := c.srv.tables.searchReturns[string(d.Word())]
+		r := c.tab.searchReturns[string(d.Word())]
 		if r == nil {
 			d.Bad("unknown SEARCH result option")
 			return
@@ -120,6 +127,15 @@ func (c *conn) readReturns(d *wire.Decoder, s *searchCommand) {
 
 // readProgram reads search keys to the end of the command.
 func (c *conn) readProgram(d *wire.Decoder, s *searchCommand) search.Key {
+	key := c.readKeys(d, s)
+	if s.want&returnRelevancy != 0 && !s.fuzzy {
+		d.Bad("RELEVANCY wants a FUZZY key") // RFC 6203 §4
+	}
+	return key
+}
+
+// readKeys reads search keys to the end of d.
+func (c *conn) readKeys(d *wire.Decoder, s *searchCommand) search.Key {
 	key := search.And{c.readKey(d, s)}
 	for !d.AtEnd() {
 		d.SP()
@@ -157,6 +173,10 @@ func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
 		return all
 	}
 	if d.IsNumSet() {
+		if s.dry {
+			d.NumSet()
+			return search.All{}
+		}
 		if c.dia.uidonly {
 			d.Fail(errUIDRequired)
 			return search.All{}
@@ -168,7 +188,7 @@ func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
 		c.hold = tellNoExpunge // also in UID SEARCH, RFC 7162 §3.2.10.2
 		return c.messages(d, false)
 	}
-	row := c.srv.tables.search[string(d.Word())]
+	row := c.tab.search[string(d.Word())]
 	if row == nil {
 		d.Bad("unknown search key")
 		return search.All{}
@@ -207,21 +227,24 @@ func (c *conn) find(s *searchCommand, key search.Key) (err error) {
 	if s.cur, err = c.current(); err != nil {
 		return err
 	}
+	s.from = c.window(s.cur, key)
 	return c.findIn(s, key)
 }
 
 func (c *conn) findIn(s *searchCommand, key search.Key) error {
 	const block = 1024
-	for lo := 0; lo < s.cur.Len(); lo += block {
+	for lo := s.from; lo < s.cur.Len(); lo += block {
 		w := search.Window{Snap: s.cur, Lo: lo, Hi: min(lo+block, s.cur.Len())}
-		err := search.RunWindow(c.ctx, c.acct, w, key, func(i int, row store.Row) bool {
+		err := search.RunScored(c.ctx, c.acct, w, key, func(i int, row store.Row, score uint8) bool {
 			if s.cur != s.snap {
 				var known bool
 				if i, known = s.snap.Search(row.UID); !known {
 					return true
 				}
 			}
-			s.match(i, row.ModSeq)
+			if s.match(i, row.ModSeq); s.fuzzy {
+				s.scores = append(s.scores, score)
+			}
 			return true
 		})
 		if err == nil {

@@ -34,7 +34,7 @@ func (c *conn) selectMailbox(d *wire.Decoder, readOnly bool) error {
 	var o selectOptions
 	if d.Try(' ') {
 		d.List(func() {
-			if p := c.srv.tables.selectParams[string(d.Word())]; p != nil {
+			if p := c.tab.selectParams[string(d.Word())]; p != nil {
 				p.read(c, d, &o)
 			} else {
 				d.Bad("unknown SELECT parameter")
@@ -111,7 +111,7 @@ func (c *conn) announce() {
 		c.out = c.dia.appendMailbox(c.out, m.Path)
 		c.say("\r\n")
 	}
-	for _, x := range c.srv.tables.extensions {
+	for _, x := range c.tab.extensions {
 		if x.onSelect != nil {
 			x.onSelect(c, m)
 		}

@@ -75,11 +75,11 @@ func (c *conn) statusCmd(d *wire.Decoder) error {
 func (c *conn) readStatusItems(d *wire.Decoder) []*statusItem {
 	var items []*statusItem
 	d.List(func() {
-		it := c.srv.tables.status[string(d.Word())]
+		it := c.tab.status[string(d.Word())]
 		switch {
 		case it == nil:
 			d.Bad("unknown STATUS item")
-		case len(items) >= len(c.srv.tables.status):
+		case len(items) >= len(c.tab.status):
 			d.Bad("too many STATUS items")
 		default:
 			items = append(items, it)

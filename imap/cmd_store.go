@@ -26,7 +26,7 @@ func (c *conn) storeCmd(d *wire.Decoder) error {
 	d.SP()
 	if d.Peek() == '(' {
 		d.List(func() {
-			if m := c.srv.tables.storeMods[string(d.Word())]; m != nil {
+			if m := c.tab.storeMods[string(d.Word())]; m != nil {
 				m.read(c, d, &o)
 			} else {
 				d.Bad("unknown STORE modifier")
@@ -45,7 +45,7 @@ func (c *conn) storeCmd(d *wire.Decoder) error {
 	if err != nil || len(spans) == 0 {
 		return err
 	}
-	return c.store(spans, &o)
+	return c.store(c.newest(spans), &o)
 }
 
 // readOperation reads what to do with which flags.
@@ -64,15 +64,19 @@ func (o *storeOptions) readOperation(d *wire.Decoder) {
 		d.Bad("unknown STORE item")
 	}
 	d.SP()
+	var fs []mail.Flag
 	if d.Peek() == '(' {
-		o.change.Flags = storable(d.Flags())
-		return
-	}
-	fs := []mail.Flag{d.Flag()}
-	for d.Try(' ') {
+		fs = d.Flags()
+	} else {
 		fs = append(fs, d.Flag())
+		for d.Try(' ') {
+			fs = append(fs, d.Flag())
+		}
 	}
 	o.change.Flags = storable(fs)
+	if len(o.change.Flags) != len(fs) && d.Err() == nil {
+		d.Bad(`\Recent is not set by clients`) // RFC 3501 §2.3.2
+	}
 }
 
 // store changes flags and says what became of them. Changes by others that came

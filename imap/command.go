@@ -50,7 +50,7 @@ func (t *tables) lookup(d *wire.Decoder) (*command, error) {
 // allow reports why cmd may not run now, or nil.
 func (c *conn) allow(cmd *command) error {
 	if cmd.in&c.state != 0 {
-		if c.dia.uidonly && c.srv.tables.numbered(cmd) {
+		if c.dia.uidonly && c.tab.numbered(cmd) {
 			return errUIDRequired
 		}
 		return nil

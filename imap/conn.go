@@ -37,6 +37,7 @@ type conn struct {
 	outBuf *[]byte // from the pool; nil while out is empty
 	werr   error   // the first failed write: nothing more will be said
 
+	tab     *tables // what it is offered
 	state   state
 	dia     dialect
 	acct    *store.Account
@@ -48,6 +49,7 @@ type conn struct {
 	okCode  string        // response code of its OK
 	okText  string        // text of its OK
 	echo    store.UIDSet  // messages whose flags it told itself
+	stopped store.UID     // where it stopped because of Limits.Messages; 0: it did not
 	hold    timing        // what it forbids to tell, beside its row
 	spoken  time.Time     // when it began, or last said how far it is
 	started time.Time
@@ -170,7 +172,7 @@ func (c *conn) next() error {
 	c.ready()
 	c.commands++
 	c.srv.stats.commands.Add(1)
-	c.cmd, c.okCode, c.okText, c.echo, c.hold = nil, "", "", nil, tellAll
+	c.cmd, c.okCode, c.okText, c.echo, c.hold, c.stopped = nil, "", "", nil, tellAll, 0
 	c.spoken = time.Now()
 	c.tag = c.dec.Tag()
 	if c.dec.Err() != nil {
@@ -184,7 +186,7 @@ func (c *conn) next() error {
 
 // run finds the command and runs it.
 func (c *conn) run() error {
-	cmd, err := c.srv.tables.lookup(c.dec)
+	cmd, err := c.tab.lookup(c.dec)
 	if err == nil {
 		err = c.allow(cmd)
 	}
@@ -198,6 +200,7 @@ func (c *conn) run() error {
 	if err := c.sync(cmd.tell); err != nil {
 		return err
 	}
+	c.sayStopped()
 	return c.tellOthers()
 }
 

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"posthouse/imap/wire"
@@ -57,9 +58,14 @@ func (d dialect) appendMailbox(dst []byte, path string) []byte {
 	return wire.AppendAstring(dst, wire.EncodeUTF7(path), false)
 }
 
-// mailbox reads the name of a mailbox.
+// mailbox reads the name of a mailbox. A separator at its end says that it may have
+// children (RFC 9051 §6.3.4): some clients write it everywhere.
 func (c *conn) mailbox(d *wire.Decoder) string {
-	return c.path(d, d.Astring())
+	path := c.path(d, d.Astring())
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
 }
 
 // path makes of a name as the client spells it one as the store does.

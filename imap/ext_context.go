@@ -49,7 +49,7 @@ func (c *conn) follow(s *searchCommand, key search.Key, sort []search.SortKey) {
 	if s.want&returnUpdate == 0 {
 		return
 	}
-	if len(c.sel.contexts) >= maxContexts || len(sort) > 0 && s.n > maxSortedKept {
+	if len(c.sel.contexts) >= maxContexts || len(sort) > 0 && s.n > maxSortedKept || byScore(sort) {
 		c.say("* NO [NOUPDATE ")
 		c.out = wire.AppendString(c.out, c.tag, false)
 		c.say("] no more results are kept up to date\r\n")

@@ -26,7 +26,7 @@ func (c *conn) enable(d *wire.Decoder) error {
 	}
 	var now []*extension
 	c.say("* ENABLED")
-	for _, x := range c.srv.tables.extensions {
+	for _, x := range c.tab.extensions {
 		if x.enable != nil && slices.Contains(want, strings.ToUpper(x.name)) {
 			now = append(now, x)
 			c.say(" ", x.name)

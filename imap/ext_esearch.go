@@ -40,6 +40,9 @@ func (s *searchCommand) reportExtended(c *conn) {
 	if want&returnPartial != 0 {
 		s.appendPage(c)
 	}
+	if want&returnRelevancy != 0 {
+		s.appendScores(c)
+	}
 	if want&returnCount != 0 {
 		c.out = appendUint(append(c.out, " COUNT "...), s.n)
 	}

@@ -38,6 +38,7 @@ func (c *conn) id(d *wire.Decoder) error {
 		return d.Err()
 	}
 	if name != "" {
+		c.tab = c.srv.tablesFor(name, version)
 		c.log.Debug("imap: client", "tid", c.trace, "name", name[:min(30, len(name))], "version", version[:min(30, len(version))])
 	}
 	c.say(`* ID ("name" "Posthouse"`)

@@ -286,6 +286,11 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 			} else if id == 0 {
 				return no("NOPERM", "shared entries of the server are not set here")
 			}
+			if id == 0 && ch.value != nil {
+				if err := c.checkEntry(ch.name, ch.value); err != nil {
+					return err
+				}
+			}
 			if err := tx.SetAnnotation(id, user, ch.name, ch.value); err != nil {
 				return err
 			}
@@ -300,4 +305,17 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 		return no(string(appendUint([]byte("METADATA MAXSIZE "), uint64(most))), "the value is too large")
 	}
 	return err
+}
+
+// checkEntry lets the extensions look at an annotation of the account.
+func (c *conn) checkEntry(name string, value []byte) error {
+	for _, x := range c.tab.extensions {
+		if x.check == nil {
+			continue
+		}
+		if err := x.check(c, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

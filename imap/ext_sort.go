@@ -45,22 +45,17 @@ func (c *conn) sortCmd(d *wire.Decoder) error {
 	c.readCharset(d)
 	d.SP()
 	key := c.readProgram(d, s)
+	if byScore(order) && !s.fuzzy {
+		d.Bad("RELEVANCY wants a FUZZY key")
+	}
 	err := d.Err()
 	if err == nil {
-		err = c.find(s, key)
+		err = c.findWhole(s, key)
 	}
 	if err == nil {
 		err = c.sort(s, order)
 	}
-	if err != nil {
-		return c.searchFailed(s, err)
-	}
-	s.save(c)
-	if err := s.report(c); err != nil {
-		return err
-	}
-	c.follow(s, key, order)
-	return nil
+	return c.conclude(s, key, order, err)
 }
 
 // readOrder reads sort criteria.
@@ -73,7 +68,7 @@ func (c *conn) readOrder(d *wire.Decoder) (keys []search.SortKey) {
 			d.SP()
 			word = string(d.Word())
 		}
-		row := c.srv.tables.sortKeys[word]
+		row := c.tab.sortKeys[word]
 		if row == nil || len(keys) >= maxSortKeys {
 			d.Bad("unknown sort criterion, or too many")
 			return
@@ -90,9 +85,19 @@ func (c *conn) readOrder(d *wire.Decoder) (keys []search.SortKey) {
 // sort brings the matches into order.
 func (c *conn) sort(s *searchCommand, keys []search.SortKey) error {
 	rows, places := s.matched()
+	for i := range keys {
+		keys[i].Scores = s.scores
+	}
 	order, err := search.Sort(c.ctx, c.acct, rows, keys, func(done int) error { return c.progress(done, len(rows)) })
 	if err != nil {
 		return err
+	}
+	if s.fuzzy {
+		scores := make([]uint8, len(order))
+		for i := range order {
+			scores[i] = s.scores[order[i]]
+		}
+		s.scores = scores
 	}
 	for i := range order {
 		order[i] = places[order[i]]

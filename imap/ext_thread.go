@@ -32,7 +32,7 @@ type threadAlgorithm struct {
 func (c *conn) threadCmd(d *wire.Decoder) error {
 	s := &searchCommand{}
 	d.SP()
-	alg := c.srv.tables.threads[string(d.Word())]
+	alg := c.tab.threads[string(d.Word())]
 	if alg == nil {
 		d.Bad("unknown threading algorithm")
 	}
@@ -42,7 +42,7 @@ func (c *conn) threadCmd(d *wire.Decoder) error {
 	key := c.readProgram(d, s)
 	err := d.Err()
 	if err == nil {
-		err = c.find(s, key)
+		err = c.findWhole(s, key)
 	}
 	if err != nil {
 		return c.gone(err)

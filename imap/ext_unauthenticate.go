@@ -19,12 +19,13 @@ func (c *conn) unauthenticate(d *wire.Decoder) error {
 		return d.Err()
 	}
 	c.unselect()
-	for _, x := range c.srv.tables.extensions {
+	for _, x := range c.tab.extensions {
 		if x.reset != nil {
 			x.reset(c)
 		}
 	}
 	c.srv.farewell(c)
+	c.tab = c.srv.tables
 	c.acct, c.user, c.dia, c.state = nil, directory.Account{}, dialect{}, stateNotAuthenticated
 	c.deadline = time.Now().Add(c.srv.opts.Limits.LoginTime)
 	if z, ok := c.nc.(*deflated); ok {

@@ -23,6 +23,7 @@ func extensions() []*extension {
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 		extCompress, extMultiSearch, extLanguage, extI18N,
 		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial,
+		extFuzzy, extFilters, extUIDBatches, extMessageLimit, extJMAPAccess,
 	}
 }
 
@@ -32,6 +33,8 @@ type extension struct {
 	name  string // as in CAPABILITY and ENABLE
 	rfc   string
 	early bool // announced before login too
+	// when, if set, says whether a server offers it as it is set up.
+	when func(o *Options) bool
 	// caps, if set, writes what CAPABILITY says of it, each word with a space
 	// before it, instead of the name.
 	caps func(c *conn, dst []byte) []byte
@@ -55,6 +58,9 @@ type extension struct {
 	onSelect func(c *conn, m *store.Mailbox) // untagged responses of SELECT and EXAMINE
 	onCreate func(c *conn, m *store.Mailbox) // after CREATE
 	reset    func(c *conn)                   // run by UNAUTHENTICATE: forget what belongs to the login
+	// check, if set, refuses an annotation of the account whose value would mean
+	// nothing to the extension.
+	check func(c *conn, name string, value []byte) error
 }
 
 // tables is the protocol of every connection: base and extensions, resolved
@@ -116,10 +122,12 @@ func newTables(list []*extension) *tables {
 	return t
 }
 
-// offered leaves out the extensions that are withheld.
-func offered(list []*extension, withhold []string) []*extension {
+// offered leaves out the extensions that are withheld, or that this server cannot
+// offer as it is set up.
+func offered(list []*extension, o *Options, withhold ...string) []*extension {
 	return slices.DeleteFunc(list, func(x *extension) bool {
-		return x.name != "" && slices.ContainsFunc(withhold, func(name string) bool { return strings.EqualFold(name, x.name) })
+		return x.when != nil && !x.when(o) ||
+			x.name != "" && slices.ContainsFunc(withhold, func(name string) bool { return strings.EqualFold(name, x.name) })
 	})
 }
 

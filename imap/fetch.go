@@ -112,7 +112,7 @@ func (c *conn) fetchCmd(d *wire.Decoder) error {
 	f.readItems(d)
 	if d.Try(' ') {
 		d.List(func() {
-			if m := c.srv.tables.fetchMods[string(d.Word())]; m != nil {
+			if m := c.tab.fetchMods[string(d.Word())]; m != nil {
 				m.read(c, d, f)
 			} else {
 				d.Bad("unknown FETCH modifier")
@@ -127,8 +127,12 @@ func (c *conn) fetchCmd(d *wire.Decoder) error {
 		return err
 	}
 	if f.cut != (resultRange{}) {
+		if err := c.tooMany(int(max(f.cut.first, f.cut.last)-min(f.cut.first, f.cut.last)) + 1); err != nil {
+			return err
+		}
 		spans = f.cut.of(spans)
 	}
+	spans = c.newest(spans)
 	if c.cmd.byUID && !c.dia.uidonly {
 		f.addFirst("UID")
 	}
@@ -179,7 +183,7 @@ func (f *fetch) readItems(d *wire.Decoder) {
 }
 
 func (f *fetch) readItem(d *wire.Decoder, word []byte) {
-	row := f.c.srv.tables.fetch[string(word)]
+	row := f.c.tab.fetch[string(word)]
 	if row == nil {
 		d.Bad("unknown FETCH item")
 		return
@@ -211,7 +215,7 @@ func (f *fetch) has(name string) bool {
 
 // add adds an item without arguments if it is not there.
 func (f *fetch) add(name string) {
-	if row := f.c.srv.tables.fetch[name]; !f.has(name) {
+	if row := f.c.tab.fetch[name]; !f.has(name) {
 		f.items = append(f.items, boundItem{name: name, need: row.need, write: row.write})
 		f.need = max(f.need, row.need)
 		f.flags = f.flags || name == "FLAGS"

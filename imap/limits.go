@@ -22,6 +22,7 @@ type Limits struct {
 	HeaderNames         int           // of one FETCH item, 200
 	SearchKeys          int           // of one SEARCH, 1,000
 	ListPatterns        int           // of one LIST, 100
+	Messages            int           // that one command takes, announced as MESSAGELIMIT; no limit
 	PatternBytes        int           // of each of them, 1 kB
 	BadCommands         int           // in a row after login, 20
 	BadBeforeLogin      int           // in a row before login, 3
@@ -42,13 +43,16 @@ type Limits struct {
 // forever is a time that nobody waits for, small enough to be added to a date.
 const forever = 100 * 365 * 24 * time.Hour
 
+// noLimit is what a limit is that was switched off.
+const noLimit = 1<<31 - 1
+
 // withDefaults fills in what is zero.
 func (l Limits) withDefaults() Limits {
 	n := func(p *int, def int) {
 		if *p == 0 {
 			*p = def
 		} else if *p < 0 {
-			*p = 1<<31 - 1
+			*p = noLimit
 		}
 	}
 	d := func(p *time.Duration, def time.Duration) {
@@ -71,6 +75,7 @@ func (l Limits) withDefaults() Limits {
 	n(&l.HeaderNames, 200)
 	n(&l.SearchKeys, 1000)
 	n(&l.ListPatterns, 100)
+	n(&l.Messages, noLimit)
 	n(&l.PatternBytes, 1<<10)
 	n(&l.BadCommands, 20)
 	n(&l.BadBeforeLogin, 3)

@@ -114,7 +114,7 @@ func (c *conn) sayStatusOf(m *store.Mailbox, names ...string) {
 	aware := c.dia.condstore // asking for HIGHESTMODSEQ makes aware, being told does not
 	var items []*statusItem
 	for _, name := range names {
-		if it := c.srv.tables.status[name]; it != nil {
+		if it := c.tab.status[name]; it != nil {
 			items = append(items, it)
 		}
 	}

@@ -31,7 +31,7 @@ var searchRowKeys = []searchKey{
 	{"ALL", func(*conn, *wire.Decoder, *searchCommand) search.Key { return search.All{} }},
 	{"UID", func(c *conn, d *wire.Decoder, s *searchCommand) search.Key {
 		d.SP()
-		if s.multi {
+		if s.multi || s.dry {
 			return anyUIDs(d)
 		}
 		return c.messages(d, true)
@@ -97,7 +97,7 @@ func not(read readKey) readKey {
 
 func keywordKey(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key {
 	d.SP()
-	return search.Flag(d.Flag())
+	return search.Flag(d.Keyword())
 }
 
 // recentKey: \Recent belongs to the session, so the session names the messages.

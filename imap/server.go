@@ -37,8 +37,15 @@ type Options struct {
 	AllowPlaintextLogin bool
 	// Withhold names capabilities that are neither announced nor served.
 	Withhold []string
-	Greeting string // text of the greeting
-	Version  string // told by ID
+	// WithholdFrom does the same for certain clients, by the beginning of the name
+	// that they tell with ID, and after a slash that of their version. An entry goes
+	// before the one of quirks.go for the same client.
+	WithholdFrom map[string]string
+	Greeting     string // text of the greeting
+	Version      string // told by ID
+	// JMAP is the URL of the session of JMAP (RFC 8620 §2), where the same mail is; "":
+	// there is none.
+	JMAP string
 	// Quotas are for admins; nil: nobody sets quotas here.
 	Quotas Quotas
 	Now    func() time.Time
@@ -56,6 +63,7 @@ type Face struct {
 type Server struct {
 	opts   Options
 	tables *tables
+	rules  []quirk // that withhold something
 
 	closing atomic.Bool
 	stats   counters
@@ -66,6 +74,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]net.Conn
 	books     books
+	special   map[string]*tables // for clients from whom something is withheld
 }
 
 // New returns a server.
@@ -83,8 +92,8 @@ func New(o Options) *Server {
 	if o.Greeting == "" {
 		o.Greeting = "Posthouse ready"
 	}
-	return &Server{opts: o, tables: newTables(offered(extensions(), o.Withhold)),
-		listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks()}
+	return &Server{opts: o, tables: newTables(offered(extensions(), &o, o.Withhold...)),
+		rules: rules(o.WithholdFrom), special: map[string]*tables{}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks()}
 }
 
 // ErrClosed is returned by Serve after Shutdown.
@@ -163,7 +172,7 @@ func (s *Server) newConn(ctx context.Context, nc net.Conn, face Face) *conn {
 	}
 	var id [8]byte
 	_, _ = io.ReadFull(s.opts.Rand, id[:])
-	c := &conn{srv: s, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
+	c := &conn{srv: s, tab: s.tables, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
 		peer: addrOf(nc.RemoteAddr()), state: stateNotAuthenticated, started: time.Now(), raw: rawOf(nc)}
 	c.rd = wire.NewReader(c, c.flush)
 	c.dec = wire.NewDecoder(c.rd, c.acceptLiteral)

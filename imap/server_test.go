@@ -224,7 +224,7 @@ func skipLine(nc net.Conn) error {
 // TestTranscripts plays testdata/*.txt. Settings: "raw" begins before login,
 // "imaps" with TLS, "tls" offers STARTTLS, "plain" allows a login without TLS,
 // "mail N" puts N of the sample messages into INBOX (3 if not given), "user2 ben"
-// logs the second connection in as ben, "compress" compresses all connections, "limit NAME N" sets a limit.
+// logs the second connection in as ben, "jmap URL" and "withhold_from NAME=CAPS" set these options, "compress" compresses all connections, "limit NAME N" sets a limit.
 func TestTranscripts(t *testing.T) {
 	transcript.Run(t, "testdata/*.txt", stage(t, func(testing.TB) engine.Engine { return mem.New() }),
 		transcript.Bytewise(), transcript.TLS(&tls.Config{InsecureSkipVerify: true}))
@@ -258,6 +258,11 @@ func stage(t *testing.T, open func(testing.TB) engine.Engine) transcript.Start {
 		}
 		if l, ok := s.Settings["limit"]; ok {
 			setLimit(t, &o.Limits, l)
+		}
+		o.JMAP = s.Settings["jmap"]
+		if v, ok := s.Settings["withhold_from"]; ok {
+			client, what, _ := strings.Cut(v, "=")
+			o.WithholdFrom = map[string]string{client: what}
 		}
 		h := newHouseOver(t, open(t), o)
 		n := 3
@@ -320,7 +325,7 @@ func setLimit(t *testing.T, l *Limits, s string) {
 	fields := map[string]*int{"BadCommands": &l.BadCommands, "FailedLogins": &l.FailedLogins, "Nesting": &l.Nesting,
 		"FetchItems": &l.FetchItems, "HeaderNames": &l.HeaderNames, "SearchKeys": &l.SearchKeys, "ListPatterns": &l.ListPatterns,
 		"Line": &l.Line, "Flood": &l.Flood, "Literal": &l.Literal, "FlushBytes": &l.FlushBytes, "FetchWhole": &l.FetchWhole,
-		"PerUserAddress": &l.PerUserAddress, "PerAddress": &l.PerAddress, "AppendMessages": &l.AppendMessages}
+		"Messages": &l.Messages, "PerUserAddress": &l.PerUserAddress, "PerAddress": &l.PerAddress, "AppendMessages": &l.AppendMessages}
 	if p := fields[name]; p != nil {
 		*p = n
 	} else if name == "ProgressTime" {

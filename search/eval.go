@@ -15,6 +15,22 @@ type candidate struct {
 	email *store.Email // nil until loaded
 	bytes bool         // the message's bytes may be read
 	msg   loaded       // its bytes, see text.go
+
+	scores, hits int // of fuzzy keys that matched
+}
+
+// hit notes how well a fuzzy key matched.
+func (c *candidate) hit(score int) {
+	c.scores += score
+	c.hits++
+}
+
+// score is how well the message matched, 1 to 100. What matched exactly is certain.
+func (c *candidate) score() uint8 {
+	if c.hits == 0 {
+		return 100
+	}
+	return uint8(max(1, min(100, c.scores/c.hits)))
 }
 
 func (All) cost() cost                      { return byRow }
@@ -67,6 +83,8 @@ func prepare(k Key) Key {
 		return Or(cheapFirst(k))
 	case Not:
 		return Not{prepare(k.Key)}
+	case Fuzzy:
+		return loosen(k.Key)
 	case Header:
 		return headerNeedle{k.Name, newNeedle(k.Text)}
 	case Body:

@@ -35,6 +35,12 @@ type Window struct {
 // RunWindow is Run over some of the messages, for callers with something to say
 // while it lasts.
 func RunWindow(ctx context.Context, acct *store.Account, w Window, key Key, found func(i int, row store.Row) bool) error {
+	return RunScored(ctx, acct, w, key, func(i int, row store.Row, _ uint8) bool { return found(i, row) })
+}
+
+// RunScored is RunWindow that also tells how well each message matches what is
+// [Fuzzy] in the key: from 1 to 100.
+func RunScored(ctx context.Context, acct *store.Account, w Window, key Key, found func(i int, row store.Row, score uint8) bool) error {
 	r := &run{ctx: ctx, acct: acct, snap: w.Snap, key: prepare(key)}
 	for lo := w.Lo; lo < w.Hi; lo += page {
 		if err := ctx.Err(); err != nil {
@@ -50,14 +56,15 @@ func RunWindow(ctx context.Context, acct *store.Account, w Window, key Key, foun
 
 // verdict is the answer for one message of a page.
 type verdict struct {
-	at  int
-	row store.Row
-	ans answer
+	at    int
+	row   store.Row
+	ans   answer
+	score uint8
 }
 
 // page decides messages lo to hi: by their rows, and those that rows leave open
 // by their records and bytes.
-func (r *run) page(lo, hi int, found func(int, store.Row) bool) (more bool, err error) {
+func (r *run) page(lo, hi int, found func(int, store.Row, uint8) bool) (more bool, err error) {
 	var verdicts [page]verdict
 	kept := verdicts[:0]
 	open := 0
@@ -72,7 +79,7 @@ func (r *run) page(lo, hi int, found func(int, store.Row) bool) (more bool, err 
 			open++
 		}
 		if a != no {
-			kept = append(kept, verdict{i, row, a})
+			kept = append(kept, verdict{i, row, a, 100})
 		}
 	}
 	if open > 0 {
@@ -81,7 +88,7 @@ func (r *run) page(lo, hi int, found func(int, store.Row) bool) (more bool, err 
 		}
 	}
 	for _, v := range kept {
-		if v.ans == yes && !found(v.at, v.row) {
+		if v.ans == yes && !found(v.at, v.row, v.score) {
 			return false, nil
 		}
 	}
@@ -99,7 +106,7 @@ func (r *run) settle(vs []verdict, open int) error {
 	return r.acct.View(r.ctx, func(v *store.View) error {
 		var failed error
 		err := v.Emails(rows, func(i int, e *store.Email) bool {
-			vs[at[i]].ans, failed = r.decide(rows[i], e)
+			failed = r.decide(&vs[at[i]], e)
 			return failed == nil
 		})
 		if failed != nil {
@@ -111,16 +118,17 @@ func (r *run) settle(vs []verdict, open int) error {
 
 // decide answers for one message from its record and, if that is not enough, its
 // bytes. A message that is gone meanwhile never gets here and does not match.
-func (r *run) decide(row store.Row, e *store.Email) (answer, error) {
-	c := &candidate{run: r, row: row, email: e}
-	a, err := r.key.eval(c)
-	if err != nil || a != unknown {
-		return a, err
+func (r *run) decide(v *verdict, e *store.Email) (err error) {
+	c := &candidate{run: r, row: v.row, email: e}
+	if v.ans, err = r.key.eval(c); err != nil || v.ans != unknown {
+		return err
 	}
 	if err := r.ctx.Err(); err != nil {
-		return no, err
+		return err
 	}
-	c.bytes = true
+	c.bytes, c.scores, c.hits = true, 0, 0
 	defer c.msg.close()
-	return r.key.eval(c)
+	v.ans, err = r.key.eval(c)
+	v.score = c.score()
+	return err
 }

@@ -14,6 +14,7 @@ import (
 type SortKey struct {
 	By      SortBy
 	Reverse bool
+	Scores  []uint8 // of each row, for ByScore
 }
 
 // SortBy says by what to sort.
@@ -31,6 +32,7 @@ const (
 	ByCc
 	ByDisplayFrom
 	ByDisplayTo
+	ByScore // the best first, RFC 6203 §6
 )
 
 // A column is the values of one criterion for all messages.
@@ -60,12 +62,12 @@ func Sort(ctx context.Context, acct *store.Account, rows []store.Row, keys []Sor
 	records := false
 	for i, k := range keys {
 		s.cols[i].reverse = k.Reverse
-		if k.By <= ByDate {
+		if k.By <= ByDate || k.By == ByScore {
 			s.cols[i].numbers = make([]int64, len(rows))
 		} else {
 			s.cols[i].strings = make([]string, len(rows))
 		}
-		records = records || k.By > BySize
+		records = records || k.By > BySize && k.By != ByScore
 	}
 	for i := range rows {
 		s.row(i, &rows[i])
@@ -136,6 +138,8 @@ func (s *sorter) row(i int, r *store.Row) {
 			s.cols[k].numbers[i] = r.InternalDate
 		case BySize:
 			s.cols[k].numbers[i] = int64(r.Size)
+		case ByScore:
+			s.cols[k].numbers[i] = -int64(s.keys[k].Scores[i])
 		}
 	}
 }
@@ -146,7 +150,7 @@ func (s *sorter) record(i int, e *store.Email) {
 	for k := range s.keys {
 		by := s.keys[k].By
 		switch {
-		case by < ByDate:
+		case by < ByDate || by == ByScore:
 			continue
 		case by == ByDate:
 			if !e.Sent.IsZero() {

@@ -51,7 +51,7 @@ func imapLimits(l config.Limits) imap.Limits {
 		Line: l.IMAPLine.Int(), Flood: l.IMAPFlood.Int(), Literal: l.IMAPLiteral.Int(), Literals: l.IMAPLiterals.Int(),
 		MessageBytes: l.Message.Int64(), AppendMessages: l.IMAPAppendMessages.Int(), Nesting: l.IMAPNesting.Int(),
 		FetchItems: l.IMAPFetchItems.Int(), HeaderNames: l.IMAPHeaderNames.Int(), SearchKeys: l.IMAPSearchKeys.Int(),
-		ListPatterns: l.IMAPListPatterns.Int(), PatternBytes: l.IMAPPattern.Int(),
+		ListPatterns: l.IMAPListPatterns.Int(), Messages: l.IMAPMessages.Int(), PatternBytes: l.IMAPPattern.Int(),
 		BadCommands: l.IMAPBadCommands.Int(), BadBeforeLogin: l.IMAPBadBeforeLogin.Int(), FailedLogins: l.IMAPFailedLogins.Int(),
 		LoginPause: l.IMAPLoginPause.Duration(), LoginTime: l.IMAPLoginTime.Duration(), IdleTime: l.IMAPIdleTime.Duration(),
 		StallTime: l.IMAPStallTime.Duration(), ProgressTime: l.IMAPProgressTime.Duration(), PerAddress: l.IMAPPerAddress.Int(), PerUserAddress: l.IMAPPerUser.Int(), ConnectionRate: l.IMAPRate.Int(),

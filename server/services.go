@@ -70,7 +70,7 @@ func (s *Server) startSMTP(ctx context.Context) error {
 func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
 		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.tlsConfig(),
-		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold,
+		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
 	}
 	if s.cfg.IMAP.ServerID {
 		o.Version = Version()

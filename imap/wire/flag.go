@@ -10,6 +10,9 @@ func (d *Decoder) Flag() mail.Flag {
 	return mail.Flag(d.Atom())
 }
 
+// Keyword reads a flag-keyword: an atom, no system flag.
+func (d *Decoder) Keyword() mail.Flag { return mail.Flag(d.Atom()) }
+
 // Flags reads a parenthesised list of flags.
 func (d *Decoder) Flags() []mail.Flag {
 	var fs []mail.Flag

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-var citeRE = regexp.MustCompile(`\bRFCs?\s+(\d{3,4})\b`)
+var citeRE = regexp.MustCompile(`\bRFCs?\s+(\d{3,5})\b`)
 
 // citations are where RFCs are named in the tree: packages in code, and
 // transcripts, by RFC.
