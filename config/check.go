@@ -109,12 +109,18 @@ func (p *parse) checkQueue() {
 	if (q.SmarthostLogin == "") != (q.SmarthostPasswordFile == "") {
 		p.problem("queue.smarthost_login", "and smarthost_password_file belong together: give both or none")
 	}
+	p.oneOf("queue.tls_policies", q.TLSPolicies, "follow", "ignore")
+	for _, a := range q.SourceAddresses {
+		if _, err := netip.ParseAddr(a); err != nil {
+			p.problem("queue.source_addresses", "%q is not an address, as 192.0.2.1", a)
+		}
+	}
 	for dom, to := range q.Routes {
 		if strings.ContainsAny(dom, " @/[") || dom == "" {
-			p.problem("queue.routes."+dom, "%q is not a domain name, as example.net", dom)
+			p.problem("queue.routes."+dom, "%q is not a domain name, as example.net or *.example.net", dom)
 		}
-		if err := checkHostPort(to, false); err != nil {
-			p.problem("queue.routes."+dom, "%q is not host:port (%v), as \"relay.example.net:25\"", to, err)
+		if _, err := ParseRoute(to); err != nil {
+			p.problem("queue.routes."+dom, "%q is no route (%v), as \"relay.example.net:25\" or \"smtps://login@relay.example.net:465?password_file=/etc/posthouse/relay\"", to, err)
 		}
 	}
 }

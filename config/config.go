@@ -75,7 +75,10 @@ type Queue struct {
 	SmarthostTLS          string            `toml:"smarthost_tls" doc:"How to talk to the smarthost: verified needs TLS with a certificate for its name, implicit the same from the first byte (port 465), opportunistic takes what there is, none does without." values:"verified, implicit, opportunistic, none"`
 	SmarthostLogin        string            `toml:"smarthost_login" doc:"Name to log in to the smarthost with. Empty: none. Needs smarthost_tls verified or implicit."`
 	SmarthostPasswordFile string            `toml:"smarthost_password_file" doc:"File whose first line is the password for it. Read at start, before privileges are dropped."`
-	Routes                map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX. As in: \"example.net\" = \"relay.internal:25\"" values:"domain = host:port"`
+	Routes                map[string]string `toml:"routes" doc:"Servers that take the mail for certain domains, before smarthost and MX; \"*.example.net\" is all below it. As in: \"example.net\" = \"relay.internal:25\", \"example.com\" = \"smtps://login@relay.example.com:465?password_file=/etc/posthouse/relay\". smtp:// needs TLS with a certificate for the name, smtps:// the same from the first byte, lmtp:// speaks LMTP; without any, TLS is used where it is offered." values:"domain = host:port, smtp://…, smtps://…, lmtp://host:port or lmtp:///path/of/socket"`
+	SourceAddresses       []string          `toml:"source_addresses" doc:"Addresses of this machine to send from: the first of each family is used. Empty: the system chooses." values:"list of addresses" why:"Other servers look at the address: its name, its fame, the SPF record."`
+	PrivateAddresses      bool              `toml:"private_addresses" doc:"Send also to MX hosts with addresses that are not of the public internet, as loopback and 10.0.0.0/8. For closed networks and test rigs." why:"A name in a stranger's zone must not lead us into our own network. Smarthost and routes may have any address."`
+	TLSPolicies           string            `toml:"tls_policies" doc:"What other domains say about TLS to their servers, with DANE (RFC 7672) and MTA-STS (RFC 8461): follow does what they say, ignore uses TLS where it is offered, whatever the certificate." values:"follow, ignore"`
 }
 
 // Trace is the section [trace]: what is remembered of each message.
@@ -86,6 +89,7 @@ type Trace struct {
 
 // DNS is the section [dns].
 type DNS struct {
+	TrustAD bool     `toml:"trust_ad" doc:"Believe the servers when they say that an answer was validated (DNSSEC, the AD bit), though they are not on this machine. Only where nobody can change answers on the way." why:"DANE stands on it. A resolver on this machine is believed anyway."`
 	Servers []string `toml:"servers" doc:"Resolvers to ask. Empty: those of /etc/resolv.conf. A validating resolver on this machine is best." values:"list of address or address:port"`
 }
 
@@ -120,7 +124,7 @@ func Default() Config {
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
-			SmarthostTLS: "opportunistic", Routes: map[string]string{},
+			SmarthostTLS: "opportunistic", Routes: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
 		},
 		Trace:  Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
 		DNS:    DNS{Servers: []string{}},

@@ -65,6 +65,9 @@ type Answer[T any] struct {
 	Secure  bool      // validated by DNSSEC, aliases included
 	Name    string    // where the records stand: the name asked for, or what it is an alias of
 	Expires time.Time // by the smallest TTL
+	// Missing is why addresses of one family could not be had although there may be
+	// some; nil: these are all. Only LookupAddr sets it.
+	Missing error
 }
 
 // An MX record. Host is "." in a null MX, RFC 7505 §3.
@@ -84,7 +87,7 @@ type Resolver interface {
 	// LookupMX returns the MX records of name, in no order.
 	LookupMX(ctx context.Context, name string) (Answer[MX], error)
 	// LookupAddr returns the AAAA and A records of name, those of IPv6 first. It is
-	// Secure if both are.
+	// Secure if both are, or the one that answered is: see Answer.Missing.
 	LookupAddr(ctx context.Context, name string) (Answer[netip.Addr], error)
 	// LookupTXT returns the TXT records of name, the strings of each joined.
 	LookupTXT(ctx context.Context, name string) (Answer[string], error)

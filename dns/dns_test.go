@@ -64,6 +64,11 @@ func TestLookups(t *testing.T) {
 	if ip, err := c.LookupAddr(ctx, "mx2.example.org"); err != nil || len(ip.Records) != 1 || !ip.Secure {
 		t.Errorf("address: %+v, %v", ip, err)
 	}
+	srv.SetFault("mx1.example.org", "AAAA", dnstest.ServFail) // must not switch DNSSEC off
+	if ip, err := srv.Client(t, dns.Options{}).LookupAddr(ctx, "mx1.example.org"); err != nil || len(ip.Records) != 1 || !ip.Secure || !errors.Is(ip.Missing, dns.ErrTemporary) {
+		t.Errorf("AAAA fails: %+v, %v", ip, err)
+	}
+	srv.SetFault("mx1.example.org", "AAAA", dnstest.Fault{})
 	if ip, err := c.LookupAddr(ctx, "alias.example"); err != nil || ip.Name != "mx1.example.org" || len(ip.Records) != 2 || ip.Secure {
 		t.Errorf("alias: %+v, %v", ip, err)
 	}

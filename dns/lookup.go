@@ -64,7 +64,7 @@ func (c *Client) LookupTLSA(ctx context.Context, name string) (Answer[TLSA], err
 }
 
 // LookupAddr implements Resolver. Addresses of one family are good enough if the
-// other fails to answer, but then not Secure.
+// other fails to answer; Answer.Missing then says why.
 func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr], error) {
 	type result struct {
 		a   Answer[netip.Addr]
@@ -84,13 +84,11 @@ func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr
 			a4.Expires = a6.Expires
 		}
 		all := append(append(make([]netip.Addr, 0, len(a6.Records)+len(a4.Records)), a6.Records...), a4.Records...)
-		return Answer[netip.Addr]{all, a6.Secure && a4.Secure, a4.Name, a4.Expires}, nil
+		return Answer[netip.Addr]{Records: all, Secure: a6.Secure && a4.Secure, Name: a4.Name, Expires: a4.Expires}, nil
 	case err4 == nil:
-		a4.Secure = a4.Secure && provedAbsent(err6)
-		return a4, nil
+		return half(a4, err6), nil
 	case err6 == nil:
-		a6.Secure = a6.Secure && provedAbsent(err4)
-		return a6, nil
+		return half(a6, err4), nil
 	case IsAbsent(err4) && IsAbsent(err6):
 		return Answer[netip.Addr]{}, err4
 	case IsAbsent(err4):
@@ -99,9 +97,17 @@ func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr
 	return Answer[netip.Addr]{}, err4
 }
 
-func provedAbsent(err error) bool {
+// half is the answer where one family has addresses and the other gave err. What was
+// validated stays so if the other did not answer: else whoever can keep an answer
+// away could switch DNSSEC off.
+func half(a Answer[netip.Addr], err error) Answer[netip.Addr] {
 	var e *Error
-	return errors.As(err, &e) && IsAbsent(e) && e.Secure
+	if errors.As(err, &e) && IsAbsent(e) {
+		a.Secure = a.Secure && e.Secure
+	} else {
+		a.Missing = err
+	}
+	return a
 }
 
 func addrOf(rr mdns.RR) (netip.Addr, bool) {

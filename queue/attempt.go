@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"posthouse/mail"
 	"posthouse/smtpclient"
 	"posthouse/store/engine"
+	"posthouse/tlspolicy"
 )
 
 // A session is what a worker keeps from message to message: its connection.
@@ -18,21 +21,30 @@ type session struct {
 	conn *smtpclient.Conn
 }
 
-// connect returns a connection to t, the one that is open if it leads there.
-func (s *session) connect(ctx context.Context, t smtpclient.Target, hop bool) (*smtpclient.Conn, error) {
-	if s.leadsTo(t) {
-		return s.conn, nil
+// connect returns a connection to one of the targets, the one that is open if it leads
+// to them, and the targets that are left to try.
+func (s *session) connect(ctx context.Context, ts []smtpclient.Target, hop bool) (*smtpclient.Conn, []smtpclient.Target, error) {
+	for i, t := range ts {
+		if s.leadsTo(t) {
+			return s.conn, slices.Delete(slices.Clone(ts), i, i+1), nil
+		}
 	}
 	s.quit()
 	d := &s.q.opts.Dialer
 	if hop {
 		d = &s.q.direct
 	}
-	c, err := d.Connect(ctx, t)
+	c, tried, err := d.ConnectAny(ctx, ts)
 	if err == nil {
 		s.conn = c
 	}
-	return c, err
+	var left []smtpclient.Target
+	for i, t := range ts {
+		if !slices.Contains(tried, i) {
+			left = append(left, t)
+		}
+	}
+	return c, left, err
 }
 
 func (s *session) leadsTo(t smtpclient.Target) bool {
@@ -40,16 +52,16 @@ func (s *session) leadsTo(t smtpclient.Target) bool {
 		return false
 	}
 	have := s.conn.Target()
-	return have.Addr == t.Addr && have.Host == t.Host && have.Mode == t.Mode
+	return have.Addr == t.Addr && have.Host == t.Host && have.Mode == t.Mode && have.Unix == t.Unix && have.TLS.Key == t.TLS.Key
 }
 
-// prefer moves the target of the open connection to the front: a server that works
-// is worth more than the order, and one that is down is not waited for each time.
-func (s *session) prefer(targets []smtpclient.Target) {
-	for i, t := range targets {
-		if s.leadsTo(t) {
-			copy(targets[1:i+1], targets[:i])
-			targets[0] = t
+// prefer moves the server of the open connection to the front: one that works is worth
+// more than the order, and one that is down is not waited for each time.
+func (s *session) prefer(servers []server) {
+	for i, sv := range servers {
+		if slices.ContainsFunc(sv.targets, s.leadsTo) {
+			copy(servers[1:i+1], servers[:i])
+			servers[0] = sv
 			return
 		}
 	}
@@ -117,7 +129,7 @@ func (q *Queue) deliver(s *session, e *entry, idx []int) {
 			return
 		}
 	}
-	rt, err := q.route(q.ctx, domain)
+	rt, err := q.route(q.ctx, e, domain)
 	if err != nil {
 		var v *verdict
 		errors.As(err, &v)
@@ -125,46 +137,83 @@ func (q *Queue) deliver(s *session, e *entry, idx []int) {
 		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), to: e.address(idx[0]), recipients: len(idx)})
 		return
 	}
-	s.prefer(rt.targets)
-	q.tryHosts(s, e, idx, rt)
+	s.prefer(rt.servers)
+	t := trial{q: q, s: s, e: e, rt: rt, left: idx}
+	t.run()
 }
 
-// tryHosts goes from host to host until nobody is left or enough were tried.
-func (q *Queue) tryHosts(s *session, e *entry, left []int, rt route) {
-	sessions, refusals := 0, 0
-	var last *smtpclient.Error
-	for i, t := range rt.targets {
-		if len(left) == 0 || sessions == maxSessions || q.ctx.Err() != nil {
-			break
-		}
-		start := time.Now()
-		conn, err := s.connect(q.ctx, t, rt.hop)
-		if err != nil {
-			errors.As(err, &last)
-			if last.Reply.Permanent() {
-				refusals++
-			}
-			q.logAttempt(e, attemptLine{reply: last.Reply, remote: t.String(), to: e.address(left[0]), recipients: len(left), took: time.Since(start), err: err})
-			continue
-		}
-		sessions++
-		q.reached(e.it.dest)
-		if !rt.hop && strings.EqualFold(conn.ServerName(), q.opts.Hostname) {
-			var v *verdict
-			errors.As(loop(string(e.rec.env.Recipients[left[0]].Address.Domain)), &v)
-			e.mark(left, v.reply, false, t.String())
-			s.quit()
-			return
-		}
-		before := len(left)
-		left = q.transact(s, e, conn, left, rt.hop)
-		if len(left) > 0 && len(left) < before && i < len(rt.targets)-1 && sessions < maxSessions {
-			q.checkpoint(e)
+// A trial is one attempt at a destination: server after server until nobody is left or
+// enough were tried.
+type trial struct {
+	q    *Queue
+	s    *session
+	e    *entry
+	rt   route
+	left []int // recipients
+
+	addresses, sessions int               // tried; of them, those that took a connection
+	failed, refused     int               // connections; of them, those that waiting does not help
+	last                *smtpclient.Error // that failed last
+}
+
+func (t *trial) run() {
+	for n, sv := range t.rt.servers {
+		for ts := sv.targets; len(ts) > 0 && t.goOn(); {
+			ts = t.connect(sv, ts, n < len(t.rt.servers)-1)
 		}
 	}
-	if sessions == 0 && last != nil && q.ctx.Err() == nil {
-		q.noHost(e, left, last, refusals == len(rt.targets) && !rt.hop)
+	if t.sessions == 0 && t.last != nil && t.q.ctx.Err() == nil {
+		t.q.noHost(t.e, t.left, t.last, t.refused == t.failed && !t.rt.hop && !t.rt.unsure)
 	}
+}
+
+func (t *trial) goOn() bool {
+	return len(t.left) > 0 && t.sessions < maxSessions && t.addresses < maxHosts && t.q.ctx.Err() == nil
+}
+
+// connect tries addresses of one server and returns those that are left.
+func (t *trial) connect(sv server, ts []smtpclient.Target, more bool) []smtpclient.Target {
+	q, e, start, before := t.q, t.e, time.Now(), t.s.conn
+	conn, rest, err := t.s.connect(q.ctx, ts, t.rt.hop)
+	t.addresses += len(ts) - len(rest)
+	if err != nil || conn != before {
+		sv.plan.Done(conn, addrOf(conn, ts), err)
+	}
+	if err != nil {
+		errors.As(err, &t.last)
+		if t.last.TLS() && t.rt.need == tlspolicy.NeedTLS {
+			t.last.Reply.Code, t.last.Reply.Enhanced = 550, [3]uint8{5, 7, 10} // RFC 8689 §4.2.1
+		}
+		if t.failed++; t.last.Reply.Permanent() {
+			t.refused++
+		}
+		q.logAttempt(e, attemptLine{reply: t.last.Reply, remote: t.last.Target, to: e.address(t.left[0]), recipients: len(t.left), took: time.Since(start), err: err})
+		return rest
+	}
+	t.sessions++
+	q.reached(e.it.dest)
+	if !t.rt.hop && strings.EqualFold(conn.ServerName(), q.opts.Hostname) {
+		var v *verdict
+		errors.As(loop(string(e.rec.env.Recipients[t.left[0]].Address.Domain)), &v)
+		e.mark(t.left, v.reply, false, conn.Target().String())
+		t.s.quit()
+		t.left = nil
+		return nil
+	}
+	tried := len(t.left)
+	t.left = q.transact(t.s, e, conn, t.left, t.rt.hop)
+	if len(t.left) > 0 && len(t.left) < tried && (more || len(rest) > 0) && t.sessions < maxSessions {
+		q.checkpoint(e)
+	}
+	return rest
+}
+
+// addrOf is where a connection leads, or would have.
+func addrOf(c *smtpclient.Conn, ts []smtpclient.Target) netip.Addr {
+	if c != nil {
+		return c.Target().Addr.Addr()
+	}
+	return ts[0].Addr.Addr()
 }
 
 // noHost notes that no host took a connection. A refusal in the greeting is final
@@ -208,7 +257,7 @@ func (q *Queue) transact(s *session, e *entry, conn *smtpclient.Conn, idx []int,
 	res := conn.Send(q.ctx, m)
 	if res.Stale { // it had died meanwhile: that says nothing about the host
 		s.quit()
-		fresh, err := s.connect(q.ctx, conn.Target(), hop)
+		fresh, _, err := s.connect(q.ctx, []smtpclient.Target{conn.Target()}, hop)
 		var ce *smtpclient.Error
 		if errors.As(err, &ce) {
 			e.mark(idx, ce.Reply, ce.Remote, ce.Target)

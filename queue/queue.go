@@ -14,6 +14,7 @@ import (
 	"posthouse/mail"
 	"posthouse/smtpclient"
 	"posthouse/store/engine"
+	"posthouse/tlspolicy"
 )
 
 // An Injector takes the queue's own messages: DSNs. Delivery does it.
@@ -47,8 +48,8 @@ type Options struct {
 	// SelfAddrs are our own addresses: an MX that has one of them is ourselves.
 	SelfAddrs []netip.Addr
 	MXPort    uint16 // 25
-	// TLS says how to talk TLS to an MX host; nil: opportunistic.
-	TLS func(ctx context.Context, domain mail.Domain, host string) (smtpclient.TLSPolicy, error)
+	// TLS says how to talk TLS to MX hosts; nil: where it is offered.
+	TLS *tlspolicy.Planner
 
 	Retry    []time.Duration // wait after each failed attempt, the last repeats
 	Lifetime time.Duration   // give up after, 5 days

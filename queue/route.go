@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"posthouse/dns"
@@ -13,6 +14,7 @@ import (
 	"posthouse/sasl"
 	"posthouse/smtp/wire"
 	"posthouse/smtpclient"
+	"posthouse/tlspolicy"
 )
 
 // A Hop is a server that the operator named: it takes mail without regard to MX
@@ -20,6 +22,7 @@ import (
 type Hop struct {
 	Host string // a name, in A-labels, or an IP address
 	Port uint16
+	Unix string // path of a socket instead of them, for LMTP
 	Mode smtpclient.Mode
 	TLS  smtpclient.TLSPolicy
 	Auth *sasl.Credentials
@@ -28,7 +31,25 @@ type Hop struct {
 }
 
 // name is the destination of what goes to the hop. No domain contains a slash.
-func (h Hop) name() string { return fmt.Sprintf("%s/%d", h.Host, h.Port) }
+func (h Hop) name() string {
+	if h.Unix != "" {
+		return h.Unix
+	}
+	return fmt.Sprintf("%s/%d", h.Host, h.Port)
+}
+
+// parseHop reads a hop as name spells it.
+func parseHop(name string) (Hop, error) {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return Hop{}, fmt.Errorf("queue: %q is no host/port", name)
+	}
+	port, err := strconv.ParseUint(name[i+1:], 10, 16)
+	if err != nil || i == 0 {
+		return Hop{Unix: name, Mode: smtpclient.LMTP}, nil
+	}
+	return Hop{Host: name[:i], Port: uint16(port)}, nil
+}
 
 // A Router says which mail does not go by MX.
 type Router interface {
@@ -40,12 +61,20 @@ type Router interface {
 type Routes struct {
 	Smarthost *Hop                // for every domain that is not in Domains
 	Domains   map[mail.Domain]Hop // exact
+	Below     map[mail.Domain]Hop // every domain below the key, the nearest first
 }
 
 // Route implements Router.
 func (r Routes) Route(d mail.Domain) (Hop, bool) {
 	if h, ok := r.Domains[d]; ok {
 		return h, true
+	}
+	for rest, more := string(d), len(r.Below) > 0; more; {
+		if _, rest, more = strings.Cut(rest, "."); more {
+			if h, ok := r.Below[mail.Domain(rest)]; ok {
+				return h, true
+			}
+		}
 	}
 	if r.Smarthost != nil {
 		return *r.Smarthost, true
@@ -77,23 +106,35 @@ func denied(code int, enhanced [3]uint8, format string, args ...any) error {
 	return &verdict{mail.Reply{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)}}
 }
 
-// A route is the servers for one attempt, in the order in which to try them.
-type route struct {
+// A server is one host: its addresses, and how to talk to it.
+type server struct {
 	targets []smtpclient.Target
-	hop     bool // named by the operator
+	plan    *tlspolicy.Plan // nil: none
 }
 
-// route finds the servers for mail to d. An error is a *verdict.
-func (q *Queue) route(ctx context.Context, d mail.Domain) (route, error) {
-	if h, ok := q.opts.Router.Route(d); ok {
-		t, err := q.hopTargets(ctx, h)
-		return route{t, true}, err
+// A route is the servers for one attempt, in the order in which to try them.
+type route struct {
+	servers []server
+	need    tlspolicy.Need
+	hop     bool // named by the operator
+	unsure  bool // there may be more servers, which cannot be asked for now
+}
+
+// route finds the servers for mail of e to d. An error is a *verdict.
+func (q *Queue) route(ctx context.Context, e *entry, d mail.Domain) (route, error) {
+	need := tlspolicy.NeedOf(&e.rec.env)
+	if h, ok := q.hopOf(e, d); ok {
+		t, err := q.hopTargets(ctx, h, need)
+		return route{servers: []server{{targets: t}}, need: need, hop: true}, err
 	}
 	if ip, ok := wire.LiteralAddr(d); ok {
 		if slices.Contains(q.opts.SelfAddrs, ip) {
 			return route{}, loop(string(d))
 		}
-		return route{targets: []smtpclient.Target{{Host: ip.String(), Addr: netip.AddrPortFrom(ip, q.opts.MXPort)}}}, nil
+		if need == tlspolicy.NeedTLS {
+			return route{}, denied(550, [3]uint8{5, 7, 10}, "the message requires verified TLS, and nobody vouches for %s", d)
+		}
+		return route{servers: []server{{targets: []smtpclient.Target{{Host: ip.String(), Addr: netip.AddrPortFrom(ip, q.opts.MXPort)}}}}}, nil
 	}
 	name, err := wire.DomainToASCII(d)
 	if err != nil || name == "" {
@@ -103,28 +144,52 @@ func (q *Queue) route(ctx context.Context, d mail.Domain) (route, error) {
 	if err != nil {
 		return route{}, err
 	}
-	t, err := q.mxTargets(ctx, d, mx)
-	return route{targets: t}, err
+	var td *tlspolicy.Domain
+	if q.opts.TLS != nil {
+		td = q.opts.TLS.Domain(ctx, name, mx.secure, need)
+	} else if need == tlspolicy.NeedTLS {
+		return route{}, denied(550, [3]uint8{5, 7, 10}, "the message requires verified TLS, which is not configured here")
+	}
+	rt, err := q.mxServers(ctx, d, mx, td)
+	rt.need = need
+	return rt, err
+}
+
+// hopOf is the hop for mail of e to d, if it has one.
+func (q *Queue) hopOf(e *entry, d mail.Domain) (Hop, bool) {
+	if e.st.route != "" {
+		if h, err := parseHop(e.st.route); err == nil {
+			return h, true
+		}
+	}
+	return q.opts.Router.Route(d)
+}
+
+// A mxSet is the MX records of a domain in order.
+type mxSet struct {
+	records []dns.MX
+	secure  bool // validated by DNSSEC
 }
 
 // exchangers returns the MX records of a domain in order: by preference, equal ones
 // shuffled. RFC 5321 §5.1.
-func (q *Queue) exchangers(ctx context.Context, name string) ([]dns.MX, error) {
+func (q *Queue) exchangers(ctx context.Context, name string) (mxSet, error) {
 	a, err := q.opts.Resolver.LookupMX(ctx, name)
+	var de *dns.Error
 	switch {
 	case errors.Is(err, dns.ErrNoData):
-		return []dns.MX{{Host: name}}, nil // the implicit MX
+		return mxSet{[]dns.MX{{Host: name}}, errors.As(err, &de) && de.Secure}, nil // the implicit MX
 	case errors.Is(err, dns.ErrNotExist), errors.Is(err, dns.ErrBadName):
-		return nil, denied(550, [3]uint8{5, 1, 2}, "the domain %s does not exist", name)
+		return mxSet{}, denied(550, [3]uint8{5, 1, 2}, "the domain %s does not exist", name)
 	case err != nil:
-		return nil, denied(451, [3]uint8{4, 4, 3}, "the mail servers of %s cannot be looked up just now", name)
+		return mxSet{}, denied(451, [3]uint8{4, 4, 3}, "the mail servers of %s cannot be looked up just now", name)
 	}
 	if len(a.Records) == 1 && a.Records[0].Host == "." { // RFC 7505 §4.2
-		return nil, denied(556, [3]uint8{5, 1, 10}, "the domain %s takes no mail", name)
+		return mxSet{}, denied(556, [3]uint8{5, 1, 10}, "the domain %s takes no mail", name)
 	}
 	mx := shuffled(a.Records, q.opts.Rand)
 	slices.SortStableFunc(mx, func(a, b dns.MX) int { return int(a.Preference) - int(b.Preference) })
-	return mx, nil
+	return mxSet{mx, a.Secure}, nil
 }
 
 // loop is the verdict for mail that would come back to us: nobody here has the
@@ -133,51 +198,79 @@ func loop(name string) error {
 	return denied(554, [3]uint8{5, 4, 6}, "mail for %s loops back to this server, which does not know the domain", name)
 }
 
-// mxTargets looks up the addresses of MX hosts. If one of them is ourselves, it and
-// those that are as far away or farther are no way forward (RFC 5321 §5.1).
-func (q *Queue) mxTargets(ctx context.Context, d mail.Domain, mx []dns.MX) ([]smtpclient.Target, error) {
-	var out []smtpclient.Target
+// mxServers looks up the addresses of MX hosts, and how to talk to them. If one of them
+// is ourselves, it and those that are as far away or farther are no way forward (RFC
+// 5321 §5.1). td is nil where nothing is known about TLS.
+func (q *Queue) mxServers(ctx context.Context, d mail.Domain, mx mxSet, td *tlspolicy.Domain) (route, error) {
+	var rt route
 	var prefs []uint16
-	unsure := false
-	for _, m := range mx {
-		if m.Host == "." || len(out) >= maxHosts {
+	var excluded *tlspolicy.Excluded
+	n := 0
+	for _, m := range mx.records {
+		if m.Host == "." || n >= maxHosts {
 			continue
 		}
-		var ips []netip.Addr
-		policy := smtpclient.TLSPolicy{}
-		self := strings.EqualFold(m.Host, q.opts.Hostname)
-		if !self {
-			a, err := q.opts.Resolver.LookupAddr(ctx, m.Host)
-			if err == nil && q.opts.TLS != nil {
-				policy, err = q.opts.TLS(ctx, d, m.Host)
+		sv, addrs, err := q.mxServer(ctx, m.Host, td)
+		if q.isSelf(m.Host, addrs) {
+			at, _ := slices.BinarySearch(prefs, m.Preference)
+			if at == 0 && !rt.unsure && excluded == nil {
+				return route{}, loop(string(d))
 			}
-			if err != nil {
-				unsure = unsure || !dns.IsAbsent(err)
-				continue
-			}
-			ips = interleave(shuffled(a.Records, q.opts.Rand))
-			self = slices.ContainsFunc(ips, func(ip netip.Addr) bool { return slices.Contains(q.opts.SelfAddrs, ip) })
-		}
-		if self {
-			n, _ := slices.BinarySearch(prefs, m.Preference)
-			if n == 0 && !unsure {
-				return nil, loop(string(d))
-			}
-			out = out[:n]
+			rt.servers = rt.servers[:at]
 			break
 		}
-		for _, ip := range ips {
-			out = append(out, smtpclient.Target{Host: m.Host, Addr: netip.AddrPortFrom(ip, q.opts.MXPort), TLS: policy})
-			prefs = append(prefs, m.Preference)
+		var ex *tlspolicy.Excluded
+		switch {
+		case errors.As(err, &ex):
+			if excluded == nil || !ex.Reply.Permanent() {
+				excluded = ex
+			}
+		case err != nil:
+			rt.unsure = rt.unsure || !dns.IsAbsent(err)
+		default:
+			n += len(sv.targets)
+			rt.servers, prefs = append(rt.servers, sv), append(prefs, m.Preference)
 		}
 	}
+	rt.unsure = rt.unsure || excluded != nil && !excluded.Reply.Permanent()
 	switch {
-	case len(out) > 0:
-		return out[:min(len(out), maxHosts)], nil
-	case unsure || ctx.Err() != nil:
-		return nil, denied(451, [3]uint8{4, 4, 3}, "the addresses of the mail servers of %s cannot be looked up just now", d)
+	case len(rt.servers) > 0:
+		return rt, nil
+	case excluded != nil && (!rt.unsure || excluded.Reply.Transient()):
+		return route{}, &verdict{excluded.Reply}
+	case rt.unsure || ctx.Err() != nil:
+		return route{}, denied(451, [3]uint8{4, 4, 3}, "the addresses of the mail servers of %s cannot be looked up just now", d)
 	}
-	return nil, denied(550, [3]uint8{5, 1, 2}, "the domain %s has no mail server", d)
+	return route{}, denied(550, [3]uint8{5, 1, 2}, "the domain %s has no mail server", d)
+}
+
+func (q *Queue) isSelf(host string, addrs []netip.Addr) bool {
+	return strings.EqualFold(host, q.opts.Hostname) ||
+		slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return slices.Contains(q.opts.SelfAddrs, ip) })
+}
+
+// mxServer looks up one host. The addresses are returned with an *Excluded too.
+func (q *Queue) mxServer(ctx context.Context, host string, td *tlspolicy.Domain) (server, []netip.Addr, error) {
+	if strings.EqualFold(host, q.opts.Hostname) {
+		return server{}, nil, nil
+	}
+	a, err := q.opts.Resolver.LookupAddr(ctx, host)
+	if err != nil {
+		return server{}, nil, err
+	}
+	sv := server{}
+	var policy smtpclient.TLSPolicy
+	if td != nil && !q.isSelf(host, a.Records) {
+		if sv.plan, err = td.Plan(ctx, host, a); err != nil {
+			return server{}, a.Records, err
+		}
+		policy = sv.plan.TLS
+	}
+	for _, ip := range interleave(shuffled(a.Records, q.opts.Rand)) {
+		sv.targets = append(sv.targets, smtpclient.Target{Host: host, Addr: netip.AddrPortFrom(ip, q.opts.MXPort), TLS: policy})
+	}
+	sv.targets = sv.targets[:min(len(sv.targets), maxHosts)]
+	return sv, a.Records, nil
 }
 
 // shuffled returns a copy of s in random order.
@@ -213,7 +306,18 @@ func interleave(ips []netip.Addr) []netip.Addr {
 
 // hopTargets looks up the addresses of a hop. Its failures are never final: a wrong
 // name is the operator's mistake, not the sender's.
-func (q *Queue) hopTargets(ctx context.Context, h Hop) ([]smtpclient.Target, error) {
+func (q *Queue) hopTargets(ctx context.Context, h Hop, need tlspolicy.Need) ([]smtpclient.Target, error) {
+	t := smtpclient.Target{Host: h.Host, Unix: h.Unix, Mode: h.Mode, TLS: h.TLS, Auth: h.Auth, PlainAuth: h.PlainAuth}
+	t.TLS.Key = "hop"
+	if need == tlspolicy.NeedTLS && h.Unix == "" {
+		if h.TLS.Verify == nil {
+			return nil, denied(550, [3]uint8{5, 7, 10}, "the message requires verified TLS, which is not configured for the next server, %s", h.Host)
+		}
+		t.TLS.Offer, t.TLS.Key = "REQUIRETLS", "hop required"
+	}
+	if h.Unix != "" {
+		return []smtpclient.Target{t}, nil
+	}
 	var ips []netip.Addr
 	if ip, err := netip.ParseAddr(h.Host); err == nil {
 		ips = []netip.Addr{ip}
@@ -226,10 +330,10 @@ func (q *Queue) hopTargets(ctx context.Context, h Hop) ([]smtpclient.Target, err
 		}
 		ips = interleave(shuffled(a.Records, q.opts.Rand))
 	}
-	var out []smtpclient.Target
-	for _, ip := range ips[:min(len(ips), maxHosts)] {
-		out = append(out, smtpclient.Target{Host: h.Host, Addr: netip.AddrPortFrom(ip, h.Port),
-			Mode: h.Mode, TLS: h.TLS, Auth: h.Auth, PlainAuth: h.PlainAuth})
+	out := make([]smtpclient.Target, min(len(ips), maxHosts))
+	for i := range out {
+		out[i] = t
+		out[i].Addr = netip.AddrPortFrom(ips[i], h.Port)
 	}
 	return out, nil
 }

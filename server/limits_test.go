@@ -20,7 +20,7 @@ var inner = []string{
 // Every limit that a package has can be configured.
 func TestEveryLimitIsAKey(t *testing.T) {
 	l := config.Default().Limits
-	q, err := queueOptions(config.Default(), nil, "x", "")
+	q, err := queueOptions(config.Default(), nil, "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 
 // openIdleQueue opens a queue that sends nothing.
 func openIdleQueue(ctx context.Context, c config.Config, eng engine.Engine) (*queue.Queue, error) {
-	o, err := queueOptions(c, eng, hostname(c), "")
+	o, err := queueOptions(c, eng, hostname(c), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,14 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 
 	"posthouse/config"
@@ -20,22 +16,32 @@ import (
 	"posthouse/smtp/wire"
 	"posthouse/smtpclient"
 	"posthouse/store/engine"
+	"posthouse/tlspolicy"
+	"posthouse/tlspolicy/mtasts"
 )
 
 // readSecrets reads what only root may be able to read, before privileges are
 // dropped.
 func (s *Server) readSecrets(context.Context) error {
-	path := s.cfg.Queue.SmarthostPasswordFile
-	if path == "" {
-		return nil
+	s.passwords = map[string]string{}
+	files := []string{s.cfg.Queue.SmarthostPasswordFile}
+	for _, to := range s.cfg.Queue.Routes {
+		if r, err := config.ParseRoute(to); err == nil {
+			files = append(files, r.PasswordFile)
+		}
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("queue.smarthost_password_file: %w", err)
-	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	if s.relayPassword = strings.TrimRight(line, "\r"); s.relayPassword == "" {
-		return fmt.Errorf("queue.smarthost_password_file: the first line of %s is empty", path)
+	for _, path := range files {
+		if path == "" {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("password of a relay: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		if s.passwords[path] = strings.TrimRight(line, "\r"); s.passwords[path] == "" {
+			return fmt.Errorf("password of a relay: the first line of %s is empty", path)
+		}
 	}
 	return nil
 }
@@ -52,13 +58,15 @@ func (s *Server) openQueue(ctx context.Context) error {
 		resolver = client
 	}
 	s.resolver = resolver
-	o, err := queueOptions(s.cfg, s.eng, s.hostname, s.relayPassword)
+	o, err := queueOptions(s.cfg, s.eng, s.hostname, s.passwords)
 	if err != nil {
 		return err
 	}
 	o.Resolver, o.Logger, o.SelfAddrs = resolver, s.log, s.selfAddrs()
 	if s.opts.demo {
 		o.Router, o.Dialer.DialContext = everywhere{}, dialSink
+	} else if o.TLS, err = s.tlsPlanner(o.Dialer.AddrPolicy); err != nil {
+		return err
 	}
 	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
@@ -73,6 +81,23 @@ func (s *Server) startQueue(context.Context) error {
 	return nil
 }
 
+// tlsPlanner is what knows how to talk TLS to other domains' servers.
+func (s *Server) tlsPlanner(addrs smtpclient.AddrPolicy) (*tlspolicy.Planner, error) {
+	if s.cfg.Queue.TLSPolicies == "ignore" {
+		return nil, nil
+	}
+	if addrs == nil {
+		addrs = smtpclient.PublicOnly
+	}
+	f := &mtasts.Fetcher{Resolver: s.resolver, AddrPolicy: addrs}
+	sts, err := tlspolicy.OpenSTS(tlspolicy.STSOptions{Engine: s.eng, Resolver: s.resolver, Fetch: f.Fetch, Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	s.onStop("mta-sts", func(context.Context) error { return sts.Close() })
+	return tlspolicy.New(tlspolicy.Options{Resolver: s.resolver, STS: sts}), nil
+}
+
 func newResolver(c config.DNS) (*dns.Client, error) {
 	var o dns.Options
 	for _, text := range c.Servers {
@@ -80,13 +105,14 @@ func newResolver(c config.DNS) (*dns.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.Servers = append(o.Servers, dns.Server{Addr: addr, TrustAD: addr.Addr().IsLoopback()})
+		o.Servers = append(o.Servers, dns.Server{Addr: addr, TrustAD: c.TrustAD || addr.Addr().IsLoopback()})
 	}
 	return dns.New(o), nil
 }
 
 // queueOptions is what the configuration says about the queue.
-func queueOptions(c config.Config, eng engine.Engine, hostname, password string) (queue.Options, error) {
+// passwords are those of relays, by file.
+func queueOptions(c config.Config, eng engine.Engine, hostname string, passwords map[string]string) (queue.Options, error) {
 	l := c.Limits
 	o := queue.Options{
 		Engine: eng, Hostname: hostname, Dialer: smtpclient.Dialer{Hello: hostname},
@@ -99,24 +125,39 @@ func queueOptions(c config.Config, eng engine.Engine, hostname, password string)
 	for _, d := range c.Queue.Retry {
 		o.Retry = append(o.Retry, d.Duration())
 	}
-	routes := queue.Routes{Domains: map[mail.Domain]queue.Hop{}}
+	if c.Queue.PrivateAddresses {
+		o.Dialer.AddrPolicy = smtpclient.AnyAddr
+	}
+	for _, text := range c.Queue.SourceAddresses {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return o, fmt.Errorf("queue.source_addresses: %w", err)
+		}
+		o.Dialer.LocalAddrs = append(o.Dialer.LocalAddrs, a)
+	}
+	routes := queue.Routes{Domains: map[mail.Domain]queue.Hop{}, Below: map[mail.Domain]queue.Hop{}}
 	for name, to := range c.Queue.Routes {
-		dom, err := wire.ParseDomain(name)
+		table := routes.Domains
+		parent, below := strings.CutPrefix(name, "*.")
+		if below {
+			table = routes.Below
+		}
+		dom, err := wire.ParseDomain(parent)
 		if err != nil {
 			return o, fmt.Errorf("queue.routes: %q is not a domain name", name)
 		}
-		if routes.Domains[dom], err = hopTo(to); err != nil {
+		if table[dom], err = hopTo(to, passwords); err != nil {
 			return o, fmt.Errorf("queue.routes: %s: %w", name, err)
 		}
 	}
 	if c.Queue.Smarthost != "" {
-		hop, err := hopTo(c.Queue.Smarthost)
+		hop, err := hopTo(c.Queue.Smarthost, nil)
 		if err != nil {
 			return o, fmt.Errorf("queue.smarthost: %w", err)
 		}
 		hop.TLS = relayTLS(c.Queue.SmarthostTLS, hop.Host)
 		if c.Queue.SmarthostLogin != "" {
-			hop.Auth = &sasl.Credentials{Login: c.Queue.SmarthostLogin, Password: password}
+			hop.Auth = &sasl.Credentials{Login: c.Queue.SmarthostLogin, Password: passwords[c.Queue.SmarthostPasswordFile]}
 		}
 		routes.Smarthost = &hop
 	}
@@ -124,41 +165,38 @@ func queueOptions(c config.Config, eng engine.Engine, hostname, password string)
 	return o, nil
 }
 
-func hopTo(hostPort string) (queue.Hop, error) {
-	host, port, err := net.SplitHostPort(hostPort)
+// hopTo reads a route of the configuration.
+func hopTo(text string, passwords map[string]string) (queue.Hop, error) {
+	r, err := config.ParseRoute(text)
 	if err != nil {
 		return queue.Hop{}, err
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return queue.Hop{Host: host, Port: uint16(n)}, err
+	h := queue.Hop{Host: r.Host, Port: r.Port, Unix: r.Socket}
+	switch r.Scheme {
+	case "smtp":
+		h.TLS = relayTLS("verified", r.Host)
+	case "smtps":
+		h.TLS = relayTLS("implicit", r.Host)
+	case "lmtp":
+		h.Mode = smtpclient.LMTP
+	}
+	if r.Login != "" {
+		h.Auth = &sasl.Credentials{Login: r.Login, Password: passwords[r.PasswordFile]}
+	}
+	return h, nil
 }
 
 // relayTLS is the policy of smarthost_tls.
 func relayTLS(name, host string) smtpclient.TLSPolicy {
 	switch name {
 	case "verified":
-		return smtpclient.TLSPolicy{Mode: smtpclient.TLSRequired, Verify: verifyName(host)}
+		return smtpclient.TLSPolicy{Mode: smtpclient.TLSRequired, Verify: tlspolicy.VerifyName(host, nil)}
 	case "implicit":
-		return smtpclient.TLSPolicy{Mode: smtpclient.TLSImplicit, Verify: verifyName(host)}
+		return smtpclient.TLSPolicy{Mode: smtpclient.TLSImplicit, Verify: tlspolicy.VerifyName(host, nil)}
 	case "none":
 		return smtpclient.TLSPolicy{Mode: smtpclient.TLSNever}
 	}
 	return smtpclient.TLSPolicy{}
-}
-
-// verifyName checks a certificate for a host's name against the system's roots.
-func verifyName(host string) func(tls.ConnectionState) error {
-	return func(cs tls.ConnectionState) error {
-		if len(cs.PeerCertificates) == 0 {
-			return errors.New("the server showed no certificate")
-		}
-		o := x509.VerifyOptions{DNSName: host, Intermediates: x509.NewCertPool()}
-		for _, c := range cs.PeerCertificates[1:] {
-			o.Intermediates.AddCert(c)
-		}
-		_, err := cs.PeerCertificates[0].Verify(o)
-		return err
-	}
 }
 
 // selfAddrs are the addresses under which other servers reach this one: of the

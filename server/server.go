@@ -61,7 +61,7 @@ type Server struct {
 	started  time.Time
 	hostname string
 
-	relayPassword string
+	passwords map[string]string // of relays, by file
 
 	bound []Bound
 	tls   atomic.Pointer[certificate]

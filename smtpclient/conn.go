@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -73,6 +74,7 @@ type Conn struct {
 	dead   bool              // nothing more can be sent
 	dirty  bool              // a transaction was left open: RSET first
 	used   int               // transactions begun
+	tlsErr error             // why it goes on in plain text although TLS was offered
 }
 
 // A blockWriter gives each write its deadline.
@@ -119,6 +121,18 @@ func (c *Conn) TLS() *tls.ConnectionState {
 	}
 	return nil
 }
+
+// LocalAddr is the address that c comes from; invalid for a socket.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if a, ok := c.nc.LocalAddr().(*net.TCPAddr); ok {
+		return a.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// TLSFailure is why TLS, which the server offers, did not work, where the policy lets
+// the connection go on without; nil if it worked or was not tried.
+func (c *Conn) TLSFailure() error { return c.tlsErr }
 
 // Close ends the connection at once.
 func (c *Conn) Close() error {

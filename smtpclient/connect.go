@@ -16,34 +16,59 @@ import (
 // Connect makes a connection that is ready for a message: greeting, EHLO (or HELO,
 // or LHLO), STARTTLS and AUTH as the target wants them. An error is an *Error.
 func (d *Dialer) Connect(ctx context.Context, t Target) (*Conn, error) {
-	c, s, err := d.connect(ctx, t)
+	c, _, err := d.ConnectAny(ctx, []Target{t})
+	return c, err
+}
+
+// ConnectAny is Connect to one of several addresses of the same server, RFC 8305: the
+// next one is tried beside the last when that has not answered after Stagger or has
+// failed, and the first that takes the connection gets it. tried are the indices of
+// those that need not be tried again, the one of the connection last.
+func (d *Dialer) ConnectAny(ctx context.Context, ts []Target) (c *Conn, tried []int, err error) {
+	timeouts := d.Timeouts.withDefaults()
+	nc, won, tried, err := d.race(ctx, ts, timeouts.Connect)
+	if err != nil {
+		return nil, tried, d.failed(ctx, ts[won], stConnect, err)
+	}
+	t := ts[won]
+	c, s, err := d.begin(ctx, t, nc)
 	var e *Error
-	if s == stHandshake && t.TLS.Mode == TLSOpportunistic && ctx.Err() == nil && !errors.As(err, &e) {
+	if s == stHandshake && t.TLS.Mode == TLSOpportunistic && ctx.Err() == nil && err != nil && !errors.As(err, &e) {
 		// The handshake spoilt this connection. Any delivery is better than none, as
 		// without the offer of TLS: once more in plain text.
-		t.TLS.Mode = TLSNever
-		c, s, err = d.connect(ctx, t)
+		cause := err
+		plain := t
+		plain.TLS.Mode = TLSNever
+		if nc, err = d.dial(ctx, plain, timeouts.Connect); err != nil {
+			return nil, tried, d.failed(ctx, t, stConnect, err)
+		}
+		if c, s, err = d.begin(ctx, plain, nc); err == nil {
+			c.tlsErr = cause
+			c.target = t // it is what was asked for
+		}
 	}
-	if err == nil {
-		return c, nil
+	if err != nil {
+		return nil, tried, d.failed(ctx, t, s, err)
 	}
+	return c, tried, nil
+}
+
+// failed makes the error of a connection that did not come about.
+func (d *Dialer) failed(ctx context.Context, t Target, s stage, err error) error {
+	var e *Error
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	if errors.As(err, &e) {
-		return nil, err
+		return err
 	}
-	return nil, &Error{Target: t.String(), Stage: s.String(), Reply: localReply(t, s, err), Err: err}
+	return &Error{Target: t.String(), Stage: s.String(), Reply: localReply(t, s, err), Err: err}
 }
 
-// connect returns the stage at which it failed. What the server refused is an
-// *Error already.
-func (d *Dialer) connect(ctx context.Context, t Target) (*Conn, stage, error) {
+// begin opens the dialogue on nc. It returns the stage at which it failed; what the
+// server refused is an *Error already.
+func (d *Dialer) begin(ctx context.Context, t Target, nc net.Conn) (*Conn, stage, error) {
 	c := &Conn{d: d, target: t, time: d.Timeouts.withDefaults()}
-	nc, err := d.dial(ctx, t, c.time.Connect)
-	if err != nil {
-		return nil, stConnect, err
-	}
 	c.use(nc)
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	s, err := c.open(ctx)
@@ -55,31 +80,6 @@ func (d *Dialer) connect(ctx context.Context, t Target) (*Conn, stage, error) {
 		return nil, s, err
 	}
 	return c, s, nil
-}
-
-func (d *Dialer) dial(ctx context.Context, t Target, wait time.Duration) (net.Conn, error) {
-	network, address := "tcp", t.Addr.String()
-	if t.Unix != "" {
-		network, address = "unix", t.Unix
-	} else {
-		policy := d.AddrPolicy
-		if policy == nil {
-			policy = PublicOnly
-		}
-		if err := policy(t.Addr); err != nil {
-			return nil, err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if d.DialContext != nil {
-		return d.DialContext(ctx, network, address)
-	}
-	var nd net.Dialer
-	if d.LocalAddr.IsValid() && t.Unix == "" {
-		nd.LocalAddr = &net.TCPAddr{IP: d.LocalAddr.AsSlice(), Zone: d.LocalAddr.Zone()}
-	}
-	return nd.DialContext(ctx, network, address)
 }
 
 // open does all that comes before the first MAIL.
@@ -104,6 +104,9 @@ func (c *Conn) open(ctx context.Context) (stage, error) {
 		if s, err := c.startTLS(ctx); err != nil {
 			return s, err
 		}
+	}
+	if policy.Offer != "" && (c.TLS() == nil || !c.Offers(policy.Offer)) {
+		return stHello, c.lacks(policy.Offer)
 	}
 	if c.target.Auth != nil {
 		if err := c.auth(); err != nil {
@@ -158,13 +161,21 @@ func (c *Conn) hello() error {
 	return nil
 }
 
-var errNoStartTLS = errors.New("STARTTLS is not offered")
+// lacks is the refusal of a server that does not offer what it must, RFC 8689 §4.2.1.
+func (c *Conn) lacks(keyword string) error {
+	return &Error{Target: c.target.String(), Stage: stHello.String(), Err: errors.New("no " + keyword),
+		Reply: mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 30}, Text: c.target.String() + " does not offer " + keyword + ", which the message needs"}}
+}
+
+// ErrNoStartTLS is the cause of a connection that failed because TLS is required and
+// not offered.
+var ErrNoStartTLS = errors.New("STARTTLS is not offered")
 
 // startTLS does STARTTLS, RFC 3207 §4, and says EHLO again.
 func (c *Conn) startTLS(ctx context.Context) (stage, error) {
 	required := c.target.TLS.Mode == TLSRequired
 	if !c.Offers("STARTTLS") {
-		return stHandshake, errNoStartTLS
+		return stHandshake, ErrNoStartTLS
 	}
 	r, err := c.command(stStartTLS, "STARTTLS")
 	if err != nil {
@@ -174,6 +185,7 @@ func (c *Conn) startTLS(ctx context.Context) (stage, error) {
 		if required || c.dead {
 			return stStartTLS, c.refused(stStartTLS, r)
 		}
+		c.tlsErr = c.refused(stStartTLS, r)
 		return stStartTLS, nil // offered but not there: go on without
 	}
 	if c.r.Buffered() > 0 {

@@ -77,7 +77,12 @@ type Dialer struct {
 	Hello      string // our name for EHLO, in A-labels, or an address literal
 	Timeouts   Timeouts
 	AddrPolicy AddrPolicy // nil: PublicOnly
-	LocalAddr  netip.Addr // source address; zero: the system's choice
+	// LocalAddrs are source addresses: the first of a target's family is used. Without
+	// one, the system chooses.
+	LocalAddrs []netip.Addr
+	// Stagger is how long ConnectAny waits for an address before it tries the next one
+	// besides; 250 ms (RFC 8305 §5).
+	Stagger    time.Duration
 	Limits     wire.ReplyLimits
 	Strict8Bit bool // refuse (5.6.3) to send 8-bit content to a server without 8BITMIME
 	// Sessions, if not nil, makes TLS with a server that is known cheaper.
@@ -146,6 +151,11 @@ type TLSPolicy struct {
 	// fails the connection; an opportunistic one then goes on without TLS, so a
 	// policy that verifies is TLSRequired.
 	Verify func(tls.ConnectionState) error
+	// Offer is an extension that the server must offer once TLS is there, as
+	// "REQUIRETLS"; else the connection is refused with 5.7.30. "": none.
+	Offer string
+	// Key tells policies apart: a connection made by one serves targets with the same.
+	Key string
 	// Config is the base configuration (client certificates); may be nil. It is
 	// cloned; its own verification is switched off in favour of Verify.
 	Config *tls.Config
@@ -160,6 +170,9 @@ type Error struct {
 	Remote bool       // Reply came from the server
 	Err    error      // the cause, where it is no reply
 }
+
+// TLS reports whether the connection failed because of TLS, not for want of a server.
+func (e *Error) TLS() bool { return e.Stage == stHandshake.String() || e.Stage == stStartTLS.String() }
 
 func (e *Error) Error() string {
 	if e.Remote {

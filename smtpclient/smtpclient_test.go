@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +140,45 @@ func TestEnvelopeGoesOn(t *testing.T) {
 	srv = smtptest.New(t, smtptest.Options{Extensions: append([]string{"REQUIRETLS"}, all...)})
 	if got := brief(connect(t, dialer(), target(srv)).Send(t.Context(), m)); got != "550/5.7.30!" {
 		t.Errorf("without TLS: %s", got)
+	}
+}
+
+// RFC 8305: an address that does not answer costs no more than the stagger, and the
+// first that takes the connection is the one that is used.
+func TestConnectAny(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Options{Extensions: all})
+	d := dialer()
+	d.Stagger = time.Millisecond
+	d.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		switch {
+		case strings.HasPrefix(address, "[2001:db8::1]"): // a black hole
+			<-ctx.Done()
+			return nil, ctx.Err()
+		case strings.HasPrefix(address, "192.0.2.1:"):
+			return nil, errors.New("refused")
+		}
+		var nd net.Dialer
+		return nd.DialContext(ctx, network, address)
+	}
+	at := func(ip string) smtpclient.Target {
+		return smtpclient.Target{Host: "mx.test", Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), srv.Addr.Port())}
+	}
+	c, tried, err := d.ConnectAny(t.Context(), []smtpclient.Target{at("2001:db8::1"), at("192.0.2.1"), at("127.0.0.1"), at("127.0.0.2")})
+	if err != nil || c.Target().Addr != srv.Addr || !slices.Contains(tried, 1) || tried[len(tried)-1] != 2 {
+		t.Fatal(c, tried, err)
+	}
+	_ = c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	var e *smtpclient.Error
+	if _, tried, err = d.ConnectAny(ctx, []smtpclient.Target{at("2001:db8::1"), at("192.0.2.1")}); !errors.As(err, &e) || len(tried) != 2 {
+		t.Error(tried, err)
+	}
+	d = dialer()
+	d.LocalAddrs = []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.7")}
+	c = connect(t, d, target(srv))
+	if from := c.LocalAddr(); from.Addr() != d.LocalAddrs[1] {
+		t.Errorf("from %s", from)
 	}
 }
 

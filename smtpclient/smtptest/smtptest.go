@@ -181,15 +181,20 @@ func (c *session) say(format string, args ...any) bool {
 }
 
 // at asks the hook; false ends the session, done says that the reply was given.
-func (c *session) at(verb, arg string) (alive, done bool) {
+func (c *session) at(verb, arg string) (alive, done bool) { return c.do(c.ask(verb, arg)) }
+
+func (c *session) ask(verb, arg string) Reaction {
 	cmd := Command{c.id, verb, arg, c.tls}
 	c.s.mu.Lock()
 	c.s.log = append(c.s.log, cmd)
 	c.s.mu.Unlock()
 	if c.s.opt.Hook == nil {
-		return true, false
+		return Reaction{}
 	}
-	re := c.s.opt.Hook(cmd)
+	return c.s.opt.Hook(cmd)
+}
+
+func (c *session) do(re Reaction) (alive, done bool) {
 	if re.Hang {
 		_, _ = io.Copy(io.Discard, c.r)
 		return false, true
@@ -306,21 +311,29 @@ func (c *session) data() bool {
 	}
 	c.msg.Data = string(b)
 	if c.s.opt.LMTP {
-		var taken []string
-		for _, to := range c.msg.To {
-			alive, done := c.at(".", to)
-			if !alive || !done && !c.say("250 2.0.0 kept") {
-				return false
-			}
-			if !done {
-				taken = append(taken, to)
-			}
-		}
-		c.msg.To = taken
-		c.keep()
-		return true
+		return c.endEach()
 	}
 	return c.end()
+}
+
+// endEach answers for each recipient. The message is kept before, so that who has the
+// answers finds it.
+func (c *session) endEach() bool {
+	var taken []string
+	reactions := make([]Reaction, len(c.msg.To))
+	for i, to := range c.msg.To {
+		if reactions[i] = c.ask(".", to); reactions[i] == (Reaction{}) {
+			taken = append(taken, to)
+		}
+	}
+	c.msg.To = taken
+	c.keep()
+	for _, re := range reactions {
+		if alive, done := c.do(re); !alive || !done && !c.say("250 2.0.0 kept") {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *session) end() bool {
