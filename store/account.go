@@ -14,9 +14,38 @@ import (
 // An Account is the unit of isolation: its updates are totally ordered, updates
 // of different accounts never wait for each other but share their syncs.
 //
-// While anybody holds an Account it is the only one of its id; what it has in
-// memory may come and go.
+// It is a handle, for its owner or, from [Account.As], for somebody else. What it
+// stands for is in memory once, and may come and go.
 type Account struct {
+	*account
+	who *Principal // nil: the owner, who may do everything
+}
+
+// View runs fn on the account's last durable state. The View, and what it
+// returns by reference, may be kept for reading after fn returns only where its
+// method says so. Never write to a client inside fn. NotFound once the account
+// is deleted.
+func (a *Account) View(ctx context.Context, fn func(v *View) error) error {
+	return a.account.view(ctx, a.who, fn)
+}
+
+// Update runs fn as one transaction and returns when it is durable and visible.
+// If fn returns an error, or changes nothing, nothing is written. fn sees its own
+// changes and those of earlier updates that are still on their way to the disk;
+// it may be run again after a conflict and must have no other effect. It must not
+// call Update itself.
+func (a *Account) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	return a.store.update(ctx, []*Account{a}, nil, func(txs []*Tx) error {
+		if !txs[0].st.exists {
+			return fail(mail.NotFound, "Update", "no such account")
+		}
+		return fn(txs[0])
+	})
+}
+
+// An account is what all handles of one id stand for. While anybody holds one it is
+// the only one of its id.
+type account struct {
 	id    mail.AccountID
 	store *Store
 
@@ -45,16 +74,16 @@ type Account struct {
 	size   atomic.Int64 // estimated bytes in memory
 }
 
-func newAccount(s *Store, id mail.AccountID) *Account {
-	a := &Account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[uint32]UID{}}
+func newAccount(s *Store, id mail.AccountID) *account {
+	a := &account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[uint32]UID{}}
 	a.settled.L = &a.pub
 	return a
 }
 
-func byID(a, b *Account) int { return cmp.Compare(a.id, b.id) }
+func byID(a, b *account) int { return cmp.Compare(a.id, b.id) }
 
 // addForget drops the entry of an account that nobody holds any more.
-func addForget(s *Store, a *Account) {
+func addForget(s *Store, a *account) {
 	runtime.AddCleanup(a, func(id mail.AccountID) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -65,13 +94,10 @@ func addForget(s *Store, a *Account) {
 }
 
 // ID is the account's id.
-func (a *Account) ID() mail.AccountID { return a.id }
+func (a *account) ID() mail.AccountID { return a.id }
 
-// View runs fn on the account's last durable state. The View, and what it
-// returns by reference, may be kept for reading after fn returns only where its
-// method says so. Never write to a client inside fn. NotFound once the account
-// is deleted.
-func (a *Account) View(ctx context.Context, fn func(v *View) error) error {
+// view is View for the owner, or for somebody else.
+func (a *account) view(ctx context.Context, who *Principal, fn func(v *View) error) error {
 	if err := ctx.Err(); err != nil {
 		return wrap("View", err)
 	}
@@ -85,35 +111,21 @@ func (a *Account) View(ctx context.Context, fn func(v *View) error) error {
 	if !st.exists {
 		return fail(mail.NotFound, "View", "no such account")
 	}
-	v := &View{acct: a, st: st}
+	v := &View{acct: a, st: st, who: who}
 	defer v.close()
 	return fn(v)
 }
 
-// Update runs fn as one transaction and returns when it is durable and visible.
-// If fn returns an error, or changes nothing, nothing is written. fn sees its own
-// changes and those of earlier updates that are still on their way to the disk;
-// it may be run again after a conflict and must have no other effect. It must not
-// call Update itself.
-func (a *Account) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return a.store.update(ctx, []*Account{a}, nil, func(txs []*Tx) error {
-		if !txs[0].st.exists {
-			return fail(mail.NotFound, "Update", "no such account")
-		}
-		return fn(txs[0])
-	})
-}
-
-func (a *Account) use() {
+func (a *account) use() {
 	a.active.Add(1)
 	a.used.Store(a.store.clock.Add(1))
 }
 
-func (a *Account) release() { a.active.Add(-1) }
+func (a *account) release() { a.active.Add(-1) }
 
 // current returns the durable state, loading it if it is not in memory. The
 // account is in use.
-func (a *Account) current() (*state, error) {
+func (a *account) current() (*state, error) {
 	if st := a.durable.Load(); st != nil {
 		return st, nil
 	}
@@ -126,7 +138,7 @@ func (a *Account) current() (*state, error) {
 }
 
 // prepareLocked makes pending the newest state that still can come true.
-func (a *Account) prepareLocked() error {
+func (a *account) prepareLocked() error {
 	a.pub.Lock()
 	if a.broken {
 		for a.inflight > 0 {
@@ -165,13 +177,13 @@ func (a *Account) prepareLocked() error {
 }
 
 // grow counts memory that the account takes.
-func (a *Account) grow(n int64) {
+func (a *account) grow(n int64) {
 	a.size.Add(n)
 	a.store.size.Add(n)
 }
 
 // submittedLocked notes that st was handed to the engine.
-func (a *Account) submittedLocked(st *state, p engine.Pending) {
+func (a *account) submittedLocked(st *state, p engine.Pending) {
 	a.pending = st
 	a.pub.Lock()
 	a.inflight++
@@ -180,7 +192,7 @@ func (a *Account) submittedLocked(st *state, p engine.Pending) {
 }
 
 // settle publishes st when its commit is durable, or notes that it failed.
-func (a *Account) settle(st *state, err error, conflict bool) {
+func (a *account) settle(st *state, err error, conflict bool) {
 	a.pub.Lock()
 	defer a.pub.Unlock()
 	a.inflight--
@@ -200,7 +212,7 @@ func (a *Account) settle(st *state, err error, conflict bool) {
 }
 
 // pendingCommit returns the newest commit under way, or nil.
-func (a *Account) pendingCommit() engine.Pending {
+func (a *account) pendingCommit() engine.Pending {
 	a.pub.Lock()
 	defer a.pub.Unlock()
 	return a.last

@@ -24,7 +24,7 @@ var ErrTooManyAnnotations = errors.New("too many annotations")
 // TooLarge for too large a value or too many of them, OverQuota, NotFound.
 func (tx *Tx) SetAnnotation(id MailboxID, user mail.AccountID, name string, value []byte) error {
 	const op = "SetAnnotation"
-	if err := tx.annotated(op, id); err != nil {
+	if err := tx.mayAnnotate(op, id, user, RightRead|RightWrite); err != nil {
 		return err
 	}
 	l := &tx.acct.store.limits
@@ -88,12 +88,21 @@ func (tx *Tx) putAnnotation(key, value []byte) {
 	tx.set(key, rec)
 }
 
-// annotated returns NotFound unless id names something that has annotations.
-func (tx *Tx) annotated(op string, id MailboxID) error {
-	if id == 0 {
-		return tx.existing(op)
+// mayAnnotate returns NotFound unless id names something that has annotations, and
+// Denied where the reader may not see, or, with RightWrite, change those of user: one's
+// own with a mailbox that one may read, and shared ones with the right to write.
+func (v *View) mayAnnotate(op string, id MailboxID, user mail.AccountID, need Rights) error {
+	switch {
+	case !v.st.exists:
+		return fail(mail.NotFound, op, "no such account")
+	case v.who != nil && (id == 0 || user != 0 && user != v.who.Account):
+		return denied(op)
+	case id == 0:
+		return nil
+	case user != 0:
+		need = RightRead
 	}
-	_, err := tx.selectable(op, id)
+	_, err := v.allowed(op, id, need)
 	return err
 }
 
@@ -112,6 +121,11 @@ func annotationName(name string) (string, bool) {
 
 // Annotation returns the value of a note; NotFound if there is none. It may be kept.
 func (v *View) Annotation(id MailboxID, user mail.AccountID, name string) ([]byte, error) {
+	if v.who != nil {
+		if err := v.mayAnnotate("Annotation", id, user, RightRead); err != nil {
+			return nil, err
+		}
+	}
 	key := annotationKey(id, user, strings.ToLower(name))
 	if v.tx != nil {
 		if rec, ours := v.tx.notes[string(key)]; ours {
@@ -134,6 +148,11 @@ func (v *View) Annotation(id MailboxID, user mail.AccountID, name string) ([]byt
 // and then those of user, each by name, until it returns false. The Annotation is
 // valid during the call only. Inside a Tx what the transaction set comes last.
 func (v *View) Annotations(id MailboxID, user mail.AccountID, f func(a *Annotation) bool) error {
+	if v.who != nil {
+		if err := v.mayAnnotate("Annotations", id, user, RightRead); err != nil {
+			return err
+		}
+	}
 	v.settle()
 	more := true
 	for _, who := range []mail.AccountID{0, user} {

@@ -26,7 +26,7 @@ type Appended struct {
 
 // Append adds a finished message to a mailbox. OverQuota, TooLarge, NotFound.
 func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error) {
-	b, err := tx.selectable("Append", id)
+	b, err := tx.enterable("Append", id, RightInsert)
 	if err != nil {
 		return Appended{}, err
 	}
@@ -44,6 +44,12 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	if err != nil {
 		return Appended{}, err
 	}
+	seen := false
+	if tx.who != nil {
+		if flags, seen, err = tx.split(flags, tx.rights(b)); err != nil {
+			return Appended{}, err
+		}
+	}
 	e, err := tx.newEmail(m, &o, size)
 	if err != nil {
 		return Appended{}, err
@@ -55,7 +61,10 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	row := [1]Row{{UID: b.mb.UIDNext, Flags: flags, Size: uint32(size), InternalDate: date, SaveDate: tx.now,
 		ModSeq: tx.modseq, Email: e.ID}}
 	tx.enter(id, row[:])
-	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, nil
+	if seen {
+		err = tx.seeNew(id, UIDs(row[0].UID))
+	}
+	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, err
 }
 
 // flagSet returns the number of a set of flags.

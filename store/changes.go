@@ -15,7 +15,7 @@ const (
 	Flagged                              // flags of messages changed
 	Expunged                             // messages left Mailbox (expunge, move)
 	MailboxCreated                       // Mailbox exists
-	MailboxChanged                       // renamed, role or subscription
+	MailboxChanged                       // renamed, role, subscription or access
 	MailboxDeleted
 	ObjectPut     // an Object was made or replaced
 	ObjectDeleted // an Object is gone
@@ -40,11 +40,13 @@ type ObjectRef struct {
 
 var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: Expunged,
 	actCreate: MailboxCreated, actChange: MailboxChanged, actDelete: MailboxDeleted,
-	actObject: ObjectPut, actObjectGone: ObjectDeleted}
+	actSeen: Flagged, actACL: MailboxChanged, actObject: ObjectPut, actObjectGone: ObjectDeleted}
 
 // Changes calls f with each change after pos, oldest first, until f returns
 // false. It fails with NotFound if the log no longer reaches back to pos: the
-// reader must start from the state itself.
+// reader must start from the state itself. On the account of somebody else the changes
+// are those of mailboxes that the reader may use now; once the access to any of them
+// changed, it must start anew.
 func (v *View) Changes(pos LogPos, f func(Change) bool) error {
 	floor, err := v.floor()
 	if err != nil {
@@ -53,7 +55,14 @@ func (v *View) Changes(pos LogPos, f func(Change) bool) error {
 	if ModSeq(pos) < floor || pos > v.LogEnd() {
 		return fail(mail.NotFound, "Changes", "the log does not reach back that far")
 	}
-	return wrap("Changes", v.events(ModSeq(pos), func(m ModSeq, e *event) bool {
+	anew := false
+	err = v.events(ModSeq(pos), func(m ModSeq, e *event) bool {
+		if !v.concerns(e) {
+			return true
+		}
+		if anew = v.who != nil && e.action == actACL; anew {
+			return false
+		}
 		c := Change{Pos: LogPos(m), ModSeq: m, Kind: changeKinds[e.action], Mailbox: e.mailbox, UIDs: e.uids}
 		if len(e.rows) > 0 {
 			c.Emails = make([]EmailID, len(e.rows))
@@ -65,7 +74,26 @@ func (v *View) Changes(pos LogPos, f func(Change) bool) error {
 			c.Mailbox, c.Object = 0, ObjectRef{ObjectKind(e.mailbox), e.object}
 		}
 		return f(c)
-	}))
+	})
+	if anew {
+		return fail(mail.NotFound, "Changes", "what is shared changed meanwhile")
+	}
+	return wrap("Changes", err)
+}
+
+// concerns reports whether the reader is told of an event.
+func (v *View) concerns(e *event) bool {
+	if e.action == actSeen && (v.who == nil || e.user != v.who.Account) {
+		return false
+	}
+	if e.object != "" {
+		return v.who == nil
+	}
+	if v.who == nil || e.action == actACL { // comes also before what was shared is deleted
+		return true
+	}
+	b := v.st.box(e.mailbox)
+	return b != nil && v.rights(b).Has(RightRead)
 }
 
 // events calls f with each journal event after a ModSeq until f returns false.
@@ -98,9 +126,9 @@ func (v *View) events(since ModSeq, f func(m ModSeq, e *event) bool) error {
 // QRESYNC (RFC 7162 §3.2.10). If the log does not reach back that far the result
 // holds every UID below UIDNext that does not exist, which the RFC allows.
 func (v *View) Vanished(id MailboxID, since ModSeq) (UIDSet, error) {
-	b := v.st.box(id)
-	if b == nil || b.mb.NoSelect {
-		return nil, noMailbox("Vanished")
+	b, err := v.allowed("Vanished", id, RightRead)
+	if err != nil {
+		return nil, err
 	}
 	if since >= b.mb.HighestModSeq {
 		return nil, nil

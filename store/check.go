@@ -26,11 +26,12 @@ func (s *Store) Check(ctx context.Context, deep bool, report func(id mail.Accoun
 			return wrap("Check", err)
 		}
 	}
-	return nil
+	return wrap("Check", s.checkIndex(report))
 }
 
 // A checker verifies one account against one view of the engine.
 type checker struct {
+	id     mail.AccountID
 	ctx    context.Context
 	store  *Store
 	r      engine.Reader
@@ -54,7 +55,7 @@ type member struct {
 func (s *Store) checkAccount(ctx context.Context, id mail.AccountID, deep bool, report func(mail.AccountID, string)) error {
 	r := s.eng.Snapshot(id)
 	defer r.Close()
-	c := &checker{ctx: ctx, store: s, r: r, deep: deep, faulty: func(p string) { report(id, p) },
+	c := &checker{id: id, ctx: ctx, store: s, r: r, deep: deep, faulty: func(p string) { report(id, p) },
 		content: map[MailboxID]*content{}, live: map[member]bool{}, dead: map[member]bool{},
 		emails: map[EmailID]*Email{}, owned: map[EmailID]int{}}
 	a := s.handle(id)
@@ -67,7 +68,7 @@ func (s *Store) checkAccount(ctx context.Context, id mail.AccountID, deep bool, 
 		return err
 	}
 	c.st = st
-	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.annotations, c.objects, c.dying, c.records, c.members, c.threads, c.strays} {
+	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.annotations, c.objects, c.sharing, c.seen, c.dying, c.records, c.members, c.threads, c.strays} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -213,7 +214,7 @@ func compare(a, b *content) string {
 }
 
 // memory: what sessions see is what the engine holds.
-func (c *checker) memory(a *Account) {
+func (c *checker) memory(a *account) {
 	now := a.durable.Load()
 	if now == nil || now.hdr.modseq != c.st.hdr.modseq {
 		return // not loaded, or changed meanwhile

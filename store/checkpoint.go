@@ -85,7 +85,7 @@ func (c *content) save(ops []engine.Op, m MailboxID) []engine.Op {
 // checkpointLocked writes a checkpoint of the durable state if its tail has at
 // least min actions and no commit is under way. Failing does no harm: the
 // journal has it all.
-func (a *Account) checkpointLocked(ctx context.Context, min int) {
+func (a *account) checkpointLocked(ctx context.Context, min int) {
 	a.pub.Lock()
 	idle := a.inflight == 0 && !a.broken
 	a.pub.Unlock()
@@ -107,6 +107,6 @@ func (a *Account) checkpointLocked(ctx context.Context, min int) {
 	a.durable.Store(&st)
 }
 
-func (a *Account) warnCheckpoint(ctx context.Context, err error) {
+func (a *account) warnCheckpoint(ctx context.Context, err error) {
 	a.store.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "checkpoint failed", slog.Uint64("account", uint64(a.id)), slog.Any("err", err))
 }

@@ -1,6 +1,10 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"posthouse/mail"
+)
 
 // A journal record holds what one transaction did, in order. It is the change
 // log of every reader and the tail of every mailbox since its last checkpoint.
@@ -15,6 +19,8 @@ const (
 	actCreate                    // mailbox made
 	actChange                    // name, role or subscription of a mailbox
 	actDelete                    // mailbox gone; its messages were expunged before
+	actSeen                      // what somebody has seen of a mailbox of this account
+	actACL                       // who may do what with a mailbox
 
 	actObject     action = 16 // object made or replaced
 	actObjectGone action = 17 // object removed
@@ -32,6 +38,9 @@ type event struct {
 	mask FlagSet
 	// actObject, actObjectGone; mailbox is the kind
 	object string
+	// actSeen
+	user mail.AccountID
+	seen bool
 }
 
 func appendAdd(dst []byte, m MailboxID, rows []Row) []byte {
@@ -86,6 +95,14 @@ func appendFlagged(dst []byte, m MailboxID, op FlagOp, mask FlagSet, uids UIDSet
 	return appendUIDSet(dst, uids)
 }
 
+func appendSeenEvent(dst []byte, m MailboxID, user mail.AccountID, seen bool, uids UIDSet) []byte {
+	dst = append(dst, byte(actSeen))
+	dst = binary.AppendUvarint(dst, uint64(m))
+	dst = binary.AppendUvarint(dst, uint64(user))
+	dst = append(dst, bit(seen))
+	return appendUIDSet(dst, uids)
+}
+
 func appendExpunged(dst []byte, m MailboxID, uids UIDSet, emails []EmailID) []byte {
 	dst = append(dst, byte(actExpunge))
 	dst = binary.AppendUvarint(dst, uint64(m))
@@ -133,7 +150,7 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 		case actFlags:
 			e.op, e.mask = FlagOp(d.byte()), FlagSet(d.uint32())
 			e.uids = d.uidSet()
-			if e.op > FlagsRemove || int(e.mask) >= sets {
+			if e.op > flagsReplaceDeleted || int(e.mask) >= sets {
 				d.fail()
 			}
 		case actExpunge:
@@ -146,12 +163,15 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 			for i, id := range emails {
 				e.rows[i].Email = id
 			}
-		case actCreate, actChange, actDelete:
 		case actObject, actObjectGone:
 			e.object = string(d.bytes())
 			if e.mailbox == 0 || e.mailbox > 255 || e.object == "" {
 				d.fail()
 			}
+		case actSeen:
+			e.user, e.seen = mail.AccountID(d.uvarint()), d.byte() == 1
+			e.uids = d.uidSet()
+		case actCreate, actChange, actDelete, actACL:
 		default:
 			d.fail()
 		}

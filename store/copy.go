@@ -12,47 +12,53 @@ type Copied struct {
 // Copy puts the messages of uids that exist into another mailbox, or the same
 // one again, with their flags and internal dates. No bytes are copied.
 func (tx *Tx) Copy(from, to MailboxID, uids UIDSet) (Copied, error) {
-	rows, dest, err := tx.transfer("Copy", from, to, uids)
+	rows, src, dest, err := tx.transfer("Copy", from, to, uids, RightRead)
 	if err != nil {
 		return Copied{}, err
 	}
 	if err := tx.room("Copy", dest, len(rows), sizeOf(rows)); err != nil {
 		return Copied{}, err
 	}
+	if tx.who != nil {
+		return tx.landAs(src, dest, rows)
+	}
 	return tx.land(dest, rows), nil
 }
 
 // Move is Copy and Expunge as one.
 func (tx *Tx) Move(from, to MailboxID, uids UIDSet) (Copied, error) {
-	rows, dest, err := tx.transfer("Move", from, to, uids)
+	rows, src, dest, err := tx.transfer("Move", from, to, uids, RightRead|RightDeleted|RightExpunge)
 	if err != nil {
 		return Copied{}, err
 	}
 	if uint64(dest.mb.UIDNext)+uint64(len(rows)) > 1<<32-1 {
 		return Copied{}, fail(mail.OverQuota, "Move", "mailbox has no UIDs left")
 	}
-	done := tx.land(dest, rows)
-	if _, err := tx.Expunge(from, done.Source); err != nil {
-		return Copied{}, err
+	var done Copied
+	if tx.who != nil {
+		done, err = tx.landAs(src, dest, rows)
+	} else {
+		done = tx.land(dest, rows)
 	}
-	return done, nil
+	if err == nil {
+		_, err = tx.expunge("Move", tx.st.box(from), done.Source)
+	}
+	return done, err
 }
 
 // transfer finds what is to be copied and where to.
-func (tx *Tx) transfer(op string, from, to MailboxID, uids UIDSet) ([]Row, *box, error) {
-	src, err := tx.selectable(op, from)
-	if err != nil {
-		return nil, nil, err
+func (tx *Tx) transfer(op string, from, to MailboxID, uids UIDSet, need Rights) (rows []Row, src, dest *box, err error) {
+	if src, err = tx.enterable(op, from, need); err != nil {
+		return nil, nil, nil, err
 	}
-	dest, err := tx.selectable(op, to)
-	if err != nil {
-		return nil, nil, err
+	if dest, err = tx.enterable(op, to, RightInsert); err != nil {
+		return nil, nil, nil, err
 	}
 	c, err := src.lazy.load()
 	if err != nil {
-		return nil, nil, wrap(op, err)
+		return nil, nil, nil, wrap(op, err)
 	}
-	return c.rows(uids), dest, nil
+	return c.rows(uids), src, dest, nil
 }
 
 func sizeOf(rows []Row) (n int64) {
@@ -81,13 +87,19 @@ func (tx *Tx) land(dest *box, rows []Row) Copied {
 
 // Expunge removes the messages of uids that exist and returns them.
 func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
-	b, err := tx.selectable("Expunge", id)
+	b, err := tx.enterable("Expunge", id, RightExpunge)
 	if err != nil {
 		return nil, err
 	}
+	return tx.expunge("Expunge", b, uids)
+}
+
+// expunge is Expunge by whoever may.
+func (tx *Tx) expunge(op string, b *box, uids UIDSet) (UIDSet, error) {
+	id := b.mb.ID
 	c, err := b.lazy.load()
 	if err != nil {
-		return nil, wrap("Expunge", err)
+		return nil, wrap(op, err)
 	}
 	var t tally
 	d := deads{mailbox: id}

@@ -50,8 +50,21 @@ func (e *Email) blobID() engine.BlobID {
 }
 
 // Email returns the record of a message. It may be kept. Expunged messages are
-// found until they are reaped.
+// found until they are reaped, but on the account of somebody else only those in
+// mailboxes that the reader may read.
 func (v *View) Email(id EmailID) (*Email, error) {
+	if v.who != nil {
+		if in, err := v.Memberships(id); err != nil || len(in) == 0 {
+			if err == nil {
+				err = fail(mail.NotFound, "Email", "no such message")
+			}
+			return nil, err
+		}
+	}
+	return v.email(id)
+}
+
+func (v *View) email(id EmailID) (*Email, error) {
 	if v.tx != nil {
 		if e := v.tx.emails[id]; e != nil {
 			return e, nil
@@ -87,7 +100,7 @@ func (v *View) Emails(rows []Row, f func(i int, e *Email) bool) error {
 			end++
 		}
 		if v.tx != nil || end == i+1 {
-			one, err := v.Email(rows[i].Email)
+			one, err := v.email(rows[i].Email)
 			if err != nil && mail.KindOf(err) != mail.NotFound {
 				return err
 			}
@@ -145,7 +158,8 @@ type Membership struct {
 	UID     UID
 }
 
-// Memberships returns the mailboxes that a message is in, JMAP's mailboxIds.
+// Memberships returns the mailboxes that a message is in, JMAP's mailboxIds; on the
+// account of somebody else those that the reader may read.
 func (v *View) Memberships(id EmailID) ([]Membership, error) {
 	var all []Membership
 	err := scan(v.reader(), key64(keyMember, uint64(id)), func(k, _ []byte) error {
@@ -155,7 +169,7 @@ func (v *View) Memberships(id EmailID) ([]Membership, error) {
 		m := Membership{MailboxID(binary.BigEndian.Uint64(k)), UID(binary.BigEndian.Uint32(k[8:]))}
 		// An expunged membership stays until it is reaped: the mailbox knows.
 		b := v.st.box(m.Mailbox)
-		if b == nil || m.UID >= b.mb.UIDNext {
+		if b == nil || m.UID >= b.mb.UIDNext || !v.rights(b).Has(RightRead) {
 			return nil
 		}
 		c, err := b.lazy.load()
@@ -177,7 +191,13 @@ func (v *View) Thread(id ThreadID) ([]EmailID, error) {
 		if len(k) != 8 {
 			return corrupt("thread")
 		}
-		all = append(all, EmailID(binary.BigEndian.Uint64(k)))
+		e := EmailID(binary.BigEndian.Uint64(k))
+		if v.who != nil {
+			if in, err := v.Memberships(e); err != nil || len(in) == 0 {
+				return err
+			}
+		}
+		all = append(all, e)
 		return nil
 	})
 	return all, wrap("Thread", err)
@@ -202,7 +222,7 @@ func (v *View) Threads(f func(t ThreadID, e EmailID) bool) error {
 }
 
 // Open opens the bytes of a message for reading: header prefix and body as one.
-func (a *Account) Open(ctx context.Context, e *Email) (Body, error) {
+func (a *account) Open(ctx context.Context, e *Email) (Body, error) {
 	r, err := a.store.eng.OpenBlob(ctx, e.blobID())
 	if err != nil {
 		return nil, wrap("Open", err)
@@ -211,7 +231,7 @@ func (a *Account) Open(ctx context.Context, e *Email) (Body, error) {
 }
 
 // Read appends the whole message to dst.
-func (a *Account) Read(ctx context.Context, dst []byte, e *Email) ([]byte, error) {
+func (a *account) Read(ctx context.Context, dst []byte, e *Email) ([]byte, error) {
 	dst = slices.Grow(dst, int(e.Size))
 	dst = append(dst, e.Prefix...)
 	dst, err := a.store.eng.ReadBlob(ctx, dst, e.blobID())

@@ -8,7 +8,7 @@ import (
 
 // keep holds a loaded account in memory, and lets others go if there are too
 // many.
-func (s *Store) keep(a *Account) {
+func (s *Store) keep(a *account) {
 	s.mu.Lock()
 	s.loaded[a] = struct{}{}
 	s.mu.Unlock()
@@ -21,12 +21,12 @@ func (s *Store) trim() {
 		return
 	}
 	s.mu.Lock()
-	all := make([]*Account, 0, len(s.loaded))
+	all := make([]*account, 0, len(s.loaded))
 	for a := range s.loaded {
 		all = append(all, a)
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b *Account) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
+	slices.SortFunc(all, func(a, b *account) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
 	for _, a := range all {
 		if s.size.Load() <= s.opts.MemoryBudget*9/10 {
 			return
@@ -37,7 +37,7 @@ func (s *Store) trim() {
 
 // evict forgets the account's state if nobody uses it. Sessions keep the
 // snapshots that they hold; the next View loads it again.
-func (a *Account) evict() {
+func (a *account) evict() {
 	if !a.mu.TryLock() {
 		return
 	}

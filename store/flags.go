@@ -20,6 +20,11 @@ const (
 	FlagsReplace FlagOp = iota
 	FlagsAdd
 	FlagsRemove
+
+	// What replacing flags comes to where one may not change all of them.
+	flagsReplaceShared  // leaves \Seen
+	flagsReplaceWritten // leaves \Seen and \Deleted
+	flagsReplaceDeleted // leaves all but \Deleted
 )
 
 // SetFlags changes flags of the messages of uids that exist. It returns those
@@ -27,12 +32,15 @@ const (
 // that failed the condition, which have it not, whether or not the change would
 // have made a difference. TooLarge when there would be too many keywords.
 func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modified UIDSet, err error) {
-	b, err := tx.selectable("SetFlags", id)
+	b, err := tx.enterable("SetFlags", id, RightRead)
 	if err != nil {
 		return nil, nil, err
 	}
 	if c.Op > FlagsRemove {
 		return nil, nil, fail(mail.Internal, "SetFlags", "unknown operation")
+	}
+	if tx.who != nil {
+		return tx.setFlagsAs(b, uids, c)
 	}
 	have, err := b.lazy.load()
 	if err != nil {
@@ -53,7 +61,26 @@ func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modifi
 		tx.st.flags = before
 		return nil, m.modified, err
 	}
-	tx.messages(id, &m.tally).lazy = loaded(now)
-	tx.log(func(dst []byte) []byte { return appendFlagged(dst, id, c.Op, mask, m.changed) })
+	tx.marked(id, now, &m, c.Op, mask)
 	return m.changed, m.modified, nil
+}
+
+// marked takes in that flags were changed.
+func (tx *Tx) marked(id MailboxID, now *content, m *marking, op FlagOp, mask FlagSet) {
+	tx.messages(id, &m.tally).lazy = loaded(now)
+	tx.log(func(dst []byte) []byte { return appendFlagged(dst, id, op, mask, m.changed) })
+}
+
+// remark changes flags of the messages of uids and returns those that it changed.
+func (tx *Tx) remark(id MailboxID, have *content, uids UIDSet, op FlagOp, mask FlagSet) (UIDSet, error) {
+	t := &tx.st.flags
+	m := marking{table: t, modseq: tx.modseq, change: func(old FlagSet) (FlagSet, error) {
+		return tx.acct.index.number(t, combine(op, &t.sets[old], &t.sets[mask]))
+	}}
+	now, err := have.mark(uids, &m)
+	if err != nil || len(m.changed) == 0 {
+		return nil, err
+	}
+	tx.marked(id, now, &m, op, mask)
+	return m.changed, nil
 }

@@ -102,23 +102,49 @@ func (t *flagTable) render(s *flagSet) string {
 	return string(b[1:])
 }
 
+// seenFlipped marks the number of a set that is to be read with \Seen the other way:
+// on mailboxes of others \Seen is one's own, and the table may lack the set. Such
+// numbers are never stored.
+const seenFlipped FlagSet = 1 << 31
+
+// at returns the set of a number, the empty one if there is none.
+func (t *flagTable) at(n FlagSet) flagSet {
+	i := n &^ seenFlipped
+	if int(i) >= len(t.sets) {
+		return flagSet{}
+	}
+	s := t.sets[i]
+	if n != i {
+		s.system ^= SeenBit
+		s.text = ""
+	}
+	return s
+}
+
+// flip returns the number of the set that differs from that of n in \Seen only.
+func (t *flagTable) flip(n FlagSet) FlagSet {
+	want := t.at(n ^ seenFlipped)
+	if m, err := t.find(want); err == nil {
+		return m
+	}
+	return n ^ seenFlipped
+}
+
 // text returns the flags of a set in words.
 func (t *flagTable) text(n FlagSet) string {
-	if int(n) >= len(t.sets) {
-		return ""
-	}
-	s := &t.sets[n]
+	s := t.at(n)
 	if s.text == "" && n != 0 {
-		return t.render(s)
+		return t.render(&s)
 	}
 	return s.text
 }
 
 func (t *flagTable) system(n FlagSet) uint8 {
-	if int(n) >= len(t.sets) {
-		return 0
+	if int(n) < len(t.sets) {
+		return t.sets[n].system
 	}
-	return t.sets[n].system
+	s := t.at(n)
+	return s.system
 }
 
 // combine applies a change to a set.
@@ -135,7 +161,27 @@ func combine(op FlagOp, old, mask *flagSet) flagSet {
 		}
 		return flagSet{system: old.system &^ mask.system, keywords: keep}
 	}
-	return flagSet{system: mask.system, keywords: mask.keywords}
+	n := flagSet{system: mask.system, keywords: mask.keywords}
+	if keep := op.keeps(); keep != 0 {
+		n.system = n.system&^keep | old.system&keep
+	}
+	if op == flagsReplaceDeleted {
+		n.keywords = old.keywords
+	}
+	return n
+}
+
+// keeps returns the system flags that a replacement leaves as they are.
+func (op FlagOp) keeps() uint8 {
+	switch op {
+	case flagsReplaceShared:
+		return SeenBit
+	case flagsReplaceWritten:
+		return SeenBit | DeletedBit
+	case flagsReplaceDeleted:
+		return ^DeletedBit
+	}
+	return 0
 }
 
 func mergeKeywords(a, b []uint16) []uint16 {

@@ -10,6 +10,7 @@ import (
 // record byte by byte.
 const (
 	keyAccount    = 'A' // the account itself
+	keyACL        = 'C' // mailbox: who may do what
 	keyEmail      = 'E' // email
 	keyMarks      = 'F' // mailbox, chunk: flags and ModSeqs
 	keyJournal    = 'J' // ModSeq
@@ -23,6 +24,7 @@ const (
 	keyMember     = 'R' // email, mailbox, UID
 	keyColumns    = 'S' // mailbox, chunk: what never changes of its messages
 	keyReference  = 'T' // hash of a message id: its thread
+	keySeen       = 'U' // mailbox, account, UID: what others have seen
 	keyThread     = 't' // thread, email
 	keyEnd        = 'z' // above all keys of the store
 )
@@ -34,11 +36,16 @@ func key64(kind byte, n uint64) []byte {
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }
 func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }
+func aclKey(m MailboxID) []byte     { return key64(keyACL, uint64(m)) }
 func markKey(m ModSeq) []byte       { return key64(keyMark, uint64(m)) }
 func referenceKey(h uint64) []byte  { return key64(keyReference, h) }
 
 func annotationKey(m MailboxID, user mail.AccountID, name string) []byte {
 	return append(binary.BigEndian.AppendUint64(key64(keyAnnotation, uint64(m)), uint64(user)), name...)
+}
+
+func seenKey(m MailboxID, user mail.AccountID) []byte {
+	return binary.BigEndian.AppendUint64(key64(keySeen, uint64(m)), uint64(user))
 }
 
 func pathKey(p string) []byte { return append([]byte{keyPath}, p...) }

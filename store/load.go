@@ -13,7 +13,7 @@ import (
 
 // loadState reads the account of r without the messages of its mailboxes. An
 // account that is not there is a state with exists false.
-func loadState(a *Account, r engine.Reader) (*state, error) {
+func loadState(a *account, r engine.Reader) (*state, error) {
 	st := &state{flags: newFlagTable(), list: new(mailboxList)}
 	st.hdr.modseq = ModSeq(r.Version())
 	v, err := r.Get([]byte{keyAccount})
@@ -76,7 +76,7 @@ func (st *state) loadFlags(r engine.Reader) error {
 	})
 }
 
-func (st *state) loadBoxes(a *Account, r engine.Reader) error {
+func (st *state) loadBoxes(a *account, r engine.Reader) error {
 	err := scan(r, []byte{keyMailbox}, func(k, v []byte) error {
 		if len(k) != 8 {
 			return corrupt("mailbox")
@@ -99,10 +99,29 @@ func (st *state) loadBoxes(a *Account, r engine.Reader) error {
 		return err
 	}
 	slices.SortFunc(st.subs, comparePaths)
+	if err := st.loadACLs(r); err != nil {
+		return err
+	}
 	for _, b := range st.boxes {
+		b.seen = newSeenTable(a, b.mb.ID, false)
 		b.lazy = &lazy{root: &root{acct: a, mailbox: b.mb.ID, after: st.hdr.checkpoint, upto: st.hdr.modseq, flags: st.flags}}
 	}
 	return st.linkBoxes()
+}
+
+func (st *state) loadACLs(r engine.Reader) error {
+	return scan(r, []byte{keyACL}, func(k, v []byte) error {
+		if len(k) != 8 {
+			return corrupt("access control")
+		}
+		b := st.box(MailboxID(binary.BigEndian.Uint64(k)))
+		if b == nil {
+			return nil // Check reports it
+		}
+		var err error
+		b.acl, err = decodeACL(v)
+		return err
+	})
 }
 
 // linkBoxes completes what records do not hold: whole paths and what follows
@@ -209,7 +228,7 @@ func loaded(c *content) *lazy {
 // hold all up to the checkpoint, and the journal behind. Nobody writes the
 // chunks of a mailbox without having loaded it, so they stay what they were.
 type root struct {
-	acct    *Account
+	acct    *account
 	mailbox MailboxID
 	after   ModSeq // checkpoint
 	upto    ModSeq // state to load

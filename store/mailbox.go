@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"posthouse/mail"
+	"posthouse/store/engine"
 )
 
 // A NewMailbox is a mailbox to be made.
@@ -52,6 +53,11 @@ func (tx *Tx) deleteAccount() error {
 	if err := tx.existing("DeleteAccount"); err != nil {
 		return err
 	}
+	for _, b := range tx.st.boxes {
+		for _, e := range b.acl {
+			tx.share(engine.Delete, e.who, b.mb.ID)
+		}
+	}
 	*tx.st = state{hdr: header{modseq: tx.st.hdr.modseq}, flags: newFlagTable(), list: new(mailboxList)}
 	tx.changed = true
 	return nil
@@ -67,6 +73,14 @@ func (tx *Tx) CreateMailbox(m NewMailbox) (MailboxID, error) {
 	path, err := newPath(m.Path, &tx.acct.store.limits)
 	if err != nil {
 		return 0, err
+	}
+	if err := tx.mayCreate("CreateMailbox", path); err != nil {
+		return 0, err
+	}
+	if m.Subscribe || m.Role != mail.RoleNone {
+		if err := tx.owned("CreateMailbox"); err != nil {
+			return 0, err
+		}
 	}
 	if err := validRole(m.Role); err != nil {
 		return 0, err
@@ -118,6 +132,7 @@ func (tx *Tx) create(m NewMailbox) (MailboxID, error) {
 		id = tx.insert(m.Path, parent)
 		tx.logBox(actCreate, id)
 	}
+	tx.inherit(id, parent)
 	if m.Role != mail.RoleNone {
 		if err := tx.SetRole(id, m.Role); err != nil {
 			return 0, err
@@ -147,7 +162,8 @@ func (tx *Tx) insert(path string, parent MailboxID) MailboxID {
 	id := st.hdr.nextMailbox
 	st.hdr.nextMailbox++
 	b := &box{mb: Mailbox{ID: id, Parent: parent, Path: path, Subscribed: st.subscribed(path), UIDValidity: tx.validity(),
-		UIDNext: 1, HighestModSeq: tx.modseq}, recent: 1, lazy: loaded(noContent), born: tx.modseq, write: true}
+		UIDNext: 1, HighestModSeq: tx.modseq}, recent: 1, lazy: loaded(noContent), born: tx.modseq, write: true,
+		seen: newSeenTable(tx.acct, id, true)}
 	if !tx.boxed {
 		st.boxes, tx.boxed = slices.Clone(st.boxes), true
 	}
@@ -179,20 +195,27 @@ func (tx *Tx) DeleteMailbox(id MailboxID) error {
 		return err
 	}
 	b := tx.st.box(id)
-	switch {
-	case b == nil:
+	if b == nil || tx.who != nil && b.mb.NoSelect {
 		return noMailbox("DeleteMailbox")
+	}
+	if tx.who != nil {
+		if _, err := tx.allowed("DeleteMailbox", id, RightDelete); err != nil {
+			return err
+		}
+	}
+	switch {
 	case b.mb.Path == inboxPath:
 		return fail(mail.Denied, "DeleteMailbox", "the inbox cannot be deleted")
 	case b.mb.NoSelect:
 		return fail(mail.Denied, "DeleteMailbox", "mailbox has others below it")
 	}
-	if _, err := tx.Expunge(id, UIDSet{{1, 1<<32 - 1}}); err != nil {
+	if _, err := tx.expunge("DeleteMailbox", b, UIDSet{{1, 1<<32 - 1}}); err != nil {
 		return err
 	}
 	if err := tx.unannotate(id); err != nil {
 		return err
 	}
+	tx.unshare(id)
 	tx.removeRange(key64(keyColumns, uint64(id)))
 	tx.removeRange(key64(keyMarks, uint64(id)))
 	b = tx.edit(id)

@@ -30,7 +30,7 @@ const (
 const objectBytes = 1 << 20
 
 // An Object is a record that an account has beside its mail, with its place in the
-// log. Its value is what its owner wrote; it counts for no quota, so that its owner
+// log. It is for the owner alone. Its value is what its owner wrote; it counts for no quota, so that its owner
 // must bound how many there are.
 type Object struct {
 	Kind  ObjectKind
@@ -54,6 +54,9 @@ func objectKey(kind ObjectKind, id string) []byte {
 func (tx *Tx) PutObject(kind ObjectKind, id string, value []byte, m *Staged) error {
 	const op = "PutObject"
 	if err := tx.existing(op); err != nil {
+		return err
+	}
+	if err := tx.owned(op); err != nil {
 		return err
 	}
 	switch {
@@ -104,6 +107,9 @@ func (tx *Tx) noteObject(key, rec []byte) {
 // Object returns an object; NotFound if there is none. It may be kept. The bytes of
 // one that the same transaction made cannot be opened yet.
 func (v *View) Object(kind ObjectKind, id string) (Object, error) {
+	if err := v.owned("Object"); err != nil {
+		return Object{}, err
+	}
 	key := objectKey(kind, id)
 	if v.tx != nil {
 		if rec, ours := v.tx.objects[string(key)]; ours {
@@ -127,6 +133,9 @@ func (v *View) Object(kind ObjectKind, id string) (Object, error) {
 // Objects calls f with each object of a kind, by id, until it returns false; those
 // that the same transaction made come last. The Object may be kept.
 func (v *View) Objects(kind ObjectKind, f func(o Object) bool) error {
+	if err := v.owned("Objects"); err != nil {
+		return err
+	}
 	v.settle()
 	prefix := []byte{keyObject, byte(kind)}
 	more := true
@@ -174,7 +183,7 @@ func decodeObject(key, rec []byte) (Object, error) {
 }
 
 // OpenObject opens the bytes that came with an object; NotFound if none did.
-func (a *Account) OpenObject(ctx context.Context, o *Object) (Body, error) {
+func (a *account) OpenObject(ctx context.Context, o *Object) (Body, error) {
 	if o.blob == 0 {
 		return nil, fail(mail.NotFound, "OpenObject", "the object has no bytes")
 	}

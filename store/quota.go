@@ -45,6 +45,9 @@ func (tx *Tx) SetQuota(q Quota) error {
 	if err := tx.existing("SetQuota"); err != nil {
 		return err
 	}
+	if err := tx.owned("SetQuota"); err != nil {
+		return err
+	}
 	if q.Bytes < 0 || q.Messages < 0 || q.Mailboxes < 0 {
 		return fail(mail.Invalid, "SetQuota", "quota is negative")
 	}
@@ -61,7 +64,11 @@ func (tx *Tx) SetDomain(d mail.Domain) error {
 	if err := tx.existing("SetDomain"); err != nil {
 		return err
 	}
+	if err := tx.owned("SetDomain"); err != nil {
+		return err
+	}
 	if tx.st.hdr.domain != string(d) {
+		tx.reshare(string(d))
 		tx.st.hdr.domain = string(d)
 		tx.changed = true
 	}

@@ -40,7 +40,7 @@ func (s *Store) Reap(ctx context.Context, before time.Time) error {
 }
 
 // reap does one batch of Reap. more says that there may be others.
-func (a *Account) reap(ctx context.Context, before time.Time) (more bool, err error) {
+func (a *account) reap(ctx context.Context, before time.Time) (more bool, err error) {
 	a.store.closing.RLock()
 	defer a.store.closing.RUnlock()
 	if a.store.closed {
@@ -82,7 +82,7 @@ func (a *Account) reap(ctx context.Context, before time.Time) (more bool, err er
 
 func deadEnd(before time.Time) []byte { return deadKey(before.Unix(), 0, 0) }
 
-func (a *Account) nothingDead(before time.Time) (bool, error) {
+func (a *account) nothingDead(before time.Time) (bool, error) {
 	r := a.store.eng.Snapshot(a.id)
 	defer r.Close()
 	idle := true

@@ -4,12 +4,12 @@ package store
 // \Recent (RFC 3501 §2.3.2) and marks all up to the present as told. It is kept
 // in memory and saved with the mailbox's next change: after a crash a message
 // may be recent once more.
-func (a *Account) ClaimRecent(m MailboxID) UID { return a.recentUID(m, true) }
+func (a *account) ClaimRecent(m MailboxID) UID { return a.recentUID(m, true) }
 
 // Recent is ClaimRecent without the claim, for EXAMINE and STATUS.
-func (a *Account) Recent(m MailboxID) UID { return a.recentUID(m, false) }
+func (a *account) Recent(m MailboxID) UID { return a.recentUID(m, false) }
 
-func (a *Account) recentUID(m MailboxID, claim bool) UID {
+func (a *account) recentUID(m MailboxID, claim bool) UID {
 	a.use()
 	defer a.release()
 	st, err := a.current()
@@ -30,7 +30,7 @@ func (a *Account) recentUID(m MailboxID, claim bool) UID {
 }
 
 // claimed returns how far \Recent was claimed, for the mailbox's record.
-func (a *Account) claimed(b *box) UID {
+func (a *account) claimed(b *box) UID {
 	a.recentMu.Lock()
 	defer a.recentMu.Unlock()
 	n := a.recent[b.mb.UIDValidity]

@@ -21,6 +21,11 @@ func (tx *Tx) RenameMailbox(id MailboxID, path string) error {
 	if err != nil {
 		return err
 	}
+	if tx.who != nil {
+		if err := tx.mayRename(id, path); err != nil {
+			return err
+		}
+	}
 	switch old := b.mb.Path; {
 	case tx.st.boxByPath(path) != nil:
 		return fail(mail.Exists, "RenameMailbox", "mailbox exists")
@@ -38,6 +43,29 @@ func (tx *Tx) RenameMailbox(id MailboxID, path string) error {
 	}
 	tx.repath(id, parent, path)
 	return nil
+}
+
+// mayRename checks the rights that renaming takes, RFC 4314 §4: on the mailbox, on all
+// that moves with it, and on the new place.
+func (tx *Tx) mayRename(id MailboxID, path string) error {
+	const op = "RenameMailbox"
+	b, err := tx.allowed(op, id, RightDelete)
+	if err != nil {
+		return err
+	}
+	if b.mb.Path == inboxPath {
+		return denied(op)
+	}
+	lo, hi := tx.st.below(b.mb.Path)
+	for _, n := range tx.st.order[lo:hi] {
+		if c := tx.st.boxes[n]; !c.mb.NoSelect && !tx.rights(c).Has(RightDelete) {
+			return denied(op)
+		}
+	}
+	if parentPath(path) == parentPath(b.mb.Path) {
+		return nil
+	}
+	return tx.mayCreate(op, path)
 }
 
 func (tx *Tx) renameInbox(id MailboxID, path string) error {
@@ -92,7 +120,10 @@ func (tx *Tx) repath(id, parent MailboxID, path string) {
 // SetRole gives a mailbox its role, taking it from the one that had it. Denied
 // for the inbox, which is known by its name.
 func (tx *Tx) SetRole(id MailboxID, r mail.Role) error {
-	b, err := tx.selectable("SetRole", id)
+	b, err := tx.enterable("SetRole", id, RightRead)
+	if err == nil {
+		err = tx.owned("SetRole")
+	}
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,9 @@ import (
 	"posthouse/mail"
 )
 
-// A FlagSet is an interned set of flags of one account; 0 is the empty set. Equal
-// sets have equal numbers, and a number never changes its meaning.
+// A FlagSet is an interned set of flags of one account; 0 is the empty set. A number
+// never changes its meaning. Equal sets have equal numbers, but on mailboxes of others,
+// where \Seen is one's own.
 type FlagSet uint32
 
 // System flag bits, see [Snapshot.System].
@@ -104,10 +105,7 @@ func (s *Snapshot) System(fs FlagSet) uint8 { return s.flags.system(fs) }
 // Has reports whether fs holds f, compared without case. To look for one flag in
 // many messages ask once per FlagSet.
 func (s *Snapshot) Has(fs FlagSet, f mail.Flag) bool {
-	if int(fs) >= len(s.flags.sets) {
-		return false
-	}
-	set := &s.flags.sets[fs]
+	set := s.flags.at(fs)
 	if bit := systemBit(f); bit != 0 {
 		return set.system&bit != 0
 	}
@@ -119,16 +117,14 @@ func (s *Snapshot) Has(fs FlagSet, f mail.Flag) bool {
 // Flags returns the flags of fs, system flags first.
 func (s *Snapshot) Flags(fs FlagSet) []mail.Flag {
 	var all []mail.Flag
-	if int(fs) < len(s.flags.sets) {
-		set := &s.flags.sets[fs]
-		for i, f := range systemFlags {
-			if set.system&(1<<i) != 0 {
-				all = append(all, f)
-			}
+	set := s.flags.at(fs)
+	for i, f := range systemFlags {
+		if set.system&(1<<i) != 0 {
+			all = append(all, f)
 		}
-		for _, k := range set.keywords {
-			all = append(all, s.flags.keywords[k])
-		}
+	}
+	for _, k := range set.keywords {
+		all = append(all, s.flags.keywords[k])
 	}
 	return all
 }

@@ -27,7 +27,9 @@ type box struct {
 	mb     Mailbox
 	recent UID   // first UID not told to any session as \Recent, as far as saved
 	lazy   *lazy // its messages
-	dirty  bool  // its messages changed since the last checkpoint
+	acl    acl
+	seen   *seenTable
+	dirty  bool // its messages changed since the last checkpoint
 	born   ModSeq
 	write  bool // the transaction that made this box must write its record
 }

@@ -137,8 +137,8 @@ type Store struct {
 	size  atomic.Int64 // bytes of all loaded accounts
 
 	mu       sync.Mutex
-	accounts map[mail.AccountID]weak.Pointer[Account]
-	loaded   map[*Account]struct{} // keeps them in memory
+	accounts map[mail.AccountID]weak.Pointer[account]
+	loaded   map[*account]struct{} // keeps them in memory
 }
 
 // Open returns the store over eng, which the caller closes after the store.
@@ -165,7 +165,7 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 		opts.LogTransactions = 10_000
 	}
 	s := &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
-		accounts: map[mail.AccountID]weak.Pointer[Account]{}, loaded: map[*Account]struct{}{}}
+		accounts: map[mail.AccountID]weak.Pointer[account]{}, loaded: map[*account]struct{}{}}
 	if opts.ReapAfter > 0 {
 		s.reaper.start(s.reapDue)
 	}
@@ -196,10 +196,10 @@ func (s *Store) Close() error {
 func (s *Store) Limits() Limits { return s.limits }
 
 // all returns the accounts that are in memory, by id.
-func (s *Store) all() []*Account {
+func (s *Store) all() []*account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*Account
+	var all []*account
 	for _, w := range s.accounts {
 		if a := w.Value(); a != nil {
 			all = append(all, a)
@@ -212,7 +212,7 @@ func (s *Store) all() []*Account {
 // Account returns an existing account, or NotFound. Accounts are made by
 // [Store.Update] with [Tx.CreateAccount].
 func (s *Store) Account(ctx context.Context, id mail.AccountID) (*Account, error) {
-	a := s.handle(id)
+	a := &Account{account: s.handle(id)}
 	if err := a.View(ctx, func(*View) error { return nil }); err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (s *Store) DeleteAccount(ctx context.Context, id mail.AccountID, extra []*e
 }
 
 // handle returns the one Account of an id, whether the account exists or not.
-func (s *Store) handle(id mail.AccountID) *Account {
+func (s *Store) handle(id mail.AccountID) *account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.accounts[id].Value(); a != nil {

@@ -11,6 +11,9 @@ func (tx *Tx) Subscribe(path string, on bool) error {
 	if err := tx.existing("Subscribe"); err != nil {
 		return err
 	}
+	if err := tx.owned("Subscribe"); err != nil {
+		return err
+	}
 	st := tx.st
 	if on {
 		var err error

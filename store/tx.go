@@ -34,6 +34,8 @@ type Tx struct {
 	notes   map[string][]byte // annotations written by us; nil: removed
 	objects map[string][]byte // objects written by us, by key; nil: removed
 
+	global []engine.Op // for what belongs to no one account
+
 	reserved int64 // bytes of the domain's quota, see ledger
 	domain   string
 }
@@ -67,10 +69,10 @@ func (g *group) stored() {
 }
 
 // beginLocked starts a transaction on the account's newest state.
-func (a *Account) beginLocked(g *group) *Tx {
+func (a *account) beginLocked(g *group, who *Principal) *Tx {
 	st := *a.pending
 	st.list = new(mailboxList)
-	tx := &Tx{View: View{acct: a, st: &st}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
+	tx := &Tx{View: View{acct: a, st: &st, who: who}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
 		sets: len(st.flags.sets), words: len(st.flags.keywords)}
 	tx.tx = tx
 	return tx
@@ -154,16 +156,13 @@ func (tx *Tx) messages(id MailboxID, t *tally) *box {
 	return b
 }
 
-// selectable returns a mailbox that can hold messages.
-func (tx *Tx) selectable(op string, id MailboxID) (*box, error) {
+// enterable returns a mailbox that can hold messages and that the reader has the
+// rights on.
+func (tx *Tx) enterable(op string, id MailboxID, need Rights) (*box, error) {
 	if err := tx.existing(op); err != nil {
 		return nil, err
 	}
-	b := tx.st.box(id)
-	if b == nil || b.mb.NoSelect {
-		return nil, noMailbox(op)
-	}
-	return b, nil
+	return tx.allowed(op, id, need)
 }
 
 // batch returns what the transaction writes, or nil if it changed nothing.

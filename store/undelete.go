@@ -29,6 +29,9 @@ func (tx *Tx) Undelete(since time.Time) ([]Restored, error) {
 	if err := tx.existing("Undelete"); err != nil {
 		return nil, err
 	}
+	if err := tx.owned("Undelete"); err != nil {
+		return nil, err
+	}
 	tx.settle()
 	lost, err := tx.lost(since.Unix())
 	if err != nil {
@@ -131,7 +134,7 @@ func (tx *Tx) revive(lost []loss) ([]revival, error) {
 	var groups []revival
 	elsewhere := revival{}
 	for _, l := range lost {
-		e, err := tx.Email(l.row.Email)
+		e, err := tx.email(l.row.Email)
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ func (s *Store) Update(ctx context.Context, ids []mail.AccountID, extra []*engin
 		if id == 0 || slices.Contains(ids[:i], id) {
 			return fail(mail.Internal, "Update", "account named twice, or account 0")
 		}
-		accts[i] = s.handle(id)
+		accts[i] = &Account{account: s.handle(id)}
 	}
 	return s.update(ctx, accts, extra, fn)
 }
@@ -71,7 +71,7 @@ type update struct {
 
 // compute runs fn and hands its changes to the engine, with all accounts locked.
 func (u *update) compute(fn func(txs []*Tx) error) error {
-	locked := slices.SortedFunc(slices.Values(u.accts), byID)
+	locked := slices.SortedFunc(slices.Values(u.accts), func(a, b *Account) int { return byID(a.account, b.account) })
 	for _, a := range locked {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -81,7 +81,7 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 		if err := a.prepareLocked(); err != nil {
 			return err
 		}
-		txs[i] = a.beginLocked(&u.group)
+		txs[i] = a.beginLocked(&u.group, a.who)
 		defer txs[i].close()
 	}
 	if err := fn(txs); err != nil {
@@ -94,13 +94,18 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 
 func (u *update) submitLocked(txs []*Tx) {
 	var batches []*engine.Batch
+	var global []engine.Op
 	for _, tx := range txs {
 		if b := tx.batch(); b != nil {
 			batches = append(batches, b)
+			global = append(global, tx.global...)
 			u.wrote = append(u.wrote, tx)
 		} else {
 			u.store.ledger.release(tx)
 		}
+	}
+	if len(global) > 0 {
+		batches = append(batches, &engine.Batch{Expect: engine.AnyVersion, Ops: global})
 	}
 	batches = append(batches, u.extra...)
 	if len(batches) == 0 {

@@ -29,10 +29,11 @@ type Mailbox struct {
 // A View is one consistent, durable state of an account. Inside a Tx it is the
 // state with the transaction's own changes.
 type View struct {
-	acct *Account
+	acct *account
 	st   *state
 	r    engine.Reader // opened when first needed
 	tx   *Tx           // the transaction that this is part of, or nil
+	who  *Principal    // nil: the owner
 }
 
 // close releases the engine's reader.
@@ -72,6 +73,26 @@ func (v *View) record(b *box) *Mailbox {
 	return &m
 }
 
+// shown is record for a mailbox that the reader may know of: who may do nothing with
+// it is told that it is not there.
+func (v *View) shown(op string, b *box) (*Mailbox, error) {
+	if b == nil || v.rights(b) == NoRights {
+		return nil, noMailbox(op)
+	}
+	if v.who == nil {
+		return v.record(b), nil
+	}
+	m := b.mb
+	m.Subscribed, m.HasChildren = false, false
+	lo, hi := v.st.below(m.Path)
+	for _, n := range v.st.order[lo:hi] {
+		m.HasChildren = m.HasChildren || v.rights(v.st.boxes[n]).Has(RightLookup)
+	}
+	var err error
+	_, m.Unseen, m.HighestModSeq, err = v.lay(b)
+	return &m, wrap(op, err)
+}
+
 func noMailbox(op string) error { return fail(mail.NotFound, op, "no such mailbox") }
 
 // Account is the id of the account.
@@ -80,35 +101,31 @@ func (v *View) Account() mail.AccountID { return v.acct.id }
 // Mailbox finds a mailbox by path; the first level "inbox" in any case is the
 // inbox. NotFound if there is none.
 func (v *View) Mailbox(path string) (*Mailbox, error) {
-	b := v.st.boxByPath(cleanPath(path))
-	if b == nil {
-		return nil, noMailbox("Mailbox")
-	}
-	return v.record(b), nil
+	return v.shown("Mailbox", v.st.boxByPath(cleanPath(path)))
 }
 
 // MailboxByID finds a mailbox by id; NotFound once it is deleted.
 func (v *View) MailboxByID(id MailboxID) (*Mailbox, error) {
-	b := v.st.box(id)
-	if b == nil {
-		return nil, noMailbox("MailboxByID")
-	}
-	return v.record(b), nil
+	return v.shown("MailboxByID", v.st.box(id))
 }
 
 // MailboxByRole finds the mailbox with a role; NotFound if there is none.
 func (v *View) MailboxByRole(r mail.Role) (*Mailbox, error) {
 	for _, b := range v.st.boxes {
 		if b.mb.Role == r && r != mail.RoleNone {
-			return v.record(b), nil
+			return v.shown("MailboxByRole", b)
 		}
 	}
 	return nil, noMailbox("MailboxByRole")
 }
 
 // Mailboxes returns all mailboxes in path order, INBOX first, children after
-// their parent. The slice is shared: do not change it; it may be kept.
+// their parent; of somebody else's, those that the reader may look up. The slice is
+// shared: do not change it; it may be kept.
 func (v *View) Mailboxes() []*Mailbox {
+	if v.who != nil {
+		return v.lookup()
+	}
 	if v.tx == nil {
 		return v.st.mailboxes()
 	}
@@ -119,22 +136,47 @@ func (v *View) Mailboxes() []*Mailbox {
 	return all
 }
 
+// lookup is Mailboxes of somebody else.
+func (v *View) lookup() []*Mailbox {
+	var all []*Mailbox
+	for _, n := range v.st.order {
+		b := v.st.boxes[n]
+		if !v.rights(b).Has(RightLookup) {
+			continue
+		}
+		m, err := v.shown("Mailboxes", b)
+		if err != nil { // damaged: it is there all the same
+			c := b.mb
+			m = &c
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
 // Subscriptions returns the subscribed paths in order, also those whose mailbox
-// no longer exists (RFC 3501 §6.3.6). The slice may be kept, but not changed.
-func (v *View) Subscriptions() []string { return v.st.subs }
+// no longer exists (RFC 3501 §6.3.6). They are the owner's: on the account of somebody
+// else one has none. The slice may be kept, but not changed.
+func (v *View) Subscriptions() []string {
+	if v.who != nil {
+		return nil
+	}
+	return v.st.subs
+}
 
 // Snapshot returns the messages of a mailbox. It may be kept for any time: a
 // session's sequence numbers are the snapshot that it last announced.
 func (v *View) Snapshot(id MailboxID) (*Snapshot, error) {
-	b := v.st.box(id)
-	if b == nil || b.mb.NoSelect {
-		return nil, noMailbox("Snapshot")
+	b, err := v.allowed("Snapshot", id, RightRead)
+	if err != nil {
+		return nil, err
 	}
-	c, err := b.lazy.load()
+	c, err := v.content(b)
 	if err != nil {
 		return nil, wrap("Snapshot", err)
 	}
-	return &Snapshot{mb: v.record(b), content: c, flags: v.st.flags}, nil
+	m, err := v.shown("Snapshot", b)
+	return &Snapshot{mb: m, content: c, flags: v.st.flags}, err
 }
 
 // Keywords returns every keyword of the account. The slice may be kept.

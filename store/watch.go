@@ -4,13 +4,13 @@ import "sync"
 
 // A Watcher tells that an account changed.
 type Watcher struct {
-	acct *Account
+	acct *account
 	c    chan struct{}
 	once sync.Once
 }
 
 // Watch returns a watcher that is woken after each update from now on.
-func (a *Account) Watch() *Watcher {
+func (a *account) Watch() *Watcher {
 	w := &Watcher{acct: a, c: make(chan struct{}, 1)}
 	a.pub.Lock()
 	a.watchers[w] = struct{}{}
@@ -44,7 +44,7 @@ func (w *Watcher) wake() {
 	}
 }
 
-func (a *Account) endWatches() {
+func (a *account) endWatches() {
 	a.pub.Lock()
 	defer a.pub.Unlock()
 	for w := range a.watchers {
