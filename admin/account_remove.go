@@ -18,6 +18,7 @@ func accountRemove(ctx context.Context, s *System, in Named) (Account, error) {
 	})
 	if err == nil {
 		s.revoke(acct.ID)
+		err = s.Store.Revoke(ctx, acct.ID)
 	}
 	return showAccount(acct), err
 }

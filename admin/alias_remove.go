@@ -28,7 +28,10 @@ func aliasRemove(ctx context.Context, s *System, in AliasRemove) (Alias, error) 
 		return Alias{}, err
 	}
 	if len(in.Targets) == 0 || len(left) == 0 {
-		return showAlias(a), s.Directory.RemoveAlias(ctx, addr)
+		if err := s.Directory.RemoveAlias(ctx, addr); err != nil {
+			return showAlias(a), err
+		}
+		return showAlias(a), s.Store.Revoke(ctx, a.ID)
 	}
 	a.Targets = left
 	a, err = s.Directory.SetAlias(ctx, a)

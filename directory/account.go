@@ -41,13 +41,11 @@ func (d *Directory) AddAccount(ctx context.Context, n NewAccount, commit Commit)
 		if err := c.claim(op, addr); err != nil {
 			return err
 		}
-		last, err := c.counter(nextIDKey)
-		if err != nil {
+		var err error
+		if acct.ID, err = c.nextID(); err != nil {
 			return err
 		}
-		acct.ID = mail.AccountID(last + 1)
 		c.id = acct.ID
-		c.setCounter(nextIDKey, last+1)
 		c.set(addressKey(addr), addressRecord{Account: acct.ID})
 		c.setAccount(acct)
 		if len(cred.Passwords) > 0 {
@@ -185,10 +183,11 @@ func (c *change) unlink(first mail.Address) error {
 		left := remaining(a, gone)
 		switch {
 		case gone[canonical(a.Address)]:
-			c.delete(addressKey(a.Address))
+			c.dropAlias(a)
 		case len(left) < len(a.Targets):
+			old := a
 			a.Targets = left
-			c.set(addressKey(a.Address), addressRecord{Alias: recordOfAlias(a)})
+			c.setAlias(old, a)
 		}
 		return true
 	})

@@ -20,8 +20,10 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 		a.Created = d.opts.Now()
 		old, err := c.aliasByAddress(a.Address)
 		if err == nil {
-			a.Created = old.Created
+			a.Created, a.ID = old.Created, old.ID
 		} else if err := c.claim(op, a.Address); err != nil {
+			return err
+		} else if a.ID, err = c.nextID(); err != nil {
 			return err
 		}
 		seen := map[string]struct{}{}
@@ -36,7 +38,7 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 				return fail(mail.Invalid, op, nil, "%s leads back to %s: nobody would receive the mail", t, a.Address)
 			}
 		}
-		c.set(addressKey(a.Address), addressRecord{Alias: recordOfAlias(a)})
+		c.setAlias(old, a)
 		return nil
 	})
 	return a, err
@@ -102,10 +104,11 @@ func (c *change) checkTarget(op string, t mail.Address) error {
 // RemoveAlias removes an alias, and takes it out of the aliases that lead to it.
 func (d *Directory) RemoveAlias(ctx context.Context, a mail.Address) error {
 	return d.change(ctx, "directory.RemoveAlias", nil, func(c *change) error {
-		if _, err := c.aliasByAddress(a); err != nil {
+		old, err := c.aliasByAddress(a)
+		if err != nil {
 			return err
 		}
-		c.delete(addressKey(a))
+		c.dropAlias(old)
 		return c.unlink(a)
 	})
 }

@@ -27,6 +27,7 @@ type change struct {
 	version uint64
 	id      mail.AccountID // passed to Commit
 	ops     []engine.Op
+	given   uint64 // last id given, once one was
 }
 
 func (c *change) set(key []byte, rec any) {

@@ -80,12 +80,7 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 	if d.decoy, err = o.Hash.decoy(o.Rand); err != nil {
 		return nil, fail(mail.Internal, "directory.Open", err, "")
 	}
-	r := eng.Snapshot(0)
-	defer r.Close()
-	if _, err := (reader{r}).version(); err != nil {
-		return nil, engineError("directory.Open", err)
-	}
-	return d, nil
+	return d, engineError("directory.Open", d.indexGroups(ctx))
 }
 
 // A Domain is a mail domain that is ours.
@@ -113,8 +108,11 @@ type Quota struct {
 	Bytes, Messages, Mailboxes int64
 }
 
-// An Alias sends mail for one address on to others, here or elsewhere.
+// An Alias sends mail for one address on to others, here or elsewhere. Those of them
+// that have an account here are a group: what is shared with the alias is shared with
+// each of them.
 type Alias struct {
+	ID      mail.AccountID // no account has it; never reused
 	Address mail.Address
 	Targets []mail.Address
 	Created time.Time

@@ -13,13 +13,16 @@ import (
 // a domain's addresses are one range.
 //
 //	d v                    directory version, 8 bytes: grows with each change
-//	d n                    next account id, 8 bytes
+//	d n                    last id given to an account or an alias, 8 bytes
 //	d d DOMAIN             domain record
 //	d a DOMAIN \x00 LOCAL  address record: an account's id, or an alias
 //	d i ID                 account record
 //	d p ID                 credentials of the account
 //	d m ID                 the account is an admin
 //	d k DOMAIN             keys that sign the domain's mail
+//	d g ID                 address record's key of the alias with this id
+//	d t DOMAIN \x00 LOCAL \x00 ID  an alias, by id, that leads to the address
+//	d x                    the last two are complete
 const (
 	versionKey = "dv"
 	nextIDKey  = "dn"
@@ -30,6 +33,9 @@ const (
 	credentialPrefix = "dp"
 	adminPrefix      = "dm"
 	signingPrefix    = "dk"
+	groupPrefix      = "dg"
+	memberPrefix     = "dt"
+	groupsKey        = "dx"
 )
 
 func domainKey(d mail.Domain) []byte { return []byte(domainPrefix + string(d)) }

@@ -40,9 +40,10 @@ type addressRecord struct {
 }
 
 type aliasRecord struct {
-	Local   string        `json:"l"` // as it was written
-	Targets []addressForm `json:"targets"`
-	Created int64         `json:"created"`
+	ID      mail.AccountID `json:"id,omitempty"`
+	Local   string         `json:"l"` // as it was written
+	Targets []addressForm  `json:"targets"`
+	Created int64          `json:"created"`
 }
 
 type accountRecord struct {
@@ -117,7 +118,7 @@ func recordOfAccount(a Account) accountRecord {
 }
 
 func (r aliasRecord) alias(dom mail.Domain) Alias {
-	a := Alias{Address: mail.Address{Local: r.Local, Domain: dom}, Created: time.Unix(r.Created, 0)}
+	a := Alias{ID: r.ID, Address: mail.Address{Local: r.Local, Domain: dom}, Created: time.Unix(r.Created, 0)}
 	for _, t := range r.Targets {
 		a.Targets = append(a.Targets, t.address())
 	}
@@ -125,7 +126,7 @@ func (r aliasRecord) alias(dom mail.Domain) Alias {
 }
 
 func recordOfAlias(a Alias) *aliasRecord {
-	r := &aliasRecord{Local: a.Address.Local, Created: a.Created.Unix()}
+	r := &aliasRecord{ID: a.ID, Local: a.Address.Local, Created: a.Created.Unix()}
 	for _, t := range a.Targets {
 		r.Targets = append(r.Targets, formOf(t))
 	}

@@ -120,6 +120,14 @@ func appendEmails(dst []byte, emails []EmailID) []byte {
 	return dst
 }
 
+func (d *decoder) flag() bool {
+	b := d.byte()
+	if b > 1 {
+		d.fail()
+	}
+	return b == 1
+}
+
 func (d *decoder) emails() []EmailID {
 	n := d.count(1)
 	if n == 0 {
@@ -169,7 +177,7 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 				d.fail()
 			}
 		case actSeen:
-			e.user, e.seen = mail.AccountID(d.uvarint()), d.byte() == 1
+			e.user, e.seen = mail.AccountID(d.uvarint()), d.flag()
 			e.uids = d.uidSet()
 		case actCreate, actChange, actDelete, actACL:
 		default:

@@ -76,9 +76,38 @@ func sampleJournal() []byte {
 	b = appendAdd(b, 3, rows)
 	b = appendFlagged(b, 3, FlagsAdd, 2, UIDSet{{1, 5}, {9, 9}, {1 << 31, 1<<32 - 1}})
 	b = appendExpunged(b, 3, UIDSet{{8, 9}}, []EmailID{5, 2})
+	b = appendSeenEvent(b, 3, 7, true, UIDSet{{1, 4}, {9, 9}})
+	b = appendBoxEvent(b, actACL, 3)
 	b = appendObjectEvent(b, ObjectIdentity, "i1", false)
 	b = appendObjectEvent(b, ObjectIdentity, "i1", true)
 	return appendBoxEvent(b, actDelete, 3)
+}
+
+func FuzzSharing(f *testing.F) {
+	f.Add(byte(0), appendACL(nil, acl{{Anyone, RightLookup, 0}, {7, RightRead | RightSeen, RightWrite}, {1 << 40, 0, AllRights}}))
+	f.Add(byte(1), appendSeen(nil, &seenRuns{seenSpan, []seenRun{{seenSpan, seenSpan, 9, true}, {seenSpan + 7, 2*seenSpan - 1, 1 << 50, false}}}))
+	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
+		if kind%2 == 0 {
+			l, err := decodeACL(b)
+			if err != nil {
+				return
+			}
+			if again, err := decodeACL(appendACL(nil, l)); err != nil || !slices.Equal(again, l) {
+				t.Fatalf("%v, %v, %v", l, again, err)
+			}
+			l.rights(&Principal{Account: 7, Groups: []mail.AccountID{1, 1 << 40}}, "")
+			return
+		}
+		s, err := decodeSeen(seenSpan, b)
+		if err != nil {
+			return
+		}
+		if again, err := decodeSeen(seenSpan, appendSeen(nil, s)); err != nil || !slices.Equal(again.runs, s.runs) {
+			t.Fatalf("%v, %v, %v", s, again, err)
+		}
+		var w seenWindow
+		w.load(seenSpan, &overlay{spans: []*seenRuns{s}})
+	})
 }
 
 func FuzzJournal(f *testing.F) {
@@ -98,6 +127,8 @@ func FuzzJournal(f *testing.F) {
 				out = appendFlagged(out, e.mailbox, e.op, e.mask, e.uids)
 			case actExpunge:
 				out = appendExpunged(out, e.mailbox, e.uids, emails)
+			case actSeen:
+				out = appendSeenEvent(out, e.mailbox, e.user, e.seen, e.uids)
 			case actObject, actObjectGone:
 				out = appendObjectEvent(out, ObjectKind(e.mailbox), e.object, e.action == actObjectGone)
 			default:

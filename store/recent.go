@@ -4,12 +4,14 @@ package store
 // \Recent (RFC 3501 §2.3.2) and marks all up to the present as told. It is kept
 // in memory and saved with the mailbox's next change: after a crash a message
 // may be recent once more.
-func (a *account) ClaimRecent(m MailboxID) UID { return a.recentUID(m, true) }
+//
+// On the account of somebody else nothing is recent: that is for the owner to be told.
+func (a *Account) ClaimRecent(m MailboxID) UID { return a.recentUID(m, a.who, true) }
 
 // Recent is ClaimRecent without the claim, for EXAMINE and STATUS.
-func (a *account) Recent(m MailboxID) UID { return a.recentUID(m, false) }
+func (a *Account) Recent(m MailboxID) UID { return a.recentUID(m, a.who, false) }
 
-func (a *account) recentUID(m MailboxID, claim bool) UID {
+func (a *account) recentUID(m MailboxID, who *Principal, claim bool) UID {
 	a.use()
 	defer a.release()
 	st, err := a.current()
@@ -19,6 +21,9 @@ func (a *account) recentUID(m MailboxID, claim bool) UID {
 	b := st.box(m)
 	if b == nil {
 		return 0
+	}
+	if who != nil {
+		return b.mb.UIDNext
 	}
 	a.recentMu.Lock()
 	defer a.recentMu.Unlock()
