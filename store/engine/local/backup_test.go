@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -83,9 +84,25 @@ func verifyBackups(fs *powerFS, opt Options, issued []uint64, began *sync.Map) e
 // is backed up, and restores every backup that is there afterwards.
 func TestBackupCrash(t *testing.T) {
 	stride := 5
-	if testing.Short() {
+	switch {
+	case os.Getenv("POSTHOUSE_LONG") != "":
+		stride = 1
+	case testing.Short():
 		stride = 29
 	}
+	fault, crashes, restored := backupCrash(t, stride, noLie)
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	if restored == 0 {
+		t.Error("no crash left a backup")
+	}
+	t.Logf("%d crashes, after %d of them a backup was restored", crashes, restored)
+}
+
+// backupCrash crashes at every stride-th change. It returns the first fault, how
+// many crashes there were, and how many left a backup.
+func backupCrash(t *testing.T, stride int, lie func(path string) bool) (fault error, crashes, restored int) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	disk, l := newDisk(t), newLoad(nil)
@@ -93,16 +110,19 @@ func TestBackupCrash(t *testing.T) {
 	opt.SegmentSize = 8 << 10
 	var mu sync.Mutex
 	var began sync.Map
-	var fault error
-	calls, crashes, restored := 0, 0, 0
+	calls := 0
 	opt.FS = hookFS{disk, func(op, path string) error {
 		if !changes(op) {
 			return nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		var res error
+		if op == "sync" && lie(path) {
+			res = errLie
+		}
 		if calls++; fault != nil || calls%stride != 0 && !strings.Contains(path, backupExt) {
-			return nil
+			return res
 		}
 		clone, want := l.crash(disk, []int{0, 0, 50, 100}[rnd.IntN(4)], rnd)
 		if err := verifyBackups(clone, opt, want.issued, &began); err != nil {
@@ -112,18 +132,12 @@ func TestBackupCrash(t *testing.T) {
 			restored++
 		}
 		crashes++
-		return nil
+		return res
 	}}
-	if err := backups(opt, l, &began); err != nil {
-		t.Fatal(err)
+	if err := backups(opt, l, &began); err != nil && fault == nil {
+		fault = fmt.Errorf("script: %w", err)
 	}
-	if fault != nil {
-		t.Fatal(fault)
-	}
-	if restored == 0 {
-		t.Error("no crash left a backup")
-	}
-	t.Logf("%d crashes, after %d of them a backup was restored", crashes, restored)
+	return fault, crashes, restored
 }
 
 // TestBackupShares wants a second backup to copy only what is new, pruning to

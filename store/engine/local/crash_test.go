@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -282,46 +281,9 @@ func TestCrashAtEveryCall(t *testing.T) {
 	if testing.Short() {
 		stride = 7
 	}
-	fault, n := crashEverywhere(t, stride, mutations{}, func(string) bool { return false })
+	fault, n := crashEverywhere(t, stride, mutations{}, noLie)
 	if fault != nil {
 		t.Fatal(fault)
 	}
 	t.Logf("%d crashes", n)
-}
-
-// TestMutations proves that the crash test has teeth: with one sync left out,
-// or an order broken, it fails.
-func TestMutations(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		mutate mutations
-		lie    func(path string) bool
-	}{
-		{"log not synced", mutations{}, func(p string) bool { return strings.HasSuffix(p, segmentExt) }},
-		{"log never synced at all", mutations{ackUnsynced: true}, nil},
-		{"blobs moved to a file that is not synced", mutations{moveUnsynced: true}, nil},
-		{"directory of cold files", mutations{}, func(p string) bool { return p == "/srv/store/cold/" }},
-		{"published before synced", mutations{publishEarly: true}, nil},
-		{"log's directory", mutations{}, func(p string) bool { return p == "/srv/store/log/" }},
-		{"store's directory", mutations{}, func(p string) bool { return p == "/srv/store/" }},
-		{"store's parent", mutations{}, func(p string) bool { return p == "/srv/" }},
-		{"FORMAT", mutations{}, func(p string) bool { return strings.Contains(p, "FORMAT") }},
-		{"large blobs", mutations{}, func(p string) bool { return strings.Contains(p, "/big/") && !strings.HasSuffix(p, "/") }},
-		{"large blobs' directories", mutations{}, func(p string) bool { return strings.Contains(p, "/big/") && strings.HasSuffix(p, "/") }},
-		{"index", mutations{}, func(p string) bool { return strings.Contains(p, "/kv") }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			lie := c.lie
-			if lie == nil {
-				lie = func(string) bool { return false }
-			}
-			for range 10 {
-				if fault, _ := crashEverywhere(t, 1, c.mutate, lie); fault != nil {
-					t.Logf("found: %v", fault)
-					return
-				}
-			}
-			t.Error("not found")
-		})
-	}
 }

@@ -73,6 +73,8 @@ type mutations struct {
 	unlinkEarly  bool // a segment is removed before the index is flushed
 	moveUnsynced bool // blobs are moved to a cold file that is not synced
 	noCAS        bool // a blob is reaped although it got an owner meanwhile
+	shipClaims   bool // a standby's frames claim what is durable here
+	shipLate     bool // commits do not wait for the standby, which claims to be whole
 }
 
 func (o Options) withDefaults() (Options, error) {

