@@ -101,11 +101,8 @@ func (e *Engine) eachStored(ctx context.Context, add func(path, name string, siz
 	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil {
 		return end, err
 	}
-	if err := e.db.Flush(); err != nil {
-		return end, indexError(err)
-	}
-	if err := e.db.Checkpoint(e.path(backupIndex)); err != nil {
-		return end, indexError(err)
+	if err := e.copyIndex(e.path(backupIndex)); err != nil {
+		return end, err
 	}
 	// The index's copy before the end of the log: it must not be ahead of the log.
 	if err := add(baseName, e.path(baseName), -1); err != nil && !errors.Is(err, errNotExist) {

@@ -37,10 +37,7 @@ func (e *Engine) checkpoint(ctx context.Context, dir string) error {
 		}
 	}
 	// The index first: what the log has more, opening the copy replays.
-	if err := e.db.Flush(); err != nil {
-		return err
-	}
-	if err := e.db.Checkpoint(e.fs.PathJoin(dir, "kv")); err != nil {
+	if err := e.copyIndex(e.fs.PathJoin(dir, "kv")); err != nil {
 		return err
 	}
 	// The index's copy before the end of the log: it must not be ahead of the copy's log.

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -17,53 +20,100 @@ import (
 
 // TestFaults lets each call on our own files fail once, or from there on, and
 // wants: no hang, no panic, nothing acknowledged after a fault that stopped the
-// engine, nothing acknowledged lost, a restart that works.
+// engine, nothing acknowledged lost, a restart that works. The scripts are of
+// commits with blobs of all sizes, collection, checkpoints, backups, and of
+// shipping, whose standby and backups must then hold what they promise, too.
 func TestFaults(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		err     error
-		forever bool
-	}{
-		{"EIO", syscall.EIO, false}, {"EIO forever", syscall.EIO, true},
-		{"ENOSPC", syscall.ENOSPC, false}, {"ENOSPC forever", syscall.ENOSPC, true},
-		{"short write", errShort, false}, {"short writes", errShort, true},
+	for _, s := range []faultScript{
+		{name: "commits"}, {name: "checkpoint", aside: faultCheckpoint}, {name: "backup", aside: faultBackup},
+		{name: "shipping", ship: true}, {name: "synchronous shipping", ship: true, strict: true},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			calls := faultRun(t, func(int, string) error { return nil })
-			stride := calls/50 + 1
-			if testing.Short() {
-				stride = calls/8 + 1
-			}
-			for k := 1 + rand.IntN(stride); k <= calls; k += stride {
-				faultRun(t, func(n int, op string) error {
-					if n < k || n > k && !c.forever || c.err == errShort && op != "write" || c.err == syscall.ENOSPC && op == "sync" {
-						return nil
-					}
-					return c.err
-				})
-			}
-			t.Logf("%d calls", calls)
-		})
+		for _, c := range []struct {
+			name    string
+			err     error
+			forever bool
+		}{
+			{"EIO", syscall.EIO, false}, {"EIO forever", syscall.EIO, true},
+			{"ENOSPC", syscall.ENOSPC, false}, {"ENOSPC forever", syscall.ENOSPC, true},
+			{"EROFS", syscall.EROFS, false}, {"EROFS forever", syscall.EROFS, true},
+			{"short write", errShort, false}, {"short writes", errShort, true},
+		} {
+			t.Run(s.name+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				calls := faultRun(t, s, func(int, string) error { return nil })
+				runs := 16
+				switch {
+				case os.Getenv("POSTHOUSE_LONG") != "":
+					runs = calls
+				case testing.Short():
+					runs = 3
+				}
+				stride := calls/runs + 1
+				for k := 1 + rand.IntN(stride); k <= calls; k += stride {
+					faultRun(t, s, func(n int, op string) error {
+						switch {
+						case n < k, n > k && !c.forever,
+							c.err == errShort && op != "write",
+							c.err == syscall.ENOSPC && (op == "sync" || op == "read" || op == "open"),
+							c.err == syscall.EROFS && !changes(op):
+							return nil
+						}
+						return c.err
+					})
+				}
+				t.Logf("%d calls", calls)
+			})
+		}
+	}
+}
+
+// A faultScript says what a store does on a faulty disk, besides commits and
+// collection.
+type faultScript struct {
+	name         string
+	aside        func(e *Engine, round int) // each few commits; may fail
+	ship, strict bool
+}
+
+func faultCheckpoint(e *Engine, round int) {
+	_ = e.Checkpoint(context.Background(), fmt.Sprintf("%s%d", copyDir, round))
+}
+
+func faultBackup(e *Engine, round int) {
+	if _, err := e.Backup(context.Background(), backupDir, backupAt(round)); err == nil && round%3 == 2 {
+		_, _, _ = PruneBackups(context.Background(), e.fs, backupDir, 2)
 	}
 }
 
 // faultRun runs the script on a disk on which fail decides the fate of the
 // n-th call, then restarts on that disk, and after a power failure too. It
 // returns the number of calls.
-func faultRun(t *testing.T, fail func(n int, op string) error) int {
+func faultRun(t *testing.T, s faultScript, fail func(n int, op string) error) int {
 	disk := newDisk(t)
 	var calls atomic.Int64
-	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1}
+	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1, shipRetry: time.Millisecond}
+	if s.ship {
+		opt.Ship, opt.ShipSync = standbyDir, s.strict
+	}
 	opt.FS = hookFS{disk, func(op, path string) error {
-		if !ours(path) {
+		if strings.HasPrefix(path, opt.Dir+"/kv/") || strings.HasSuffix(path, "/LOCK") {
 			return nil
 		}
 		return fail(int(calls.Add(1)), op)
 	}}
 	l := newLoad(nil)
-	faultScript(t, opt, l)
+	s.run(t, opt, l)
+	opt.Ship = ""
 	clone, want := l.crash(disk, 0, nil)
+	if s.ship {
+		standby, _ := l.crash(disk, 0, nil)
+		if _, err := verifyStandby(standby, opt, want); err != nil {
+			t.Fatalf("after a fault, calls %d: %v", calls.Load(), err)
+		}
+	}
+	if s.aside != nil {
+		faultCopies(t, disk, opt, want.issued)
+	}
 	for _, fs := range []*powerFS{clone, disk} {
 		opt.FS = fs
 		if _, err := verify(opt, want); err != nil {
@@ -73,10 +123,31 @@ func faultRun(t *testing.T, fail func(n int, op string) error) int {
 	return int(calls.Load())
 }
 
-// faultScript commits from one goroutine, which keeps the calls in order. An
-// account whose operation was refused is left alone: its model is ahead.
-func faultScript(t *testing.T, opt Options, l *load) {
+// faultCopies wants every copy and every backup that is there to be whole.
+func faultCopies(t *testing.T, fs *powerFS, opt Options, issued []uint64) {
+	t.Helper()
+	none := expectation{make([]uint64, crashAccounts), issued}
+	var began sync.Map
+	for n := range 6 {
+		began.Store(backupAt(n).Format(backupTime), none.acked)
+		opt.FS, opt.Dir = fs, fmt.Sprintf("%s%d", copyDir, n)
+		if _, err := fs.Stat(opt.Dir + "/FORMAT"); err != nil {
+			continue
+		}
+		if _, err := verify(opt, none); err != nil {
+			t.Fatalf("a copy made on a faulty disk: %v", err)
+		}
+	}
+	if err := verifyBackups(fs, opt, issued, &began); err != nil {
+		t.Fatalf("backups made on a faulty disk: %v", err)
+	}
+}
+
+// run commits from one goroutine, which keeps the calls in order. An account
+// whose operation was refused is left alone: its model is ahead.
+func (s faultScript) run(t *testing.T, opt Options, l *load) {
 	var off [crashAccounts]bool
+	round := 0
 	for range 2 {
 		e, err := Open(context.Background(), opt)
 		if err != nil {
@@ -86,24 +157,52 @@ func faultScript(t *testing.T, opt Options, l *load) {
 		for i := range 30 {
 			a := i % crashAccounts
 			if i%10 == 9 {
-				_ = e.Collect(context.Background()) // which may fail, and must lose nothing
+				s.patient(e, func() { _ = e.Collect(context.Background()) }) // which may fail, and must lose nothing
+				if s.aside != nil {
+					s.aside(e, round)
+				}
+				round++
 			}
 			if off[a] {
 				continue
 			}
-			err := l.one(e, a)
+			var err error
+			s.patient(e, func() { err = l.one(e, a) })
 			switch {
 			case err == nil && stopped:
 				t.Error("acknowledged after the engine had stopped")
 			case err != nil:
 				off[a] = true
 				stopped = stopped || e.failed() != nil
-				if !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, syscall.EIO) {
+				if !errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, engine.ErrFull) && !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.EROFS) {
 					t.Errorf("commit failed with %v", err)
 				}
 			}
 		}
 		_ = e.Close()
+	}
+}
+
+// patient runs f. While the standby cannot be reached, commits under way wait
+// for it until the store is closed.
+func (s faultScript) patient(e *Engine, f func()) {
+	if !s.strict {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	for tries := 0; ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(2 * time.Millisecond): // polling, bounded
+		}
+		if _, fault := e.ship.shipped(); fault == nil {
+			tries = 0
+		} else if tries++; tries > 20 {
+			_ = e.Close()
+		}
 	}
 }
 

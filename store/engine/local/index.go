@@ -140,3 +140,24 @@ func (e *Engine) scan(r pebble.Reader, lo, hi []byte, f func(key, val []byte) (b
 	}
 	return nil
 }
+
+// copyIndex makes dir a copy of the index as it is now; on the same disk its
+// tables are hard links. Pebble panics when a directory cannot be synced, for it
+// cannot know then what is on the disk: nobody uses this copy if that happens.
+func (e *Engine) copyIndex(dir string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("local: copying the index: %v", p)
+			if cause, ok := p.(error); ok {
+				err = fmt.Errorf("local: copying the index: %w", cause)
+			}
+		}
+	}()
+	if err := e.db.Flush(); err != nil {
+		return indexError(err)
+	}
+	if err := e.db.Checkpoint(dir); err != nil {
+		return indexError(err)
+	}
+	return nil
+}

@@ -60,8 +60,9 @@ type Options struct {
 	Ship     string
 	ShipSync bool
 
-	mutate mutations // tests only
-	fatal  func(msg string)
+	mutate    mutations     // tests only
+	shipRetry time.Duration // after a failure to ship
+	fatal     func(msg string)
 }
 
 // mutations are faults that a test builds in to prove that the tests find them.
@@ -123,6 +124,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour
+	}
+	if o.shipRetry == 0 {
+		o.shipRetry = time.Second
 	}
 	if o.FlushEvery <= 0 {
 		o.FlushEvery = 30 * time.Second

@@ -23,7 +23,6 @@ const (
 	promotedName = "PROMOTED" // it is no more: nobody ships there again
 	modeSync     = "synchronous\n"
 	modeAsync    = "asynchronous\n"
-	shipRetry    = time.Second
 	shipBatch    = 4 << 20 // bytes between syncs
 )
 
@@ -134,7 +133,7 @@ func (s *shipper) run() {
 		s.report(err)
 		var retry <-chan time.Time
 		if err != nil {
-			retry = time.After(shipRetry)
+			retry = time.After(s.e.opt.shipRetry)
 		}
 		select {
 		case <-s.closing:
