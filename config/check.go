@@ -31,7 +31,7 @@ func (p *parse) check() {
 		}
 	}
 	for zone, weight := range c.SMTP.Lists {
-		if n, err := strconv.Atoi(weight); err != nil || n < -100 || n > 100 || !strings.Contains(zone, ".") {
+		if _, err := ParseList(weight); err != nil || !strings.Contains(zone, ".") {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)
 		}
 	}

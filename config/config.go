@@ -55,7 +55,8 @@ type SMTP struct {
 	OverQuota         string            `toml:"over_quota" doc:"What other servers are told when a mailbox is full: defer lets them try again until there is room, refuse sends the mail back at once." values:"defer, refuse"`
 	SenderChecks      string            `toml:"sender_checks" doc:"What SPF, DKIM, DMARC and ARC decide about mail from other servers: enforce refuses, or files as junk, what the author's domain disowns; mark only writes what they say into the message; off asks nothing." values:"enforce, mark, off" why:"Whoever forges a bank's address should not get through, and the bank's domain says so."`
 	TrustedForwarders []string          `toml:"trusted_forwarders" doc:"Domains that are believed when they seal (ARC) that a message was right before they changed it: your mailing lists and forwarders. A name covers those below it." values:"list of domains"`
-	Lists             map[string]string `toml:"lists" doc:"DNS lists of addresses (RFC 5782) to ask about other servers, each with its weight. The weights of the lists that know an address add up: 10 and more is refused, 5 and more goes to junk; a list of good senders has a negative weight. As in: \"zen.spamhaus.org\" = \"10\", \"list.dnswl.org\" = \"-5\"" values:"zone = weight, -100 to 100" why:"Whom to trust is for you to say, and most lists have terms of use."`
+	Lists             map[string]string `toml:"lists" doc:"DNS lists of addresses (RFC 5782) to ask about other servers, each with its weight. The weights of the lists that know an address add up: 10 and more is refused, 5 and more goes to junk; a list of good senders has a negative weight. A list that says with its answer why it knows an address can have a weight for each. As in: \"zen.spamhaus.org\" = \"127.0.0.10-127.0.0.11=4, 127.0.0.2=10, 6\", \"list.dnswl.org\" = \"-5\"" values:"zone = weight, -100 to 100; or answer=weight, first-last=weight …, and one for all others" why:"Whom to trust is for you to say, and most lists have terms of use."`
+	PauseSuspects     Duration          `toml:"pause_suspects" doc:"How long other servers that show signs of a spammer (a false name, a list that knows them) wait before their message is taken; up to ten times as long if the signs are many. off: not at all." why:"Spammers have no time; whoever is honest loses a few seconds and no mail."`
 	LMTPMode          string            `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
 }
 
@@ -119,7 +120,7 @@ func Default() Config {
 			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
 		},
-		SMTP: SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, LMTPMode: "0660"},
+		SMTP: SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, PauseSuspects: Duration(3 * time.Second), LMTPMode: "0660"},
 		IMAP: IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),

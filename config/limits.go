@@ -34,6 +34,8 @@ type Limits struct {
 	SMTPDataRate          Size     `toml:"smtp_data_rate" doc:"Bytes a second that a message must come with after its first minute." why:"Slower is an attack, or a line on which nothing arrives anyway."`
 	SMTPPerAddress        Count    `toml:"smtp_connections_per_address" doc:"Connections of one address (IPv6: /64) at once."`
 	SMTPRate              Count    `toml:"smtp_connections_per_minute" doc:"New connections of one address in a minute."`
+	SMTPGreetingPause     Duration `toml:"smtp_greeting_pause" doc:"How long a server that brings mail for the first time in a day waits for the greeting on the MX ports. Addresses of private networks do not wait." why:"Who speaks before it is greeted is no mail server, and its mail goes to junk."`
+	SMTPPaused            Count    `toml:"smtp_paused" doc:"Connections that may wait at a time because of smtp.pause_suspects; more are served at once." why:"A crowd that is made to wait must not take the place of others."`
 	Hops                  Count    `toml:"hops" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
 	OutboundPerDomain     Count    `toml:"outbound_per_domain" doc:"Connections to the servers of one domain at once."`
 	OutboundPerConnection Count    `toml:"outbound_per_connection" doc:"Messages on one outgoing connection."`
@@ -103,7 +105,7 @@ func defaultLimits() Limits {
 		SMTPBadCommands: 20, SMTPBadBeforeLogin: 3, SMTPBadRecipients: 100, SMTPFailedLogins: 3,
 		SMTPLoginPause: Duration(time.Second), SMTPLoginTime: Duration(time.Minute),
 		SMTPCommandTime: Duration(5 * time.Minute), SMTPDataTime: Duration(3 * time.Minute),
-		SMTPStallTime: Duration(5 * time.Minute), SMTPDataRate: 500, SMTPPerAddress: 50, SMTPRate: 300,
+		SMTPStallTime: Duration(5 * time.Minute), SMTPDataRate: 500, SMTPPerAddress: 50, SMTPRate: 300, SMTPGreetingPause: Duration(time.Second), SMTPPaused: 1000,
 		Hops: 50, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB,
 
 		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,

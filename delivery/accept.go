@@ -228,7 +228,7 @@ func (t *Transaction) drop(tx *store.Tx, d drop) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Append(box.ID, t.staged, store.AppendOptions{InternalDate: t.came, Prefix: d.prefix})
+	_, err = tx.Append(box.ID, t.staged, store.AppendOptions{InternalDate: t.came, Prefix: d.prefix, Findings: t.checked})
 	return err
 }
 

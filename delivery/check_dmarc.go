@@ -56,6 +56,9 @@ func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
 		}
 	}
 	v := note(c)
+	if res.Status == dmarc.Fail && c.Reason == "" {
+		v.Weight = failWeight
+	}
 	switch {
 	case !enforce:
 	case res.Status == dmarc.TempError && res.Policy == dmarc.Reject:
@@ -67,6 +70,10 @@ func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
 	}
 	return v
 }
+
+// failWeight is of mail whose author's domain does not stand behind it, but does not
+// mind: lists and forwarders of domains that only look on.
+const failWeight = 1
 
 func passedDMARC(r authres.Results) bool { return r.Result("dmarc") == dmarc.Pass.String() }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"posthouse/mailauth/authres"
+	"posthouse/mailauth/spf"
 	"posthouse/message"
 )
 
@@ -22,6 +23,14 @@ var checkSPF = stage{name: "spf",
 		} else {
 			c.Props = []authres.Prop{{Type: "smtp", Name: "mailfrom", Value: t.spell(t.Env.ReversePath)}}
 		}
-		return note(c)
+		v := note(c)
+		if _, trusted := f.arc.Trusted(t.s.opts.Checks.believes, passedDMARC); !trusted {
+			v.Weight = spfWeights[f.spf.Status]
+		}
+		return v
 	},
 }
+
+// spfWeights are of what a domain says about a client: little, for forwarded mail fails
+// too.
+var spfWeights = map[spf.Status]int{spf.Fail: 3, spf.SoftFail: 1}

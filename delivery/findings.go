@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 
 	"posthouse/dns"
+	"posthouse/mail"
 	"posthouse/mailauth/arc"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/dmarc"
 	"posthouse/mailauth/dnsbl"
-	"posthouse/mailauth/iprev"
 	"posthouse/mailauth/spf"
 	"posthouse/message"
 )
@@ -38,6 +38,9 @@ type Checks struct {
 	Sealers []string
 	// Lists are asked about the client's address; see checkDNSBL for what they weigh.
 	Lists []dnsbl.Zone
+	// Pause is how long a client waits that shows signs of a spammer; longer if it shows
+	// many. 0: not at all.
+	Pause time.Duration
 	// Timeout of all lookups for one message after its end, and of those before it;
 	// default 5 s. What DNS has not said by then is a temporary error.
 	Timeout time.Duration
@@ -48,12 +51,12 @@ type Checks struct {
 type findings struct {
 	body   *dkim.Message
 	cancel context.CancelFunc
-	early  sync.WaitGroup // looks up iprev, spf and listed
+	early  sync.WaitGroup // looks up spf
+	peer   *peer          // iprev and listed, once for a session
+	sender mail.Finding
 
 	gathered bool
-	iprev    iprev.Result
 	spf      spf.Result
-	listed   dnsbl.Result
 	dkim     []dkim.Result
 	arc      arc.Result
 	authors  []dmarc.Policy // of the domains in From
@@ -63,25 +66,22 @@ type findings struct {
 // maxAuthors is the number of domains in From that are asked.
 const maxAuthors = 5
 
-// beginFindings starts what needs no message.
-func (t *Transaction) beginFindings(ctx context.Context) {
+// beginFindings starts what needs no message, and waits for what is known of the peer
+// and the sender's domain. It is false if this mail is not checked.
+func (t *Transaction) beginFindings(ctx context.Context) bool {
 	c := t.s.opts.Checks
 	if c == nil || t.sess.Origin != FromMX {
-		return
+		return false
 	}
+	t.s.Meet(ctx, t.sess)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), cancel: cancel}
+	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), cancel: cancel, peer: t.sess.peer}
 	t.found = f
 	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}
 	f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
-	if len(c.Lists) > 0 {
-		f.early.Go(func() { f.listed = dnsbl.Check(ctx, c.Resolver, c.Lists, t.sess.Remote) })
-	}
-	f.early.Go(func() {
-		if !t.sess.Remote.IsLoopback() { // it has no name that anybody vouches for
-			f.iprev = iprev.Check(ctx, c.Resolver, t.sess.Remote)
-		}
-	})
+	f.sender = lookUpSender(ctx, c.Resolver, t.Env.ReversePath)
+	<-f.peer.done // it has the same limit
+	return true
 }
 
 // forwards reports whether an address of ours leads the message elsewhere: it is

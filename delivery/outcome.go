@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"strconv"
 	"strings"
 
 	"posthouse/mail"
@@ -112,10 +113,14 @@ func (t *Transaction) remember() {
 		}
 	}
 	e.To = append(e.To, o.refused...)
-	for _, c := range t.authResults {
-		note := c.Method + "=" + c.Result
-		if c.Comment != "" {
-			note += " (" + c.Comment + ")"
+	for i := range t.checked {
+		f := &t.checked[i]
+		note := f.Check + " " + f.Result
+		if f.Text != "" {
+			note += " (" + f.Text + ")"
+		}
+		if f.Weight != 0 {
+			note += " weighs " + strconv.Itoa(f.Weight)
 		}
 		e.Notes = append(e.Notes, note)
 	}

@@ -29,4 +29,8 @@ type Session struct {
 	TLS *tls.ConnectionState
 	// Account is who logged in, or nil.
 	Account *directory.Account
+	// Early: it spoke before it was greeted.
+	Early bool
+
+	peer *peer // see Service.Meet
 }

@@ -12,6 +12,9 @@ import (
 // check_*.go and its tests, and add it here.
 func stages() []stage {
 	return []stage{
+		checkEarly,
+		checkHello,
+		checkSender,
 		checkHeader,
 		checkLoop,
 		checkFrom,
@@ -21,6 +24,7 @@ func stages() []stage {
 		checkDKIM,
 		checkARC,
 		checkDMARC,
+		checkWeight,
 	}
 }
 
@@ -28,6 +32,9 @@ func stages() []stage {
 // is no check.
 type stage struct {
 	name string
+	// envelope is run before the bytes of a message from another server are taken, when
+	// t.found knows its peer and sender. What it refuses is not sent to us.
+	envelope func(ctx context.Context, t *Transaction) Verdict
 	// message is run once. Its verdict holds for all recipients.
 	message func(ctx context.Context, t *Transaction, h *message.Header) Verdict
 	// recipient is run for each local recipient that no verdict has refused yet.
@@ -55,6 +62,10 @@ type Verdict struct {
 	// AuthResults are the stage's clauses of the Authentication-Results field, RFC
 	// 8601 §2.2.
 	AuthResults []authres.Clause
+	// Weight of AuthResults, as in mail.Finding.
+	Weight int
+	// Findings are those that do not stand in AuthResults.
+	Findings []mail.Finding
 }
 
 func reject(r mail.Reply) Verdict { return Verdict{Action: Reject, Reply: r} }
@@ -62,15 +73,75 @@ func reject(r mail.Reply) Verdict { return Verdict{Action: Reject, Reply: r} }
 // final reports whether no later stage can change v.
 func (v Verdict) final() bool { return v.Action == Reject || v.Action == Defer || v.Action == Discard }
 
+// learn keeps what a stage found out.
+func (t *Transaction) learn(v Verdict) {
+	t.authResults = append(t.authResults, v.AuthResults...)
+	for i := range v.AuthResults {
+		c := &v.AuthResults[i]
+		f := mail.Finding{Check: c.Method, Result: c.Result, Text: explain(c)}
+		if i == 0 {
+			f.Weight = v.Weight
+		}
+		t.checked = append(t.checked, f)
+	}
+	t.checked = append(t.checked, v.Findings...)
+}
+
+// explain is what a clause says beside its result.
+func explain(c *authres.Clause) string {
+	var b []byte
+	add := func(s ...string) {
+		if len(b) > 0 {
+			b = append(b, ", "...)
+		}
+		for _, x := range s {
+			b = append(b, x...)
+		}
+	}
+	if c.Comment != "" {
+		add(c.Comment)
+	}
+	if c.Reason != "" {
+		add(c.Reason)
+	}
+	for _, p := range c.Props {
+		if p.Value != "" && p.Name != "b" {
+			add(p.Type, ".", p.Name, "=", p.Value)
+		}
+	}
+	return string(b)
+}
+
+// admit runs the envelope's checks of a message from another server.
+func (t *Transaction) admit(ctx context.Context) mail.Reply {
+	for _, st := range t.s.stages {
+		if st.envelope == nil {
+			continue
+		}
+		v := st.envelope(ctx, t)
+		t.learn(v)
+		if v.final() {
+			return v.Reply
+		}
+		if v.Action != Accept {
+			t.entry = v
+		}
+	}
+	return mail.Reply{}
+}
+
 // judge runs all stages over a finished message. It returns the verdict for each
 // recipient and fills in t.authResults.
 func (t *Transaction) judge(ctx context.Context) []Verdict {
 	h := &t.staged.Message().Header
 	verdicts := make([]Verdict, len(t.Env.Recipients))
+	for i := range verdicts {
+		verdicts[i] = t.entry
+	}
 	for _, st := range t.s.stages {
 		if st.message != nil {
 			v := st.message(ctx, t, h)
-			t.authResults = append(t.authResults, v.AuthResults...)
+			t.learn(v)
 			if v.final() {
 				for i := range verdicts {
 					verdicts[i] = v

@@ -25,6 +25,8 @@ type Transaction struct {
 	filter      *fieldFilter
 	came        time.Time // when Accept was called
 	authResults []authres.Clause
+	checked     []mail.Finding // what all checks said
+	entry       Verdict        // of the envelope's checks
 	found       *findings      // who sent it; nil if that is not asked
 	toSign      *dkim.Message  // what is stored, if it may be signed
 	also        []*store.Batch // what must take effect with it
@@ -154,8 +156,14 @@ func (t *Transaction) Open(ctx context.Context) mail.Reply {
 	case FromMX:
 		t.filter = &fieldFilter{w: t.staged, server: t.s.server}
 	}
-	t.beginFindings(ctx)
-	return mail.Reply{}
+	if !t.beginFindings(ctx) {
+		return mail.Reply{}
+	}
+	r := t.admit(ctx)
+	if r.Code != 0 {
+		t.outcome.reply = r
+	}
+	return r
 }
 
 // Write takes the next bytes of the message. After an error, which Accept turns

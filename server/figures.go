@@ -41,6 +41,8 @@ func (s *Server) readings() []reading {
 		{"imap.panics", "posthouse_panics_total", "Panics caught; each is a bug.", c, protocol("imap"), im.Panics},
 		{"smtp.messages", "posthouse_smtp_messages_accepted_total", "Messages accepted.", c, nil, sm.Accepted},
 		{"smtp.messages_refused", "posthouse_smtp_messages_refused_total", "Messages refused at the end of their data.", c, nil, sm.Refused},
+		{"smtp.early", "posthouse_smtp_early_talkers_total", "Connections that spoke before they were greeted.", c, nil, sm.Early},
+		{"smtp.slowed", "posthouse_smtp_slowed_total", "Messages that waited because of signs of a spammer.", c, nil, sm.Slowed},
 		{"smtp.bytes", "posthouse_smtp_bytes_accepted_total", "Bytes of accepted messages.", c, nil, sm.Bytes},
 		{"smtp.handshakes_failed", "posthouse_smtp_handshakes_failed_total", "TLS handshakes that failed.", c, nil, sm.FailedHandshakes},
 		{"imap.commands", "posthouse_imap_commands_total", "Commands.", c, nil, im.Commands},

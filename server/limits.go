@@ -41,7 +41,7 @@ func smtpLimits(l config.Limits) smtp.Limits {
 		BadRecipients: l.SMTPBadRecipients.Int(), FailedLogins: l.SMTPFailedLogins.Int(), LoginPause: l.SMTPLoginPause.Duration(),
 		LoginTimeout: l.SMTPLoginTime.Duration(), CommandTimeout: l.SMTPCommandTime.Duration(), DataTimeout: l.SMTPDataTime.Duration(),
 		WriteTimeout: l.SMTPStallTime.Duration(), DataRate: l.SMTPDataRate.Int(),
-		ConnectionsPerAddress: l.SMTPPerAddress.Int(), ConnectionRate: l.SMTPRate.Int(),
+		ConnectionsPerAddress: l.SMTPPerAddress.Int(), ConnectionRate: l.SMTPRate.Int(), GreetingPause: max(0, l.SMTPGreetingPause.Duration()), Paused: l.SMTPPaused.Int(),
 	}
 }
 

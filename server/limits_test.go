@@ -44,7 +44,7 @@ func TestSenderChecks(t *testing.T) {
 	s.cfg.SMTP.TrustedForwarders = []string{"lists.example.org"}
 	s.cfg.SMTP.Lists = map[string]string{"b.example": "-5", "a.example": "10"}
 	c := s.senderChecks()
-	if c == nil || c.Mode != delivery.Enforce || len(c.Sealers) != 1 || len(c.Lists) != 2 || c.Lists[0] != (dnsbl.Zone{Name: "a.example", Weight: 10}) {
+	if c == nil || c.Mode != delivery.Enforce || len(c.Sealers) != 1 || len(c.Lists) != 2 || !reflect.DeepEqual(c.Lists[0], dnsbl.Zone{Name: "a.example", Weight: 10}) {
 		t.Errorf("%+v", c)
 	}
 	s.cfg.SMTP.SenderChecks = "mark"

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,11 +36,17 @@ func (s *Server) senderChecks() *delivery.Checks {
 	if c.SenderChecks == "off" || s.opts.demo {
 		return nil
 	}
-	checks := &delivery.Checks{Resolver: s.resolver, Sealers: c.TrustedForwarders}
+	checks := &delivery.Checks{Resolver: s.resolver, Sealers: c.TrustedForwarders, Pause: max(0, c.PauseSuspects.Duration())}
 	for _, zone := range slices.Sorted(maps.Keys(c.Lists)) {
-		if n, err := strconv.Atoi(c.Lists[zone]); err == nil { // config has seen to that
-			checks.Lists = append(checks.Lists, dnsbl.Zone{Name: zone, Weight: n})
+		l, err := config.ParseList(c.Lists[zone])
+		if err != nil {
+			continue // config has seen to that
 		}
+		z := dnsbl.Zone{Name: zone, Weight: l.Weight}
+		for _, code := range l.Codes {
+			z.Codes = append(z.Codes, dnsbl.Code(code))
+		}
+		checks.Lists = append(checks.Lists, z)
 	}
 	if c.SenderChecks == "mark" {
 		checks.Mode = delivery.MarkOnly

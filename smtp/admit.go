@@ -23,7 +23,40 @@ type peer struct {
 	open   int
 	tokens float64
 	seen   time.Time
+	known  bool // a message of it was accepted
 }
+
+// isStranger reports an address of the Internet.
+func isStranger(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsValid() && a.IsGlobalUnicast() && !a.IsPrivate()
+}
+
+// knows reports that mail from the network of a was accepted within a day.
+func (d *admission) knows(a netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.peers[networkOf(a)]
+	return p != nil && p.known
+}
+
+// trust notes that mail from the network of a was accepted.
+func (d *admission) trust(a netip.Addr, now time.Time) {
+	if !isStranger(a) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.peers[networkOf(a)]; p != nil {
+		p.known, p.seen = true, now
+	}
+}
+
+// Bounds of what is remembered of networks that are known.
+const (
+	keepKnown = 24 * time.Hour
+	maxKnown  = 100_000
+)
 
 func newAdmission(atOnce, rate int) *admission {
 	return &admission{atOnce: atOnce, rate: rate, peers: map[netip.Prefix]*peer{}}
@@ -71,14 +104,16 @@ func (d *admission) leave(a netip.Addr) {
 	}
 }
 
-// sweepLocked forgets, once a minute, the addresses whose bucket is full again.
+// sweepLocked forgets, once a minute, the addresses whose bucket is full again and who are
+// not known.
 func (d *admission) sweepLocked(now time.Time) {
 	if now.Sub(d.swept) < time.Minute {
 		return
 	}
 	d.swept = now
 	for key, p := range d.peers {
-		if p.open == 0 && now.Sub(p.seen) >= time.Minute {
+		idle := now.Sub(p.seen)
+		if p.open == 0 && idle >= time.Minute && (!p.known || idle >= keepKnown || len(d.peers) > maxKnown) {
 			delete(d.peers, key)
 		}
 	}

@@ -201,6 +201,9 @@ func (c *conn) begin() bool {
 	if c.face.implicit && !c.handshake() {
 		return false
 	}
+	if !c.patient() {
+		return false
+	}
 	c.write(mail.Reply{Code: 220, Text: c.srv.opts.Hostname + " " + c.face.greeting + " Posthouse"})
 	return true
 }

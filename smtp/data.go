@@ -49,6 +49,7 @@ func (c *conn) dataCommand(arg string) mail.Reply {
 		c.endTransaction()
 		return r
 	}
+	c.slow(c.tx.Pause())
 	c.write(replyGo)
 	return c.receive()
 }

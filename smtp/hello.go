@@ -44,6 +44,7 @@ func (c *conn) hello(arg string, extended bool) mail.Reply {
 	c.endTransaction()
 	c.session.Hello, c.session.Extended = name, extended
 	c.state = stateReady
+	c.srv.opts.Delivery.Meet(c.ctx, &c.session)
 	return mail.Reply{}
 }
 

@@ -28,6 +28,14 @@ type Limits struct {
 	DataRate       int           // octets/s, asked of the data after its first minute; 500, as Postfix
 	LoginPause     time.Duration // after a failed login, doubled with each; 1 s
 
+	// GreetingPause is how long a stranger waits for the greeting, until a message of
+	// its network was accepted: who speaks first is no mail server. 0: not at all. Never
+	// for addresses that are not of the Internet.
+	GreetingPause time.Duration
+	// Paused is how many connections may wait at a time for showing signs of a spammer;
+	// more pass at once. 1,000.
+	Paused int
+
 	ConnectionsPerAddress int // at once; 50, as Postfix; IPv6: per /64
 	ConnectionRate        int // per minute and address; 300, as mox
 }
@@ -42,7 +50,7 @@ func (l Limits) withDefaults() Limits {
 	}{
 		{&l.CommandLine, 2048}, {&l.AuthLine, 12288}, {&l.DataLine, 1 << 20}, {&l.Recipients, 1000},
 		{&l.Messages, 100}, {&l.BadCommands, 20}, {&l.BadCommandsBeforeLogin, 3}, {&l.BadRecipients, 100},
-		{&l.FailedLogins, 3}, {&l.DataRate, 500}, {&l.ConnectionsPerAddress, 50}, {&l.ConnectionRate, 300},
+		{&l.FailedLogins, 3}, {&l.DataRate, 500}, {&l.ConnectionsPerAddress, 50}, {&l.ConnectionRate, 300}, {&l.Paused, 1000},
 	} {
 		*f.v = orDefault(*f.v, f.def, 1<<30)
 	}

@@ -44,6 +44,7 @@ func (c *conn) count(r mail.Reply) {
 		return
 	}
 	c.messages++
+	c.srv.admission.trust(c.session.Remote, time.Now())
 	c.srv.stats.accepted.Add(1)
 	c.srv.stats.bytes.Add(uint64(c.tx.Size()))
 }

@@ -156,6 +156,7 @@ func (c *conn) pause(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-c.srv.quit:
 	case <-c.ctx.Done():
 	}
 }

@@ -80,7 +80,11 @@ func (c *conn) beginChunk() mail.Reply {
 	}
 	c.chunks = wire.LineCheck{MaxLine: c.srv.opts.Limits.DataLine}
 	c.state = stateChunk
-	return c.tx.Open(c.ctx)
+	r := c.tx.Open(c.ctx)
+	if r.Code == 0 {
+		c.slow(c.tx.Pause())
+	}
+	return r
 }
 
 // readChunk reads the octets of one chunk and hands them on unless refused.

@@ -117,6 +117,9 @@ func (s *Server) leave(c *conn) {
 // others to finish their command, until ctx ends: then it closes them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	if !s.closing {
+		close(s.quit)
+	}
 	s.closing = true
 	for l := range s.listeners {
 		_ = l.Close() // Serve sees it

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/delivery"
@@ -67,6 +68,8 @@ type Server struct {
 	listeners map[closer]struct{}
 	conns     map[*conn]struct{}
 	closing   bool
+	quit      chan struct{} // closed with closing
+	paused    atomic.Int64  // connections that are made to wait
 	running   sync.WaitGroup
 }
 
@@ -86,7 +89,7 @@ func New(o Options) *Server {
 		opts: o, extensions: extensions(),
 		commands: map[string]command{}, mailParams: map[string]param{}, rcptParams: map[string]param{},
 		admission: newAdmission(o.Limits.ConnectionsPerAddress, o.Limits.ConnectionRate),
-		listeners: map[closer]struct{}{}, conns: map[*conn]struct{}{},
+		quit:      make(chan struct{}), listeners: map[closer]struct{}{}, conns: map[*conn]struct{}{},
 	}
 	s.ids.start(o.Now())
 	for _, c := range baseCommands {

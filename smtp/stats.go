@@ -13,6 +13,8 @@ type Stats struct {
 	Logins           uint64
 	FailedLogins     uint64
 	FailedHandshakes uint64
+	Early            uint64 // connections that spoke before they were greeted
+	Slowed           uint64 // messages that waited because of signs of a spammer
 	Panics           uint64 // bugs
 }
 
@@ -20,6 +22,7 @@ type counters struct {
 	open                                           atomic.Int64
 	connections, turned, accepted, refused, bytes  atomic.Uint64
 	logins, failedLogins, failedHandshakes, panics atomic.Uint64
+	early, slowed                                  atomic.Uint64
 }
 
 // Stats returns the present values.
@@ -30,5 +33,6 @@ func (s *Server) Stats() Stats {
 		Accepted: c.accepted.Load(), Refused: c.refused.Load(), Bytes: c.bytes.Load(),
 		Logins: c.logins.Load(), FailedLogins: c.failedLogins.Load(),
 		FailedHandshakes: c.failedHandshakes.Load(), Panics: c.panics.Load(),
+		Early: c.early.Load(), Slowed: c.slowed.Load(),
 	}
 }

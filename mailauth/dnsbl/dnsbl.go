@@ -20,12 +20,32 @@ import (
 type Zone struct {
 	Name   string
 	Weight int
+	// Codes weigh answers of their own: a list that says with 127.0.0.x why it knows an
+	// address. The first that fits counts instead of Weight, for each answer; of several
+	// answers the heaviest counts.
+	Codes []Code
+}
+
+// A Code is a range of answers and what it weighs.
+type Code struct {
+	First, Last netip.Addr
+	Weight      int
+}
+
+// weigh is what an answer weighs.
+func (z *Zone) weigh(a netip.Addr) int {
+	for _, c := range z.Codes {
+		if !a.Less(c.First) && !c.Last.Less(a) {
+			return c.Weight
+		}
+	}
+	return z.Weight
 }
 
 // A Result is what the lists say of an address.
 type Result struct {
 	Weight int
-	Zones  []Zone // that list it, in the order of the question
+	Zones  []Zone // that list it, in the order of the question, with what each weighs
 }
 
 // Check asks all zones at once about ip. Addresses that no list can know (loopback,
@@ -36,18 +56,22 @@ func Check(ctx context.Context, r dns.Resolver, zones []Zone, ip netip.Addr) Res
 		return Result{}
 	}
 	listed := make([]bool, len(zones))
+	weights := make([]int, len(zones))
 	var group sync.WaitGroup
 	prefix := reversed(ip)
 	for i, z := range zones {
 		group.Go(func() {
 			a, err := r.LookupAddr(ctx, prefix+z.Name)
-			listed[i] = err == nil && isListing(a.Records)
+			if err == nil {
+				weights[i], listed[i] = z.listing(a.Records)
+			}
 		})
 	}
 	group.Wait()
 	var res Result
 	for i, z := range zones {
 		if listed[i] {
+			z.Weight = weights[i]
 			res.Weight += z.Weight
 			res.Zones = append(res.Zones, z)
 		}
@@ -55,14 +79,20 @@ func Check(ctx context.Context, r dns.Resolver, zones []Zone, ip netip.Addr) Res
 	return res
 }
 
-// isListing reports whether one of the addresses is a listing.
-func isListing(answers []netip.Addr) bool {
+// listing is what answers weigh, if one of them is a listing: that which is farthest
+// from zero.
+func (z *Zone) listing(answers []netip.Addr) (weight int, listed bool) {
 	for _, a := range answers {
-		if b := a.As16(); a.Is4() && b[12] == 127 && (b[13] != 255 || b[14] != 255) {
-			return true
+		b := a.As16()
+		if !a.Is4() || b[12] != 127 || b[13] == 255 && b[14] == 255 {
+			continue
 		}
+		if w := z.weigh(a); !listed || max(w, -w) > max(weight, -weight) {
+			weight = w
+		}
+		listed = true
 	}
-	return false
+	return weight, listed
 }
 
 // reversed is the address as a name with a dot behind it, RFC 5782 §2.1 and §2.4.

@@ -23,6 +23,9 @@ const (
 	PermError               // there is no name
 )
 
+// Bad reports that the client has no name that leads back to it.
+func (s Status) Bad() bool { return s == Fail || s == PermError }
+
 func (s Status) String() string {
 	return [...]string{"none", "pass", "fail", "temperror", "permerror"}[s]
 }
