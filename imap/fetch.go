@@ -62,9 +62,11 @@ type fetch struct {
 	corrupt    error // what was wrong with the first message that could not be read
 	page       []fetched
 	rows       []store.Row
-	raw        []byte // scratch: the bytes of a message
-	part       []byte // scratch: a decoded or filtered part
-	n          uint64 // responses
+	kept       []store.Email  // of page, where bytes are needed
+	arena      []byte         // theirs
+	wanted     []*store.Email // of those that are read together
+	part       []byte         // scratch: a decoded or filtered part
+	n          uint64         // responses
 }
 
 // fetches keeps the memory of finished FETCH commands: some clients fetch one
@@ -75,7 +77,9 @@ var fetches = sync.Pool{New: func() any { return new(fetch) }}
 func (f *fetch) release() {
 	clear(f.items)
 	clear(f.page[:cap(f.page)])
-	kept := fetch{items: f.items[:0], page: f.page[:0], rows: f.rows[:0], raw: f.raw[:0], part: f.part[:0]}
+	clear(f.kept)
+	clear(f.wanted[:cap(f.wanted)])
+	kept := fetch{items: f.items[:0], page: f.page[:0], rows: f.rows[:0], kept: f.kept[:0], arena: f.arena[:0], wanted: f.wanted[:0], part: f.part[:0]}
 	if cap(kept.part) > outputSize {
 		kept.part = nil
 	}

@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"slices"
+
 	"posthouse/mail"
 	"posthouse/message"
 	"posthouse/store"
@@ -25,12 +27,9 @@ func (f *fetch) run(spans []span) error {
 	return c.werr
 }
 
-// pageRecords and pageBytes are how many messages one View serves: enough that
-// its cost does not count, and few enough that nothing is held for long.
-const (
-	pageRecords = 256
-	pageBytes   = 32
-)
+// pageRecords is how many messages one View serves: enough that its cost does not
+// count, and few enough that nothing is held for long.
+const pageRecords = 256
 
 // one writes one page of the messages lo <= i < hi and returns where it ended.
 func (f *fetch) one(lo, hi int) (next int, err error) {
@@ -60,15 +59,7 @@ func (f *fetch) one(lo, hi int) (next int, err error) {
 	if err != nil || f.need != needBytes {
 		return next, err
 	}
-	for i := range f.page {
-		if f.page[i].email == nil {
-			continue
-		}
-		if err := f.message(&f.page[i]); err != nil {
-			return next, err
-		}
-	}
-	return next, nil
+	return next, f.messages()
 }
 
 // each calls visit for each message lo <= i < hi of the selection that still
@@ -146,42 +137,99 @@ func (f *fetch) pageOfRecords(v *store.View, cur *store.Snapshot, lo, hi int) (i
 }
 
 func (f *fetch) pageOfBytes(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+	f.rows, f.arena = f.rows[:0], f.arena[:0]
 	next := f.each(cur, lo, hi, func(i int, row store.Row) bool {
+		f.rows = append(f.rows, row)
 		f.page = append(f.page, fetched{seq: uint32(i + 1), row: row, snap: cur})
-		return len(f.page) < pageBytes
+		return len(f.rows) < pageRecords
 	})
+	f.kept = slices.Grow(f.kept[:0], len(f.page))[:len(f.page)]
+	read := 0
+	err := v.Emails(f.rows, func(i int, e *store.Email) bool {
+		f.kept[i] = *e
+		f.arena = f.kept[i].Keep(f.arena)
+		f.page[i].email = &f.kept[i]
+		read++
+		return true
+	})
+	if mail.KindOf(err) == mail.Corrupt && err != nil {
+		return next, f.oneByOne(v)
+	}
+	if read < len(f.page) {
+		f.missing = true
+	}
+	return next, err
+}
+
+// oneByOne reads the records of a page of which one is damaged.
+func (f *fetch) oneByOne(v *store.View) (err error) {
 	for i := range f.page {
-		e, err := v.Email(f.page[i].row.Email)
-		if err != nil {
+		if f.page[i].email, err = v.Email(f.page[i].row.Email); err != nil {
 			if err = f.unreadable(err); err != nil {
-				return 0, err
+				return err
+			}
+			f.page[i].email = nil
+		}
+	}
+	return nil
+}
+
+// messages writes the responses of a page for which the messages' bytes are
+// needed: the small ones are read together, each of the large ones as it is sent.
+func (f *fetch) messages() error {
+	f.wanted = f.wanted[:0]
+	for i := range f.page {
+		if e := f.page[i].email; e == nil || e.Size > int64(f.c.srv.opts.Limits.FetchWhole) {
+			f.wanted = append(f.wanted, nil)
+		} else {
+			f.wanted = append(f.wanted, e)
+		}
+	}
+	done := 0
+	var failed error
+	err := f.c.acct.ReadAll(f.c.ctx, f.wanted, func(i int, raw []byte, err error) bool {
+		if failed = f.large(done, i); failed == nil {
+			done = i + 1
+			if err != nil {
+				failed = f.unreadable(err)
+			} else {
+				f.page[i].raw = raw
+				failed = f.message(&f.page[i])
 			}
 		}
-		f.page[i].email = e
+		return failed == nil
+	})
+	if failed == nil {
+		failed = err
 	}
-	return next, nil
+	if failed == nil {
+		failed = f.large(done, len(f.page))
+	}
+	return failed
+}
+
+// large writes the responses for the messages lo <= i < hi, which are large or gone.
+func (f *fetch) large(lo, hi int) (err error) {
+	for i := lo; i < hi && err == nil; i++ {
+		m := &f.page[i]
+		if m.email == nil {
+			continue
+		}
+		if m.body, err = f.c.acct.Open(f.c.ctx, m.email); err != nil {
+			err = f.unreadable(err)
+			continue
+		}
+		err = f.message(m)
+		_ = m.body.Close()
+	}
+	return err
 }
 
 // message writes the response for a message whose bytes are needed.
 func (f *fetch) message(m *fetched) error {
-	c := f.c
-	defer func() {
-		if m.body != nil {
-			_ = m.body.Close()
-		}
-		*m = fetched{}
-	}()
-	var err error
-	if m.email.Size <= int64(c.srv.opts.Limits.FetchWhole) {
-		if f.raw, err = c.acct.Read(c.ctx, f.raw[:0], m.email); err != nil {
-			return f.unreadable(err)
-		}
-		m.raw = f.raw
-	} else if m.body, err = c.acct.Open(c.ctx, m.email); err != nil {
-		return f.unreadable(err)
-	}
 	f.respond(m)
-	return c.drain()
+	m.msg, m.raw = nil, nil
+	return f.c.drain()
 }
 
 // section finds the bytes of BODY[path.spec]. The part table is decoded when it is

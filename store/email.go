@@ -230,6 +230,40 @@ func (a *account) Open(ctx context.Context, e *Email) (Body, error) {
 	return &body{prefix: e.Prefix, r: r}, nil
 }
 
+// Keep makes e independent of the scan that it comes from: its bytes are appended
+// to arena, which is returned and may be used for several.
+func (e *Email) Keep(arena []byte) []byte {
+	for _, b := range []*[]byte{&e.Envelope, &e.BodyStructure, &e.Prefix, &e.table} {
+		begin := len(arena)
+		arena = append(arena, *b...)
+		*b = arena[begin:len(arena):len(arena)]
+	}
+	e.references = nil
+	return arena
+}
+
+// ReadAll reads many whole messages and calls f for each in order, until it
+// returns false: with its bytes, valid during the call, or with the error that
+// Read would return. It reads ahead, and what lies side by side at once. A message
+// that is nil is passed over.
+func (a *Account) ReadAll(ctx context.Context, emails []*Email, f func(i int, raw []byte, err error) bool) error {
+	ids, at := make([]engine.BlobID, 0, len(emails)), make([]int, 0, len(emails))
+	for i, e := range emails {
+		if e != nil {
+			ids, at = append(ids, e.blobID()), append(at, i)
+		}
+	}
+	var whole []byte
+	err := a.store.eng.ReadBlobs(ctx, ids, func(i int, b []byte, err error) bool {
+		if e := emails[at[i]]; err == nil && len(e.Prefix) > 0 {
+			whole = append(append(whole[:0], e.Prefix...), b...)
+			b = whole
+		}
+		return f(at[i], b, wrap("ReadAll", err))
+	})
+	return wrap("ReadAll", err)
+}
+
 // Read appends the whole message to dst.
 func (a *account) Read(ctx context.Context, dst []byte, e *Email) ([]byte, error) {
 	dst = slices.Grow(dst, int(e.Size))

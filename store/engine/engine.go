@@ -166,6 +166,11 @@ type Engine interface {
 	OpenBlob(ctx context.Context, id BlobID) (BlobReader, error)
 	// ReadBlob appends the whole of a blob to dst: one read for a small blob.
 	ReadBlob(ctx context.Context, dst []byte, id BlobID) ([]byte, error)
+	// ReadBlobs reads many blobs and calls f for each of ids in order, until f
+	// returns false: with its bytes, valid during the call, or with the error that
+	// ReadBlob would return. Blobs that lie side by side are read together, and
+	// others ahead of f. The error is ctx's, or that no blob can be read.
+	ReadBlobs(ctx context.Context, ids []BlobID, f func(i int, b []byte, err error) bool) error
 	// Stage starts a large blob.
 	Stage(ctx context.Context) (Staged, error)
 	// Subscribe calls f in commit order, after each commit is visible, with the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 
@@ -79,6 +80,46 @@ func testSharedBlob(t *testing.T, e engine.Engine) {
 	wantBlob(t, e, n.ID, pattern(2, 100))
 	commit(t, e, blind(4, own("b", &engine.Blob{ID: n.ID}))) // the same owner again
 	wantBlob(t, e, n.ID, pattern(2, 100))
+}
+
+// testReadBlobs reads many blobs at once: small and large ones, side by side and
+// not, one twice, one that is not there.
+func testReadBlobs(t *testing.T, e engine.Engine) {
+	ctx := context.Background()
+	var ids []engine.BlobID
+	var want [][]byte
+	for i := range 300 {
+		data := pattern(uint64(i), 1+i*37%5000)
+		if i%100 == 50 {
+			data = pattern(uint64(i), 3<<20)
+		}
+		b := &engine.Blob{Bytes: data}
+		commit(t, e, blind(1, own(fmt.Sprint("many", i), b)))
+		ids, want = append(ids, b.ID), append(want, data)
+	}
+	ids, want = append(ids, ids[7], 1<<50, ids[3]), append(want, want[7], nil, want[3])
+	slices.Reverse(ids[200:])
+	slices.Reverse(want[200:])
+	n := 0
+	err := e.ReadBlobs(ctx, ids, func(i int, b []byte, err error) bool {
+		if i != n || want[i] == nil != errors.Is(err, engine.ErrNotFound) || want[i] != nil && (err != nil || !bytes.Equal(b, want[i])) {
+			t.Errorf("blob %d as number %d: %d bytes, %v", i, n, len(b), err)
+		}
+		n++
+		return true
+	})
+	if err != nil || n != len(ids) {
+		t.Fatalf("read %d of %d: %v", n, len(ids), err)
+	}
+	n = 0
+	if err := e.ReadBlobs(ctx, ids, func(int, []byte, error) bool { n++; return n < 5 }); err != nil || n != 5 {
+		t.Errorf("stopped after %d of 5: %v", n, err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := e.ReadBlobs(ended, ids, func(int, []byte, error) bool { return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
 }
 
 func testBlobMissing(t *testing.T, e engine.Engine) {

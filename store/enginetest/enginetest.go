@@ -51,6 +51,7 @@ func Run(t *testing.T, kit Kit) {
 		{"ReadersSeeWholeCommits", testReadersSeeWholeCommits},
 		{"SmallBlobs", testSmallBlobs},
 		{"SharedBlob", testSharedBlob},
+		{"ReadBlobs", testReadBlobs},
 		{"BlobMissing", testBlobMissing},
 		{"BlobMove", testBlobMove},
 		{"StagedBlob", testStagedBlob},

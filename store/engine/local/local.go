@@ -50,6 +50,7 @@ type Engine struct {
 	subscribers subscribers
 	readers     readers
 	segs        segmentFiles
+	bulk        sync.Pool // of *[]byte, see ReadBlobs
 	files       largeFiles
 	space       space
 	ballast     ballast

@@ -274,6 +274,15 @@ func TestBitRot(t *testing.T) {
 			t.Errorf("ReadBlob: %v", err)
 		}
 	}
+	err := e.ReadBlobs(ctx, []engine.BlobID{blobs[0].ID, blobs[1].ID}, func(_ int, _ []byte, err error) bool {
+		if !errors.Is(err, engine.ErrCorrupt) {
+			t.Errorf("ReadBlobs: %v", err)
+		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	if _, err := e.OpenBlob(ctx, blobs[0].ID); !errors.Is(err, engine.ErrCorrupt) {
 		t.Errorf("OpenBlob: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -74,6 +75,21 @@ func (s *spaceTest) verify() {
 		if err != nil || !bytes.Equal(b, s.bytes[key]) {
 			s.t.Fatalf("%s: %d of %d bytes, %v", key, len(b), len(s.bytes[key]), err)
 		}
+	}
+	ids, keys := make([]engine.BlobID, 0, len(s.blobs)), map[engine.BlobID]string{}
+	for key, id := range s.blobs {
+		ids, keys[id] = append(ids, id), key
+	}
+	slices.Sort(ids)
+	n := 0
+	err := s.e.ReadBlobs(context.Background(), ids, func(i int, b []byte, err error) bool {
+		if n++; err != nil || !bytes.Equal(b, s.bytes[keys[ids[i]]]) {
+			s.t.Errorf("%s among all: %d of %d bytes, %v", keys[ids[i]], len(b), len(s.bytes[keys[ids[i]]]), err)
+		}
+		return true
+	})
+	if err != nil || n != len(ids) {
+		s.t.Fatalf("read %d of %d: %v", n, len(ids), err)
 	}
 	if err := s.e.Check(context.Background(), true, func(p string) { s.t.Errorf("Check: %s", p) }); err != nil {
 		s.t.Fatal(err)

@@ -49,6 +49,20 @@ func (e *Engine) ReadBlob(ctx context.Context, dst []byte, id engine.BlobID) ([]
 	return append(dst, data...), nil
 }
 
+// ReadBlobs implements engine.Engine.
+func (e *Engine) ReadBlobs(ctx context.Context, ids []engine.BlobID, f func(i int, b []byte, err error) bool) error {
+	for i, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		data, err := e.blob(id)
+		if !f(i, data, err) {
+			break
+		}
+	}
+	return nil
+}
+
 type blobReader struct{ *bytes.Reader }
 
 func (blobReader) Close() error { return nil }
