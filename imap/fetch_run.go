@@ -233,10 +233,18 @@ func (f *fetch) message(m *fetched) error {
 }
 
 // section finds the bytes of BODY[path.spec]. The part table is decoded when it is
-// first needed: BODY[] does without.
+// first needed: the message's own header and text do without.
 func (f *fetch) section(m *fetched, path []int, spec message.Spec) (message.Range, bool) {
-	if len(path) == 0 && spec == message.SpecAll {
-		return message.Range{End: m.email.Size}, true
+	if len(path) == 0 {
+		header, body, err := m.email.Top()
+		switch {
+		case spec == message.SpecAll:
+			return message.Range{End: m.email.Size}, true
+		case err == nil && spec == message.SpecHeader:
+			return header, true
+		case err == nil && spec == message.SpecText:
+			return body, true
+		}
 	}
 	if !f.table(m) {
 		return message.Range{}, false

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 
 	"posthouse/mail"
@@ -186,9 +187,25 @@ func (d *qpReader) fill() error {
 		default:
 			d.flushSpace()
 			d.buf = append(d.buf, c)
+			d.plain()
 		}
 	}
 	return nil
+}
+
+// plain takes what is buffered of the line as far as it means itself.
+func (d *qpReader) plain() {
+	b, _ := d.r.Peek(d.r.Buffered())
+	for _, c := range [...]byte{'\n', '\r', '='} {
+		if i := bytes.IndexByte(b, c); i >= 0 {
+			b = b[:i]
+		}
+	}
+	for len(b) > 0 && isWSP(b[len(b)-1]) { // it may be trailing
+		b = b[:len(b)-1]
+	}
+	d.buf = append(d.buf, b...)
+	d.r.Discard(len(b))
 }
 
 func (d *qpReader) flushSpace() {

@@ -139,6 +139,12 @@ func FuzzTable(f *testing.F) {
 			m.Parts[i].Filename()
 		}
 		m.Section([]int{1, 1}, SpecText)
+		if header, body, err := TableTop(b); err == nil {
+			h, _ := m.Section(nil, SpecHeader)
+			if text, _ := m.Section(nil, SpecText); h != header || text != body {
+				t.Fatalf("top %v %v, sections %v %v", header, body, h, text)
+			}
+		}
 		if again, err := ParseTable(m.AppendTable(nil)); err != nil || !bytes.Equal(again.AppendTable(nil), m.AppendTable(nil)) {
 			t.Fatalf("not stable: %v\n%+v\n%+v", err, m, again)
 		}

@@ -159,6 +159,29 @@ func ParseTable(b []byte) (*Message, error) {
 	return m, nil
 }
 
+// TableTop reads from what AppendTable wrote only where the header section and the
+// body of the message itself lie; it allocates nothing. Its error is of kind
+// Corrupt.
+func TableTop(b []byte) (header, body Range, err error) {
+	if len(b) == 0 || b[0] != tableVersion {
+		return header, body, corruptTable("unknown version")
+	}
+	b = b[1:]
+	var v [5]uint64 // size, number of parts, and of the first part the beginning (signed) and two lengths
+	for i := range v {
+		n := 0
+		if v[i], n = binary.Uvarint(b); n <= 0 || v[i] > math.MaxInt64 {
+			return header, body, corruptTable("bad part")
+		}
+		b = b[n:]
+	}
+	size := v[0]
+	if v[1] == 0 || v[2] != 0 || v[3] > size || v[4] > size-v[3] {
+		return header, body, corruptTable("bad part")
+	}
+	return Range{0, int64(v[3])}, Range{int64(v[3]), int64(v[3] + v[4])}, nil
+}
+
 func corruptTable(text string) error {
 	return &mail.Error{Kind: mail.Corrupt, Op: "message.ParseTable", Text: text}
 }

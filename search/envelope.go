@@ -79,20 +79,88 @@ func (s *listScanner) shut() bool {
 }
 
 // first reads a list of addresses and returns its first.
-func (s *listScanner) first() (a address) {
+func (s *listScanner) first() (first address) {
+	n := 0
+	s.each(func(a address) {
+		if n++; n == 1 {
+			first = a
+		}
+	})
+	return first
+}
+
+// each reads a list of addresses.
+func (s *listScanner) each(f func(address)) {
 	if !s.open() {
 		s.str() // NIL
-		return a
+		return
 	}
-	for n := 0; s.open(); n++ {
+	for s.open() {
 		name, _, mailbox, host := s.str(), s.str(), s.str(), s.str()
-		if n == 0 {
-			a = address{name, mailbox, host}
-		}
+		f(address{name, mailbox, host})
 		s.shut()
 	}
 	s.shut()
-	return a
+}
+
+// envelopeFields are the header fields whose text the envelope has as it was, or,
+// for addresses, all that can be searched for (RFC 9051 §6.4.4). Sender and
+// Reply-To are not: the envelope may have From in their place.
+var envelopeFields = map[string]int{"DATE": 0, "SUBJECT": 1, "FROM": 2, "TO": 5, "CC": 6, "BCC": 7, "IN-REPLY-TO": 8, "MESSAGE-ID": 9}
+
+// isList reports whether the envelope's member n is a list of addresses.
+func isList(n int) bool { return n >= 2 && n <= 7 }
+
+// member returns the text of member n of an envelope, decoded, as one reads it:
+// "Name <mailbox@host>, …". It is in buf, or in b.
+func member(b []byte, n int, buf []byte) []byte {
+	s := listScanner{b: b}
+	s.open()
+	for i := range n {
+		if isList(i) {
+			s.each(func(address) {})
+		} else {
+			s.str()
+		}
+	}
+	if !isList(n) {
+		return decoded(s.str())
+	}
+	s.each(func(a address) {
+		if len(buf) > 0 {
+			buf = append(buf, ", "...)
+		}
+		buf = append(buf, decoded(a.name)...)
+		switch {
+		case a.mailbox == nil: // the end of a group
+		case a.host == nil:
+			buf = append(append(buf, a.mailbox...), ':')
+		case len(a.name) == 0:
+			buf = append(append(append(buf, a.mailbox...), '@'), a.host...)
+		default:
+			buf = append(append(append(append(append(buf, " <"...), a.mailbox...), '@'), a.host...), '>')
+		}
+	})
+	return buf
+}
+
+// decoded is message.DecodeHeader without a copy for what is plain.
+func decoded(b []byte) []byte {
+	if plain(b) {
+		return b
+	}
+	return []byte(message.DecodeHeader(b))
+}
+
+// plain reports whether a field's text means what it says: ASCII on one line,
+// without encoded words (RFC 2047 §2).
+func plain(b []byte) bool {
+	for i, c := range b {
+		if c >= 0x80 || c == '\r' || c == '\n' || c == '=' && i+1 < len(b) && b[i+1] == '?' {
+			return false
+		}
+	}
+	return true
 }
 
 // str reads a quoted string, a literal, or NIL, which is nil.

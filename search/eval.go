@@ -86,7 +86,7 @@ func prepare(k Key) Key {
 	case Fuzzy:
 		return loosen(k.Key)
 	case Header:
-		return headerNeedle{k.Name, newNeedle(k.Text)}
+		return newHeaderNeedle(k)
 	case Body:
 		return textNeedle{needle: newNeedle(string(k))}
 	case Text:

@@ -2,11 +2,14 @@ package search
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"posthouse/message"
 )
 
 // fold appends s in the form in which strings compare, after RFC 5051 §2: fully
@@ -14,14 +17,10 @@ import (
 // no more than a table look-up.
 func fold(dst, s []byte) []byte {
 	for len(s) > 0 {
-		i := 0
-		for i < len(s) && s[i] < utf8.RuneSelf {
-			i++
-		}
 		n := len(dst)
-		dst = append(dst, s[:i]...)
-		upper(dst[n:])
-		s = s[i:]
+		dst = append(dst, s...)
+		i := upperASCII(dst[n:])
+		dst, s = dst[:n+i], s[i:]
 		i = 0
 		for i < len(s) && s[i] >= utf8.RuneSelf {
 			i++
@@ -34,12 +33,26 @@ func fold(dst, s []byte) []byte {
 	return dst
 }
 
-func upper(b []byte) {
-	for i, c := range b {
-		if c-'a' < 26 {
+// upperASCII puts the ASCII characters at the beginning of b in upper case and
+// returns their number; eight at a time.
+func upperASCII(b []byte) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if w&high != 0 {
+			break
+		}
+		// The high bit of each byte that is at least 'a', and not over 'z'.
+		small := (w + (0x80-'a')*ones) &^ (w + (0x7f-'z')*ones) & high
+		binary.LittleEndian.PutUint64(b[i:], w-small>>2)
+	}
+	for ; i < len(b) && b[i] < utf8.RuneSelf; i++ {
+		if c := b[i]; c-'a' < 26 {
 			b[i] = c - 32
 		}
 	}
+	return i
 }
 
 // foldUnicode folds a run of characters beyond ASCII. It decomposes before it
@@ -125,5 +138,8 @@ func wholeRunes(b []byte) int {
 // scratch is the memory that one search reuses for each message.
 type scratch struct {
 	raw, folded []byte
-	head, part  []byte // header sections, of the message and of a part inside
+	head, inner []byte // header sections, of the message and of a part inside
+	part        []byte // a field's text
+	source      bytes.Reader
+	text        message.TextReader
 }

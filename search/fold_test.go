@@ -66,3 +66,23 @@ func BenchmarkFoldASCII(b *testing.B) {
 		dst = fold(dst[:0], text)
 	}
 }
+
+// TestUpperASCII compares with the rule, at each place of a word of eight.
+func TestUpperASCII(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			b := bytes.Repeat([]byte{'m'}, 20)
+			b[at] = byte(c)
+			want := bytes.Repeat([]byte{'M'}, 20)
+			n := 20
+			if want[at] = byte(c); c >= 0x80 {
+				n = at
+			} else {
+				want[at] = bytes.ToUpper([]byte{byte(c)})[0]
+			}
+			if got := upperASCII(b); got != n || !bytes.Equal(b[:n], want[:n]) {
+				t.Fatalf("%#x at %d: %d, %q; want %d, %q", c, at, got, b[:n], n, want[:n])
+			}
+		}
+	}
+}

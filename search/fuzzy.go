@@ -131,14 +131,15 @@ func (f *fuzzyNeedle) eval(c *candidate) (answer, error) {
 				g.text(c, []byte(message.DecodeHeader(value)), weight)
 			}
 		}
-		for i := range c.msg.table.Parts {
-			p := &c.msg.table.Parts[i]
-			if p.Children > 0 || !p.IsText() {
-				continue
-			}
-			r := message.NewTextReader(io.NewSectionReader(c.msg.body, p.BodyStart, p.Size()), p)
-			if err := g.reader(c, r); err != nil {
-				return no, err
+		parts, err := c.parts()
+		if err != nil {
+			return no, err
+		}
+		for i := range parts {
+			if p := &parts[i]; p.Children == 0 && p.IsText() {
+				if err := g.reader(c, c.text(p)); err != nil {
+					return no, err
+				}
 			}
 		}
 	}

@@ -15,7 +15,8 @@ const maxHeader = 1 << 20
 
 // loaded is what was read of a message's bytes.
 type loaded struct {
-	body  store.Body
+	raw   []byte     // the whole message, if it is small
+	body  store.Body // otherwise
 	table *message.Message
 	head  message.Header // of the message itself
 	ready bool
@@ -28,20 +29,23 @@ func (l *loaded) close() {
 	*l = loaded{}
 }
 
-// load opens the message and reads its header section.
+// load opens the message if it was not read yet, and parses its header section.
 func (c *candidate) load() error {
 	l := &c.msg
 	if l.ready {
 		return nil
 	}
 	var err error
-	if l.table, err = c.email.Message(); err != nil {
+	if l.raw == nil && l.body == nil {
+		if l.body, err = c.acct.Open(c.ctx, c.email); err != nil {
+			return err
+		}
+	}
+	top, _, err := c.email.Top()
+	if err != nil {
 		return err
 	}
-	if l.body, err = c.acct.Open(c.ctx, c.email); err != nil {
-		return err
-	}
-	raw, err := c.section(0, &c.scratch.head)
+	raw, err := c.section(top, &c.scratch.head)
 	if err != nil {
 		return err
 	}
@@ -49,30 +53,85 @@ func (c *candidate) load() error {
 	return nil
 }
 
-// section reads the header section of part i into buf.
-func (c *candidate) section(i int, buf *[]byte) ([]byte, error) {
-	p := &c.msg.table.Parts[i]
-	n := int(min(p.BodyStart-p.HeaderStart, maxHeader))
+// section returns a header section, in buf if it has to be read.
+func (c *candidate) section(r message.Range, buf *[]byte) ([]byte, error) {
+	n := int(min(r.Len(), maxHeader))
+	if raw := c.msg.raw; raw != nil {
+		if r.Start+int64(n) > int64(len(raw)) {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return raw[r.Start : r.Start+int64(n)], nil
+	}
 	if cap(*buf) < n {
 		*buf = make([]byte, n)
 	}
 	b := (*buf)[:n]
-	k, err := c.msg.body.ReadAt(b, p.HeaderStart)
+	k, err := c.msg.body.ReadAt(b, r.Start)
 	if err != nil && !(errors.Is(err, io.EOF) && k == n) {
 		return nil, err
 	}
 	return b, nil
 }
 
+// parts decodes the part table.
+func (c *candidate) parts() ([]message.Part, error) {
+	if c.msg.table == nil {
+		var err error
+		if c.msg.table, err = c.email.Message(); err != nil {
+			return nil, err
+		}
+	}
+	return c.msg.table.Parts, nil
+}
+
+// text reads the text of a part, until the next call.
+func (c *candidate) text(p *message.Part) io.Reader {
+	c.scratch.text.Reset(c.reader(message.Range{Start: p.BodyStart, End: p.BodyEnd}), p)
+	return &c.scratch.text
+}
+
+// reader reads a piece of the message.
+func (c *candidate) reader(r message.Range) io.Reader {
+	if raw := c.msg.raw; raw != nil && r.End <= int64(len(raw)) {
+		c.scratch.source.Reset(raw[r.Start:r.End])
+		return &c.scratch.source
+	}
+	if c.msg.body == nil {
+		return strings.NewReader("")
+	}
+	return io.NewSectionReader(c.msg.body, r.Start, r.Len())
+}
+
 // headerNeedle is a Header made ready for comparing.
 type headerNeedle struct {
 	name   string
+	member int // of the envelope; -1: it is not there
 	needle needle
 }
 
-func (headerNeedle) cost() cost { return byHeader }
+func newHeaderNeedle(k Header) headerNeedle {
+	n := headerNeedle{k.Name, -1, newNeedle(k.Text)}
+	if i, ok := envelopeFields[strings.ToUpper(k.Name)]; ok && len(n.needle) > 0 {
+		n.member = i
+	}
+	return n
+}
+
+func (k headerNeedle) cost() cost {
+	if k.member >= 0 {
+		return byRecord
+	}
+	return byHeader
+}
 
 func (k headerNeedle) eval(c *candidate) (answer, error) {
+	if k.member >= 0 {
+		if c.email == nil {
+			return unknown, nil
+		}
+		text := member(c.email.Envelope, k.member, c.scratch.part[:0])
+		return decided(k.needle.in(text, &c.scratch.folded)), nil
+	}
 	if !c.bytes {
 		return unknown, nil
 	}
@@ -80,16 +139,11 @@ func (k headerNeedle) eval(c *candidate) (answer, error) {
 		return no, err
 	}
 	for name, value := range c.msg.head.All() {
-		if strings.EqualFold(name, k.name) && (len(k.needle) == 0 || c.fieldHolds(value, k.needle)) {
+		if strings.EqualFold(name, k.name) && (len(k.needle) == 0 || k.needle.in(decoded(value), &c.scratch.folded)) {
 			return yes, nil
 		}
 	}
 	return no, nil
-}
-
-// fieldHolds looks into the decoded value of a header field.
-func (c *candidate) fieldHolds(value []byte, n needle) bool {
-	return n.in([]byte(message.DecodeHeader(value)), &c.scratch.folded)
 }
 
 // textNeedle is a Body, or a Text where header is set, made ready for comparing.
@@ -110,13 +164,15 @@ func (k textNeedle) eval(c *candidate) (answer, error) {
 	if err := c.load(); err != nil {
 		return no, err
 	}
-	if k.header {
-		if c.headerHolds(&c.msg.head, k.needle) {
-			return yes, nil
-		}
+	if k.header && c.headerHolds(&c.msg.head, k.needle) {
+		return yes, nil
 	}
-	for i := range c.msg.table.Parts {
-		found, err := c.partHolds(i, k.needle)
+	parts, err := c.parts()
+	if err != nil {
+		return no, err
+	}
+	for i := range parts {
+		found, err := c.partHolds(&parts[i], i > 0, k.needle)
 		if found || err != nil {
 			return decided(found), err
 		}
@@ -128,7 +184,8 @@ func (k textNeedle) eval(c *candidate) (answer, error) {
 // header as it stands, decoded (RFC 9051 §6.4.4).
 func (c *candidate) headerHolds(h *message.Header, n needle) bool {
 	for name, value := range h.All() {
-		if n.in([]byte(name+": "+message.DecodeHeader(value)), &c.scratch.folded) {
+		c.scratch.part = append(append(append(c.scratch.part[:0], name...), ": "...), decoded(value)...)
+		if n.in(c.scratch.part, &c.scratch.folded) {
 			return true
 		}
 	}
@@ -137,10 +194,9 @@ func (c *candidate) headerHolds(h *message.Header, n needle) bool {
 
 // partHolds looks into the header of a part inside the message, which belongs to
 // the message's body, and into its text if it is text.
-func (c *candidate) partHolds(i int, n needle) (bool, error) {
-	p := &c.msg.table.Parts[i]
-	if i > 0 {
-		raw, err := c.section(i, &c.scratch.part)
+func (c *candidate) partHolds(p *message.Part, inside bool, n needle) (bool, error) {
+	if inside {
+		raw, err := c.section(message.Range{Start: p.HeaderStart, End: p.BodyStart}, &c.scratch.inner)
 		if err != nil {
 			return false, err
 		}
@@ -152,6 +208,5 @@ func (c *candidate) partHolds(i int, n needle) (bool, error) {
 	if p.Children > 0 || !p.IsText() {
 		return false, nil
 	}
-	r := message.NewTextReader(io.NewSectionReader(c.msg.body, p.BodyStart, p.Size()), p)
-	return n.inReader(r, &c.scratch)
+	return n.inReader(c.text(p), &c.scratch)
 }

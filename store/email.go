@@ -42,6 +42,17 @@ func (e *Email) Message() (*message.Message, error) {
 	return m, nil
 }
 
+// Top is where the header section and the body of the message itself lie, counted
+// over prefix and body: what Message says of them, much cheaper.
+func (e *Email) Top() (header, body message.Range, err error) {
+	header, body, err = message.TableTop(e.table)
+	n := int64(len(e.Prefix))
+	header.End += n
+	body.Start += n
+	body.End += n
+	return header, body, err
+}
+
 func (e *Email) blobID() engine.BlobID {
 	if e.blob == 0 && e.fresh != nil {
 		return e.fresh.ID
