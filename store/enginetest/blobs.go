@@ -32,7 +32,6 @@ func testSmallBlobs(t *testing.T, e engine.Engine) {
 		batch.Ops = append(batch.Ops, own(fmt.Sprint("m", i), bs[i]))
 	}
 	commit(t, e, batch)
-	engine.Prefetch(e, append([]engine.BlobID{0, 1 << 60, bs[7].ID}, ids...)...) // a hint only
 	seen := map[engine.BlobID]bool{}
 	for i, b := range bs {
 		wantBlob(t, e, b.ID, pattern(uint64(100+i), 1000+i))
