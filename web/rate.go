@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -59,11 +60,26 @@ func (r *rate) allow(a netip.Addr) bool {
 func (s *Server) rated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil && !s.rate.allow(peer.Addr()) {
+		if err == nil && !s.rate.allow(peer.Addr()) && !s.known(r) {
 			w.Header().Set("Retry-After", "60")
 			http.Error(w, "too many requests: try again in a minute", http.StatusTooManyRequests)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// known reports whether a request beyond the rate comes from somebody who has logged
+// in, or asks for an image of a message that such a one sees. They have limits of
+// their own.
+func (s *Server) known(r *http.Request) bool {
+	if token, ok := strings.CutPrefix(r.URL.Path, "/i/"); ok {
+		_, ok = s.verify(token)
+		return ok
+	}
+	if s.opts.User == nil {
+		return false
+	}
+	_, err := s.opts.User(r)
+	return err == nil
 }

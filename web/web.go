@@ -1,14 +1,21 @@
-// Package web serves HTTP: at present a status page, /healthz and /metrics. What
-// it shows comes from functions of its Options; it keeps no state.
+// Package web serves HTTP: the mail client at /, JMAP, message bodies for the client's
+// frames (/r/), their images (/i/), a status page (/status), /healthz and /metrics.
+// What it shows comes from functions of its Options; of its own it keeps the key of
+// the images' addresses, which dies with the process.
 //
-// Guarantees: a client that says nothing, or little, is cut off; no page runs a
-// script, loads anything from elsewhere or may be framed; nothing is changed by
-// any request.
+// Guarantees: a client that says nothing, or little, is cut off; no page loads
+// anything from elsewhere; only the client's own page runs its own scripts, and no
+// message ever becomes part of that page: its body is made harmless by [render], and
+// shown in a frame without origin, under a policy that lets nothing out. Images of
+// other hosts come through [proxy], and only those that a message shows.
 package web
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"html/template"
 	"log/slog"
 	"net"
@@ -21,6 +28,8 @@ import (
 
 	"posthouse/admin"
 	"posthouse/internal/metrics"
+	"posthouse/store"
+	"posthouse/web/proxy"
 )
 
 // Limits of HTTP. Zero values take the defaults, negative ones switch a limit
@@ -43,6 +52,15 @@ type Options struct {
 	Health func(ctx context.Context) error
 	// Figures returns the figures of /metrics; nil: none.
 	Figures func() []metrics.Figure
+	// Store holds the mail that is shown; nil: none is.
+	Store *store.Store
+	// User tells who a request comes from; an error if nobody has logged in. nil:
+	// nobody can, and the status page is at /.
+	User func(r *http.Request) (User, error)
+	// JMAP serves /jmap/ and /.well-known/jmap; nil: they are not there.
+	JMAP http.Handler
+	// Proxy fetches images of other hosts; nil: one with defaults.
+	Proxy *proxy.Proxy
 	// People are shown with what they log in with: for the demo only.
 	People []Person
 	Limits Limits
@@ -55,13 +73,28 @@ type Person struct{ Name, Address, Password string }
 
 // A Server serves any number of listeners.
 type Server struct {
-	opts Options
-	rate *rate
-	http *http.Server
+	opts      Options
+	rate      *rate
+	http      *http.Server
+	key       []byte // of signed addresses
+	frameHash string // of the only script beside a message, as a policy names it
+	proxy     *proxy.Proxy
+	app       *app
 }
 
 //go:embed status.html style.css
 var files embed.FS
+
+//go:embed frame.js
+var frameJS string
+
+//go:embed frame.css
+var frameCSS string
+
+//go:embed frame.html
+var frameText string
+
+var framePage = template.Must(template.New("frame.html").Parse(frameText))
 
 var statusPage = template.Must(template.New("status.html").Funcs(template.FuncMap{"count": count, "ago": ago}).ParseFS(files, "status.html"))
 
@@ -73,14 +106,15 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{opts: o, rate: newRate(limit(o.Limits.PerMinute, 100, 0), o.Now)}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.status)
-	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /metrics", s.metrics)
+	if o.Proxy == nil {
+		o.Proxy = proxy.New(proxy.Options{})
+	}
+	hash := sha256.Sum256([]byte(frameJS))
+	s := &Server{opts: o, rate: newRate(limit(o.Limits.PerMinute, 100, 0), o.Now), key: make([]byte, 32), proxy: o.Proxy, app: newApp(),
+		frameHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:])}
+	_, _ = rand.Read(s.key) // never fails
 	s.http = &http.Server{
-		Handler:           secured(s.rated(s.ours(mux))),
+		Handler:           secured(s.rated(s.ours(s.routes()))),
 		MaxHeaderBytes:    limit(o.Limits.HeaderBytes, 64<<10, 1<<30),
 		ReadHeaderTimeout: limit(o.Limits.HeaderTime, 10*time.Second, 0),
 		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // no page reads a body
@@ -89,6 +123,46 @@ func New(o Options) *Server {
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /style.css", s.style)
+	mux.HandleFunc("GET /status", s.status)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /metrics", s.metrics)
+	if s.opts.User == nil {
+		mux.HandleFunc("GET /{$}", s.status)
+		return mux
+	}
+	mux.HandleFunc("GET /{$}", s.shell)
+	mux.HandleFunc("GET /mail/", s.shell)
+	mux.HandleFunc("GET /settings/", s.shell)
+	mux.HandleFunc("GET /editor", s.editor)
+	mux.HandleFunc("GET /assets/{name}", s.asset)
+	mux.HandleFunc("GET /sw.js", s.worker)
+	mux.HandleFunc("GET /manifest.webmanifest", s.asset)
+	mux.HandleFunc("GET /r/{account}/{email}", s.view)
+	mux.HandleFunc("GET /r/{account}/{email}/quote", s.quote)
+	mux.HandleFunc("GET /i/{token}", s.image)
+	if s.opts.JMAP != nil {
+		mux.Handle("/jmap/", unhurried(s.opts.JMAP))
+		mux.Handle("/.well-known/jmap", s.opts.JMAP)
+	}
+	return mux
+}
+
+// unhurried lifts the deadlines of the listener: uploads take their time, streams of
+// events do not end. Who serves them sets its own.
+func unhurried(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		if c.SetReadDeadline(time.Time{}) == nil && c.SetWriteDeadline(time.Time{}) == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	})
 }
 
 // limit returns v, its default for zero, and what means none for a negative one.

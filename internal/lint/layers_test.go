@@ -29,7 +29,7 @@ var ranks = [][]string{
 	{"store/engine/*"},
 	{"store/engine"},
 	{"mailauth/arc"},
-	{"sieve", "mailauth/*", "tlspolicy/*", "sasl", "imap/wire", "smtp/wire", "jmap/wire", "pop3/wire", "managesieve/wire"},
+	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "imap/wire", "smtp/wire", "jmap/wire", "pop3/wire", "managesieve/wire"},
 	{"message", "dns", "config"},
 	{"mail"},
 }

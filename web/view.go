@@ -1,0 +1,252 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"html/template"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store"
+	"posthouse/web/render"
+)
+
+// A User is who a request comes from.
+type User struct {
+	ID      mail.AccountID
+	Address mail.Address
+	Name    string
+}
+
+// Bytes of the body that a frame shows at first, and when all is asked for.
+const (
+	firstBytes = 200 << 10
+	allBytes   = 8 << 20
+)
+
+// viewAs is how a reader wants to see a message.
+type viewAs struct {
+	images bool  // of other hosts, through the proxy
+	plain  bool  // the plain text, where there is both
+	limit  int64 // bytes of each part
+}
+
+// A frame is what frame.html shows.
+type frame struct {
+	Kind   string // plain, html
+	Meta   string
+	Style  template.CSS
+	Body   template.HTML // of package render
+	Script template.JS
+}
+
+// A viewMeta is what the app learns about a message from its frame.
+type viewMeta struct {
+	Blocked  int              `json:"blocked"`
+	Proxied  int              `json:"proxied"`
+	Trackers []string         `json:"trackers,omitempty"`
+	Reasons  []render.Reason  `json:"reasons,omitempty"`
+	Verified string           `json:"verified,omitempty"` // the domain that stands behind the message
+	Failed   bool             `json:"failed,omitempty"`   // it should have, and did not
+	Cut      int64            `json:"cut,omitempty"`      // size of the whole, where not all is shown
+	HTML     bool             `json:"html"`               // there is HTML
+	Plain    bool             `json:"plain"`              // there is plain text
+	Findings []findingOfCheck `json:"findings,omitempty"`
+}
+
+type findingOfCheck struct {
+	Check  string `json:"check"`
+	Result string `json:"result"`
+	Text   string `json:"text,omitempty"`
+}
+
+// viewPolicy keeps a message in its frame, and harmless when opened by itself.
+func (s *Server) viewPolicy() string {
+	return "sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox; default-src 'none'; script-src '" + s.frameHash +
+		"'; style-src 'unsafe-inline'; img-src 'self' data:; font-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+}
+
+// view serves /r/{account}/{email}: the body of a message for the app's frame.
+func (s *Server) view(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", s.viewPolicy())
+	h.Set("Cache-Control", "private, no-store")
+	if r.Header.Get("Sec-Fetch-Dest") != "iframe" || r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		http.Error(w, "messages are shown inside of the mail client only", http.StatusForbidden)
+		return
+	}
+	g, who, err := s.viewed(r)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	q := r.URL.Query()
+	how := viewAs{images: q.Get("images") == "1", plain: q.Get("plain") == "1", limit: firstBytes}
+	if q.Get("all") == "1" {
+		how.limit = allBytes
+	}
+	f, err := s.frame(r.Context(), g, who, how)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	var b bytes.Buffer
+	if err := framePage.Execute(&b, f); err != nil {
+		s.refuse(w, err)
+		return
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(b.Bytes())
+}
+
+// quote serves /r/{account}/{email}/quote: the body as the editor takes it.
+func (s *Server) quote(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "private, no-store")
+	if d := r.Header.Get("Sec-Fetch-Dest"); d != "empty" || r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		http.Error(w, "for the mail client only", http.StatusForbidden)
+		return
+	}
+	g, _, err := s.viewed(r)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	body, err := s.open(r.Context(), g)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	defer body.Close()
+	res, _, _ := body.render(s, g, viewAs{limit: allBytes})
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(res.HTML)
+}
+
+// viewed finds out which message a request is about, and that its sender may see it.
+func (s *Server) viewed(r *http.Request) (signed, User, error) {
+	if s.opts.User == nil {
+		return signed{}, User{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no mail here"}
+	}
+	who, err := s.opts.User(r)
+	if err != nil {
+		return signed{}, User{}, &mail.Error{Kind: mail.Denied, Op: "web.view", Text: "log in first", Err: err}
+	}
+	id, err := strconv.ParseUint(strings.TrimPrefix(r.PathValue("email"), "M"), 10, 64)
+	if r.PathValue("account") != accountName(who.ID) || err != nil {
+		return signed{}, User{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no such message"}
+	}
+	return signed{account: who.ID, email: store.EmailID(id)}, who, nil
+}
+
+// frame makes the page of a message.
+func (s *Server) frame(ctx context.Context, g signed, who User, how viewAs) (frame, error) {
+	body, err := s.open(ctx, g)
+	if err != nil {
+		return frame{}, err
+	}
+	defer body.Close()
+	res, kind, size := body.render(s, g, how)
+	m := viewMeta{Blocked: res.Blocked, Proxied: res.Proxied, HTML: body.has("html"), Plain: body.has("plain")}
+	if res.Cut {
+		m.Cut = size
+	}
+	for _, t := range res.Trackers {
+		m.Trackers = append(m.Trackers, t.Name)
+	}
+	sender := body.sender(who)
+	m.Reasons = render.Reasons(sender, &res)
+	for _, f := range body.email.Findings() {
+		m.Findings = append(m.Findings, findingOfCheck{f.Check, f.Result, f.Text})
+		switch {
+		case f.Check == "dmarc" && f.Result == "pass":
+			m.Verified = sender.Domain
+		case f.Check == "dmarc" && f.Result == "fail":
+			m.Failed = true
+		}
+	}
+	meta, err := json.Marshal(m)
+	if err != nil {
+		return frame{}, err
+	}
+	return frame{Kind: kind, Meta: string(meta), Style: template.CSS(frameCSS), Body: template.HTML(res.HTML), Script: template.JS(frameJS)}, nil
+}
+
+// image serves /i/{token}: a part of a message, or an image from elsewhere.
+func (s *Server) image(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // the frame that asks has no origin
+	h.Set("Cache-Control", "no-store")
+	g, ok := s.verify(r.PathValue("token"))
+	if !ok || s.opts.Store == nil {
+		http.Error(w, "this address is no longer good: open the message again", http.StatusForbidden)
+		return
+	}
+	kind, data := "", []byte(nil)
+	if g.url != "" {
+		img, err := s.proxy.Fetch(r.Context(), g.url)
+		if err != nil {
+			s.refuse(w, err)
+			return
+		}
+		kind, data = img.Type, img.Data
+	} else {
+		var err error
+		if kind, data, err = s.inline(r.Context(), g); err != nil {
+			s.refuse(w, err)
+			return
+		}
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Disposition", "inline")
+	h.Set("Cache-Control", "private, max-age=900")
+	_, _ = w.Write(data)
+}
+
+// refuse answers with what is safe to say of an error.
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	switch mail.KindOf(err) {
+	case mail.NotFound:
+		status = http.StatusNotFound
+	case mail.Denied:
+		status = http.StatusUnauthorized
+	case mail.Invalid, mail.TooLarge:
+		status = http.StatusUnprocessableEntity
+	case mail.Unavailable:
+		status = http.StatusBadGateway
+	default:
+		s.opts.Logger.Error("web: a request failed", "err", err)
+	}
+	text := mail.TextOf(err)
+	if text == "" {
+		text = "try again later"
+	}
+	http.Error(w, text, status)
+}
+
+// sender reads who a message says that it is from.
+func (b *openMessage) sender(who User) render.Sender {
+	buf := make([]byte, min(b.msg.Parts[0].BodyStart, 256<<10))
+	n, err := b.body.ReadAt(buf, 0)
+	if err != nil && err != io.EOF {
+		n = 0
+	}
+	head := message.ParseHeader(buf[:n], message.Limits{})
+	s := render.Sender{Own: []string{string(who.Address.Domain)}}
+	if from := head.Addresses("From"); len(from) > 0 {
+		s.Name, s.Domain = from[0].Name, domainOf(from[0])
+	}
+	for _, to := range head.Addresses("Reply-To") {
+		s.ReplyTo = append(s.ReplyTo, domainOf(to))
+	}
+	return s
+}
+
+// accountName is the JMAP id of an account.
+func accountName(id mail.AccountID) string { return "A" + strconv.FormatUint(uint64(id), 10) }
