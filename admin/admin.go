@@ -59,6 +59,8 @@ func Operations() []Operation {
 		reads("account.list", accountList), reads("account.show", accountShow),
 		changes("account.add", accountAdd), changes("account.set", accountSet), changes("account.remove", accountRemove),
 		changes("account.undelete", accountUndelete),
+		reads("account.keys", accountKeys), changes("account.add-key", accountAddKey), changes("account.remove-key", accountRemoveKey),
+		reads("ban.list", banList), changes("ban.remove", banRemove),
 		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove), changes("domain.records", domainRecords),
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),

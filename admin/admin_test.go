@@ -35,7 +35,7 @@ func system(t *testing.T) *System {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := directory.Open(t.Context(), eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}})
+	dir, err := directory.Open(t.Context(), eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}, ProofIterations: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ func (p *parse) check() {
 	if c.Backup.Wait && c.Backup.Standby == "" {
 		p.problem("backup.wait", "needs backup.standby")
 	}
+	p.checkLogin()
 	p.checkListen()
 	p.checkQueue()
 	for _, s := range c.DNS.Servers {
@@ -65,6 +67,40 @@ func (p *parse) oneOf(key, value string, allowed ...string) {
 		hint = fmt.Sprintf(". Did you mean %q?", n)
 	}
 	p.problem(key, "%q is not allowed; allowed: %s%s", value, strings.Join(allowed, ", "), hint)
+}
+
+func (p *parse) checkLogin() {
+	c := p.config
+	if n := c.Login.SCRAMIterations.Int(); n < 4096 || n > 5_000_000 {
+		p.problem("login.scram_iterations", "%d is not allowed; allowed: 4096 to 5000000", n)
+	}
+	if c.Login.CA != "" && !c.Login.Certificates {
+		p.problem("login.client_ca", "needs client_certificates = true")
+	}
+	o := c.OAuth
+	for key, u := range map[string]string{"oauth.issuer": o.Issuer, "oauth.keys": o.Keys, "oauth.introspection": o.Introspection} {
+		parsed, err := url.Parse(u)
+		switch {
+		case u == "":
+		case err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http":
+			p.problem(key, "%q is not a URL, as https://id.example.org", u)
+		case parsed.Scheme == "http" && !o.Private:
+			p.problem(key, "%q is without TLS: needs allow_private = true", u)
+		}
+	}
+	switch {
+	case o.Issuer == "" && (o.Keys != "" || o.Introspection != ""):
+		p.problem("oauth.issuer", "is empty: say who gives tokens out")
+	case o.Issuer != "" && (o.Keys == "") == (o.Introspection == ""):
+		p.problem("oauth.issuer", "needs one of keys and introspection")
+	case o.Issuer != "" && o.Audience == "":
+		p.problem("oauth.audience", "is empty: tokens for any other service would be taken")
+	case o.Issuer != "" && o.Claim == "":
+		p.problem("oauth.claim", "is empty; allowed: the name of a claim, as email")
+	}
+	if (o.ClientID == "") != (o.SecretFile == "") {
+		p.problem("oauth.client_id", "and client_secret_file belong together: give both or none")
+	}
 }
 
 func (p *parse) checkListen() {

@@ -22,6 +22,8 @@ type Config struct {
 
 	TLS    TLS    `toml:"tls"`
 	Listen Listen `toml:"listen"`
+	Login  Login  `toml:"login"`
+	OAuth  OAuth  `toml:"oauth"`
 	SMTP   SMTP   `toml:"smtp"`
 	IMAP   IMAP   `toml:"imap"`
 	Queue  Queue  `toml:"queue"`
@@ -37,6 +39,26 @@ type Config struct {
 type TLS struct {
 	Cert string `toml:"cert" live:"yes" doc:"File with the certificate and its chain, PEM. Empty: a self-signed certificate is made at each start, which clients will warn about."`
 	Key  string `toml:"key" live:"yes" doc:"File with the private key, PEM. Read before privileges are dropped and again at a reload: the run user must be able to read it for that."`
+}
+
+// Login is the section [login]: how people may log in beside a password over TLS.
+type Login struct {
+	SCRAM           bool   `toml:"scram" doc:"Offer SCRAM-SHA-256 and SCRAM-SHA-1, also bound to the TLS connection (-PLUS): the password itself is never sent. Off also removes what was kept for it." why:"Nobody in between learns a password, and a client with -PLUS notices that somebody is in between. What the server keeps for it is cheaper to try passwords on than the password hash, if the store is stolen: see decision 0130."`
+	SCRAMIterations Count  `toml:"scram_iterations" off:"no" doc:"Work of one try at a stolen SCRAM secret, and of each login in the client: PBKDF2 iterations for SHA-256, twice as many for SHA-1. Applies to passwords as they are set or used next." values:"4096 to 5000000" why:"Programs that use Cyrus SASL (mbsync, mutt and others) refuse to compute more than 65536."`
+	Certificates    bool   `toml:"client_certificates" doc:"Let people log in with TLS client certificates (EXTERNAL): those of client_ca, and those whose key an account has (posthouse account add-key)." why:"Some mail programs ask their user which certificate to show as soon as a server would take one."`
+	CA              string `toml:"client_ca" doc:"File with the certificates, PEM, of who issues client certificates; the e-mail addresses in a certificate are the accounts it logs in to. Empty: only keys that accounts have."`
+}
+
+// OAuth is the section [oauth]: who gives out the tokens of OAUTHBEARER and XOAUTH2.
+type OAuth struct {
+	Issuer        string `toml:"issuer" doc:"Who gives tokens out: the iss of a JWT, and where mail programs find out how to get one. Empty: nobody logs in with a token." values:"https:// and the rest of a URL"`
+	Audience      string `toml:"audience" doc:"What must stand in aud of a token: it was given out for us. Needed with an issuer."`
+	Keys          string `toml:"keys" doc:"Where the issuer's public keys are (JWKS, RFC 7517). Tokens are JWTs then." values:"https:// and the rest of a URL"`
+	Introspection string `toml:"introspection" doc:"Where to ask about each token (RFC 7662), instead of keys." values:"https:// and the rest of a URL"`
+	ClientID      string `toml:"client_id" doc:"Our name at the introspection endpoint."`
+	SecretFile    string `toml:"client_secret_file" doc:"File whose first line is our password there. Read at start, before privileges are dropped."`
+	Claim         string `toml:"claim" doc:"The claim that holds the address of the account."`
+	Private       bool   `toml:"allow_private" doc:"Ask these servers also at loopback and private addresses, and without TLS." why:"A name that somebody else controls should not make the server talk to the machines beside it."`
 }
 
 // Listen is the section [listen]: the addresses of each face.
@@ -120,8 +142,10 @@ func Default() Config {
 			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
 		},
-		SMTP: SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, PauseSuspects: Duration(3 * time.Second), LMTPMode: "0660"},
-		IMAP: IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
+		Login: Login{SCRAM: true, SCRAMIterations: 32768},
+		OAuth: OAuth{Claim: "email"},
+		SMTP:  SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, PauseSuspects: Duration(3 * time.Second), LMTPMode: "0660"},
+		IMAP:  IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),

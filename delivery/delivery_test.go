@@ -109,7 +109,7 @@ func newHouse(t *testing.T, change func(*Options)) *house {
 	var err error
 	h.st, err = store.Open(ctx, h.eng, store.Options{})
 	must(t, err)
-	h.dir, err = directory.Open(ctx, h.eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}})
+	h.dir, err = directory.Open(ctx, h.eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}, ProofIterations: 4096})
 	must(t, err)
 	_, err = h.dir.AddDomain(ctx, "demo.test")
 	must(t, err)

@@ -30,11 +30,9 @@ func (d *Directory) AddAccount(ctx context.Context, n NewAccount, commit Commit)
 	}
 	var cred credentialRecord
 	if n.Password != "" {
-		phc, err := d.hashPassword(ctx, op, n.Password)
-		if err != nil {
+		if cred, err = d.newCredential(ctx, op, n.Password); err != nil {
 			return Account{}, err
 		}
-		cred.Passwords = []string{phc}
 	}
 	acct := Account{Address: addr, Name: n.Name, Admin: n.Admin, Quota: n.Quota, Created: d.opts.Now()}
 	err = d.change(ctx, op, commit, func(c *change) error {
@@ -132,7 +130,7 @@ func (c *change) readdress(op string, acct *Account, old mail.Address) error {
 // SetPassword gives an account a new password, the only one from now on.
 func (d *Directory) SetPassword(ctx context.Context, id mail.AccountID, password string) error {
 	const op = "directory.SetPassword"
-	phc, err := d.hashPassword(ctx, op, password)
+	cred, err := d.newCredential(ctx, op, password)
 	if err != nil {
 		return err
 	}
@@ -140,7 +138,7 @@ func (d *Directory) SetPassword(ctx context.Context, id mail.AccountID, password
 		if _, err := c.account(id); err != nil {
 			return err
 		}
-		c.set(idKey(credentialPrefix, id), credentialRecord{Passwords: []string{phc}})
+		c.set(idKey(credentialPrefix, id), cred)
 		return nil
 	})
 }
@@ -158,6 +156,9 @@ func (d *Directory) RemoveAccount(ctx context.Context, id mail.AccountID, commit
 		c.delete(addressKey(acct.Address))
 		for _, prefix := range []string{accountPrefix, credentialPrefix, adminPrefix} {
 			c.delete(idKey(prefix, id))
+		}
+		if err := c.unpin(id); err != nil {
+			return err
 		}
 		return c.unlink(acct.Address)
 	})

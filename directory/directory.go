@@ -20,6 +20,7 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,16 @@ type Options struct {
 	Hash HashCost
 	// Failures bounds failed logins from one network.
 	Failures FailureLimits
+	// ProofIterations is what SCRAM-SHA-256 secrets of new passwords cost who tries
+	// passwords on them; SHA-1 ones have twice as many. 0: DefaultProofIterations.
+	// Negative: no SCRAM, and no secrets are kept.
+	ProofIterations int
+	// Certificates lets people log in with TLS client certificates: those of CA, by
+	// their e-mail addresses, and those with keys that were pinned ([Directory.Pin]).
+	Certificates bool
+	CA           *x509.CertPool // nil: pinned keys only
+	// Tokens checks OAuth 2.0 access tokens; nil: nobody logs in with one.
+	Tokens TokenVerifier
 }
 
 // A Directory answers who exists. Its methods may be called at once.
@@ -55,6 +66,7 @@ type Directory struct {
 	strangers *strangers
 	resolved  resolutions
 	decoy     string // hash that a login without account is checked against
+	unknown   []byte // key from which such a login gets its SCRAM secret
 }
 
 // Open returns the directory kept in eng.
@@ -70,7 +82,7 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 	}
 	o.Hash = o.Hash.orDefault()
 	d := &Directory{eng: eng, opts: o, write: make(chan struct{}, 1), failures: newFailures(o.Failures)}
-	d.strangers = newStrangers(d.failures.limits.PerUser)
+	d.strangers = newStrangers(d.failures.limits)
 	d.write <- struct{}{}
 	d.hashing = newHashGate(o.HashMemory, o.Hash)
 	var err error
@@ -79,6 +91,9 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 	}
 	if d.decoy, err = o.Hash.decoy(o.Rand); err != nil {
 		return nil, fail(mail.Internal, "directory.Open", err, "")
+	}
+	if err := d.openProofs(ctx); err != nil {
+		return nil, err
 	}
 	return d, engineError("directory.Open", d.indexGroups(ctx))
 }

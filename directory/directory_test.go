@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"posthouse/mail"
+	"posthouse/sasl"
 	"posthouse/store/engine"
 	"posthouse/store/engine/mem"
 )
@@ -37,7 +38,7 @@ func (c *clock) advance(d time.Duration) {
 func open(t *testing.T, eng engine.Engine) (*Directory, *clock) {
 	t.Helper()
 	c := &clock{now: time.Unix(1_800_000_000, 0)}
-	d, err := Open(t.Context(), eng, Options{Hash: cheap, HashMemory: 1 << 20, Now: c.Now})
+	d, err := Open(t.Context(), eng, Options{Hash: cheap, HashMemory: 1 << 20, ProofIterations: sasl.MinIterations, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,15 +3,16 @@ package directory
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"posthouse/mail"
 )
 
-// FailureLimits bounds failed logins from one network: an IPv4 address or an
-// IPv6 /64. Zero takes the default, a negative number switches the limit off.
-// Loopback is exempt, and so is a login whose password is remembered as right:
-// a guessing neighbour does not lock out the phones of an office.
+// FailureLimits bounds failed logins. Networks are counted twice: an IPv4 address or
+// IPv6 /64 by these limits, the IPv4 /24 or IPv6 /48 around it by five times as much.
+// Zero takes the default, a negative number switches the limit off. Loopback is
+// exempt, and an account that logged in from a network before may go on trying there
+// (PerMinute times a minute): a guessing neighbour does not lock out the phones of
+// an office.
 type FailureLimits struct {
 	PerMinute int // 10
 	PerDay    int // 100
@@ -20,10 +21,14 @@ type FailureLimits struct {
 	PerUser int
 }
 
+// wideFactor is how much more a network around an address may fail.
+const wideFactor = 5
+
 // failures counts failed logins by network, in windows that start with the
 // first failure. The table is bounded: when it is full the oldest windows go.
 type failures struct {
-	limits FailureLimits
+	limits  FailureLimits
+	refused atomic.Uint64 // logins, because of a ban
 
 	mu   sync.Mutex
 	nets map[netip.Prefix]*failureCount
@@ -50,56 +55,89 @@ func newFailures(l FailureLimits) *failures {
 }
 
 // network is what is counted as one source; false for what is never counted.
-func network(a netip.Addr) (netip.Prefix, bool) {
+func network(a netip.Addr) (netip.Prefix, bool) { return prefixOf(a, 32, 64) }
+
+// networks is network and what is around it.
+func networks(a netip.Addr) (both [2]netip.Prefix, ok bool) {
+	if both[0], ok = network(a); ok {
+		both[1], ok = prefixOf(a, 24, 48)
+	}
+	return both, ok
+}
+
+func prefixOf(a netip.Addr, bits4, bits6 int) (netip.Prefix, bool) {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
 		return netip.Prefix{}, false
 	}
-	bits := 32
-	if a.Is6() {
-		bits = 64
+	if a.Is4() {
+		bits6 = bits4
 	}
-	p, err := a.Prefix(bits)
+	p, err := a.Prefix(bits6)
 	return p, err == nil
 }
 
-// allow fails with Unavailable while the network of a has failed too often.
-func (f *failures) allow(a netip.Addr, now time.Time) error {
-	net, ok := network(a)
+// limitsOf are those of a network.
+func (f *failures) limitsOf(net netip.Prefix) (perMinute, perDay int) {
+	if n := net.Bits(); n == 32 && net.Addr().Is4() || n == 64 {
+		return f.limits.PerMinute, f.limits.PerDay
+	}
+	return wideFactor * f.limits.PerMinute, wideFactor * f.limits.PerDay
+}
+
+// banned reports whether the network of a has failed too often.
+func (f *failures) banned(a netip.Addr, now time.Time) bool {
+	both, ok := networks(a)
 	if !ok {
-		return nil
+		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, net := range both {
+		if _, banned := f.untilLocked(net, now); banned {
+			return true
+		}
+	}
+	return false
+}
+
+// untilLocked reports whether a network is banned, and how long.
+func (f *failures) untilLocked(net netip.Prefix, now time.Time) (until time.Time, banned bool) {
 	c := f.nets[net]
 	if c == nil {
-		return nil
+		return until, false
 	}
 	c.turn(now)
-	if over(c.minute, f.limits.PerMinute) || over(c.day, f.limits.PerDay) {
-		return fail(mail.Unavailable, "directory.Authenticate", nil, "too many failed logins from your network: try again later")
+	perMinute, perDay := f.limitsOf(net)
+	switch {
+	case over(c.day, perDay):
+		return c.dayStart.Add(24 * time.Hour), true
+	case over(c.minute, perMinute):
+		return c.minuteStart.Add(time.Minute), true
 	}
-	return nil
+	return until, false
 }
 
 func over(n, limit int) bool { return limit > 0 && n >= limit }
 
 func (f *failures) add(a netip.Addr, now time.Time) {
-	net, ok := network(a)
+	both, ok := networks(a)
 	if !ok {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.nets[net]
-	if c == nil {
-		f.makeRoomLocked(now)
-		c = &failureCount{minuteStart: now, dayStart: now}
-		f.nets[net] = c
+	for _, net := range both {
+		c := f.nets[net]
+		if c == nil {
+			f.makeRoomLocked(now)
+			c = &failureCount{minuteStart: now, dayStart: now}
+			f.nets[net] = c
+		}
+		c.turn(now)
+		c.minute++
+		c.day++
 	}
-	c.turn(now)
-	c.minute++
-	c.day++
 }
 
 // makeRoomLocked drops what is over, and if that is not enough, something.

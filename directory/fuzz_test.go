@@ -69,7 +69,7 @@ func FuzzRecords(f *testing.F) {
 		_, _ = d.Resolve(t.Context(), a)
 		_, _ = d.Resolve(t.Context(), mail.Address{Local: "postmaster", Domain: "x"})
 		_, _ = d.MaySend(t.Context(), 1, a)
-		_, _, _, _ = d.credential("a@x")
+		_, _ = d.credential("a@x")
 		_ = d.Check(t.Context(), func(string) {})
 		_ = d.RemoveAccount(t.Context(), 1, nil)
 	})

@@ -23,9 +23,12 @@ import (
 //	d g ID                 address record's key of the alias with this id
 //	d t DOMAIN \x00 LOCAL \x00 ID  an alias, by id, that leads to the address
 //	d x                    the last two are complete
+//	d c SHA256             account of the TLS client key with this fingerprint
+//	d s                    32 random bytes from which logins that do not exist get their salt
 const (
 	versionKey = "dv"
 	nextIDKey  = "dn"
+	decoyKey   = "ds"
 
 	domainPrefix     = "dd"
 	addressPrefix    = "da"
@@ -36,6 +39,7 @@ const (
 	groupPrefix      = "dg"
 	memberPrefix     = "dt"
 	groupsKey        = "dx"
+	pinPrefix        = "dc"
 )
 
 func domainKey(d mail.Domain) []byte { return []byte(domainPrefix + string(d)) }

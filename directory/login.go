@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"io"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -14,64 +13,30 @@ import (
 	"posthouse/smtp/wire"
 )
 
-// Authenticate checks a password. Denied if it is wrong, the account is unknown
-// (at the same cost) or disabled; Unavailable when too many wait, or when too
-// many logins from the same network failed. A success is remembered in memory
-// (keyed hash) so that the next login of the same password is cheap; the
-// credential is read each time, so a changed password ends what was remembered.
-func (d *Directory) Authenticate(ctx context.Context, login, password string, from netip.Addr) (Account, error) {
-	who, acct, cred, err := d.credential(login)
-	if err != nil {
-		return Account{}, err
-	}
-	password = preparePassword(password)
-	known := acct.ID != 0 && !acct.Disabled && len(cred.Passwords) > 0
-	token := d.seen.token(acct.ID, password)
-	if known && d.seen.holds(token, cred.Passwords, d.opts.Now()) {
-		return acct, nil
-	}
-	if err := d.failures.allow(from, d.opts.Now()); err != nil {
-		return Account{}, err
-	}
-	if err := d.strangers.pause(ctx, who, acct.ID, from, d.opts.Now()); err != nil {
-		return Account{}, err
-	}
-	match, err := d.matches(ctx, cred.Passwords, password)
-	if err != nil {
-		return Account{}, err
-	}
-	if !known || match == "" {
-		d.failures.add(from, d.opts.Now())
-		d.strangers.failed(who, d.opts.Now())
-		return Account{}, fail(mail.Denied, "directory.Authenticate", nil, "wrong address or password")
-	}
-	d.seen.add(token, match, d.opts.Now())
-	d.strangers.succeeded(acct.ID, from)
-	return acct, nil
-}
-
 // credential finds whose login it is. Without account the result is empty and
 // the caller does the same work with the decoy.
-func (d *Directory) credential(login string) (who mail.Address, acct Account, cred credentialRecord, err error) {
+func (d *Directory) credential(login string) (c claim, err error) {
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
 	r := reader{snap}
 	who, ok := parseLogin(login)
 	if !ok {
-		return who, acct, cred, nil
+		return claim{}, nil
 	}
-	acct, err = r.accountByAddress(who)
+	c.who = who
+	acct, err := r.accountByAddress(who)
 	if err != nil {
 		if mail.KindOf(err) == mail.NotFound {
 			err = nil
 		}
-		return who, Account{}, cred, err
+		return c, err
 	}
-	err = r.record("directory.Authenticate", idKey(credentialPrefix, acct.ID), &cred)
+	c.acct = acct
+	err = r.record("directory.Authenticate", idKey(credentialPrefix, acct.ID), &c.cred)
 	if mail.KindOf(err) == mail.NotFound {
 		err = nil
 	}
-	return who, acct, cred, err
+	return c, err
 }
 
 // parseLogin reads a login name: an address, as people type it.

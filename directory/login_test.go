@@ -223,7 +223,7 @@ func TestGuessingFromManyNetworks(t *testing.T) {
 }
 
 func TestStrangersAreBounded(t *testing.T) {
-	s := newStrangers(10)
+	s := newStrangers(FailureLimits{PerUser: 10})
 	for i := range maxGuessed + 100 {
 		s.failed(addr(fmt.Sprintf("u%d@x.org", i)), time.Unix(0, 0))
 	}

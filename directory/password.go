@@ -167,21 +167,25 @@ func (g *hashGate) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// hashPassword hashes a new password.
-func (d *Directory) hashPassword(ctx context.Context, op, password string) (string, error) {
+// newCredential makes what is kept of a new password.
+func (d *Directory) newCredential(ctx context.Context, op, password string) (c credentialRecord, err error) {
 	if err := checkPassword(op, password); err != nil {
-		return "", err
+		return c, err
 	}
 	leave, err := d.hashing.enter(ctx)
 	if err != nil {
-		return "", err
+		return c, err
 	}
 	defer leave()
 	phc, err := d.opts.Hash.hash(preparePassword(password), d.opts.Rand)
 	if err != nil {
-		return "", fail(mail.Internal, op, err, "")
+		return c, fail(mail.Internal, op, err, "")
 	}
-	return phc, nil
+	c.Passwords = []string{phc}
+	if c.Proofs, err = d.proofs(password); err != nil {
+		return c, fail(mail.Internal, op, err, "")
+	}
+	return c, nil
 }
 
 // NewPassword returns a random password that is easy to copy and to type: 20

@@ -57,9 +57,11 @@ type accountRecord struct {
 	Created  int64       `json:"created"`
 }
 
-// credentialRecord holds the hashes of which one must match, in PHC form.
+// credentialRecord holds the hashes of which one must match, in PHC form, and the
+// SCRAM secrets of the first.
 type credentialRecord struct {
-	Passwords []string `json:"passwords"`
+	Passwords []string    `json:"passwords"`
+	Proofs    []proofForm `json:"scram,omitempty"`
 }
 
 func decode(op string, val []byte, into any) error {

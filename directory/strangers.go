@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/mail"
@@ -14,18 +15,27 @@ import (
 // that the user never came from waits before it is looked at. It refuses nobody: a
 // user who travels while somebody guesses waits too, and gets in.
 type strangers struct {
-	limit int
-	wait  time.Duration
+	limit     int // failures of a user in a minute
+	perMinute int // logins of a habit in a minute, while its network is banned
+	wait      time.Duration
 
 	mu     sync.Mutex
 	users  map[mail.Address]*failureCount // canonical, also of users that do not exist
-	habits map[habit]struct{}             // where users came from
+	habits map[habit]tries                // where users came from
+
+	slowed atomic.Uint64 // logins
 }
 
 // A habit is a network from which a user logged in.
 type habit struct {
 	id  mail.AccountID
 	net netip.Prefix
+}
+
+// tries counts logins of a habit while its network is banned.
+type tries struct {
+	minute time.Time
+	n      int
 }
 
 const (
@@ -35,16 +45,37 @@ const (
 	habitsPerTrim = maxHabits / 8
 )
 
-func newStrangers(limit int) *strangers {
-	return &strangers{limit: limit, wait: strangerWait, users: map[mail.Address]*failureCount{}, habits: map[habit]struct{}{}}
+func newStrangers(l FailureLimits) *strangers {
+	return &strangers{limit: l.PerUser, perMinute: l.PerMinute, wait: strangerWait,
+		users: map[mail.Address]*failureCount{}, habits: map[habit]tries{}}
 }
 
-// pause waits if a login of who from a must be slow. Unavailable if ctx ends.
-func (s *strangers) pause(ctx context.Context, who mail.Address, id mail.AccountID, a netip.Addr, now time.Time) error {
-	net, ok := network(a)
-	if !ok || !s.suspicious(who, habit{id, net}, now) {
+// mayTry takes one of the logins that a user may try from a network that is banned,
+// and from which it logged in before.
+func (s *strangers) mayTry(h habit, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, known := s.habits[h]
+	if !known {
+		return false
+	}
+	if now.Sub(t.minute) >= time.Minute {
+		t = tries{minute: now}
+	}
+	if over(t.n, s.perMinute) {
+		return false
+	}
+	t.n++
+	s.habits[h] = t
+	return true
+}
+
+// pause waits if a login of who must be slow. Unavailable if ctx ends.
+func (s *strangers) pause(ctx context.Context, who mail.Address, h habit, now time.Time) error {
+	if !s.suspicious(who, h, now) {
 		return nil
 	}
+	s.slowed.Add(1)
 	select {
 	case <-time.After(s.wait):
 		return nil
@@ -107,5 +138,5 @@ func (s *strangers) succeeded(id mail.AccountID, a netip.Addr) {
 			delete(s.habits, h)
 		}
 	}
-	s.habits[habit{id, net}] = struct{}{}
+	s.habits[habit{id, net}] = tries{}
 }

@@ -1,7 +1,8 @@
 package imap
 
 import (
-	"context"
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -27,15 +28,29 @@ var extAuth = &extension{rfc: "RFC 4616", early: true,
 		if !c.private() {
 			return append(dst, " LOGINDISABLED"...)
 		}
+		known, ch := c.srv.opts.Directory.Methods(), c.channel()
 		for _, m := range sasl.Mechanisms() {
-			dst = append(append(dst, " AUTH="...), m.Name...)
+			if m.Possible(known, ch) {
+				dst = append(append(dst, " AUTH="...), m.Name...)
+			}
 		}
 		return dst
 	},
 }
 
-// private reports whether a password may be sent.
+// private reports whether one may log in: not where others read along, for they
+// would read the mail too.
 func (c *conn) private() bool { return c.tls || c.srv.opts.AllowPlaintextLogin }
+
+// channel is what proofs are bound to.
+func (c *conn) channel() sasl.Channel {
+	ch := sasl.Channel{Config: c.srv.opts.TLSConfig, Rand: c.srv.opts.Rand}
+	if t, ok := c.nc.(*tls.Conn); ok && c.tls {
+		state := t.ConnectionState()
+		ch.TLS = &state
+	}
+	return ch
+}
 
 var errPrivacy = no("PRIVACYREQUIRED", "use TLS before logging in")
 
@@ -51,11 +66,11 @@ func (c *conn) login(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	who, err := c.srv.opts.Directory.Authenticate(c.ctx, name, password, c.peer)
-	if err != nil {
+	try := c.srv.opts.Directory.Attempt(c.peer, nil)
+	if err := try.Password(c.ctx, sasl.Credentials{Login: name, Password: password}); err != nil {
 		return c.loginFailed(err)
 	}
-	return c.loggedIn(who)
+	return c.loggedIn(try.Account(), "LOGIN")
 }
 
 // AUTHENTICATE, RFC 9051 §6.2.2, with the initial response of RFC 4959.
@@ -70,11 +85,12 @@ func (c *conn) authenticate(d *wire.Decoder) error {
 		return d.Err()
 	}
 	m, ok := sasl.Lookup(name)
-	if !ok {
-		return no("", "unknown authentication mechanism")
-	}
-	if m.Plaintext && !c.private() {
+	if ok && !c.private() {
 		return errPrivacy
+	}
+	ch := c.channel()
+	if !ok || !m.Possible(c.srv.opts.Directory.Methods(), ch) {
+		return no("CANNOT", "this authentication mechanism is not available")
 	}
 	var initial []byte
 	if response != nil {
@@ -84,15 +100,11 @@ func (c *conn) authenticate(d *wire.Decoder) error {
 		}
 		initial = b
 	}
-	var who directory.Account
-	exchange := m.Server(func(ctx context.Context, cr sasl.Credentials) (err error) {
-		who, err = c.srv.opts.Directory.Authenticate(ctx, cr.Login, cr.Password, c.peer)
-		return err
-	})
-	if err := c.converse(exchange, initial); err != nil {
+	try := c.srv.opts.Directory.Attempt(c.peer, ch.TLS)
+	if err := c.converse(m.Server(try, ch), initial); err != nil {
 		return err
 	}
-	return c.loggedIn(who)
+	return c.loggedIn(try.Account(), m.Name)
 }
 
 // converse runs a SASL exchange.
@@ -124,7 +136,7 @@ func (c *conn) converse(x sasl.Server, response []byte) error {
 }
 
 // loggedIn makes the connection that of an account.
-func (c *conn) loggedIn(who directory.Account) error {
+func (c *conn) loggedIn(who directory.Account, how string) error {
 	acct, err := c.srv.opts.Store.Account(c.ctx, who.ID)
 	if err != nil {
 		return err
@@ -136,24 +148,26 @@ func (c *conn) loggedIn(who directory.Account) error {
 	c.okCode = "CAPABILITY" + string(c.appendCaps(nil))
 	c.okText = "logged in"
 	c.srv.stats.logins.Add(1)
-	c.log.Info("imap: login", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "account", uint64(who.ID))
+	c.log.Info("imap: login", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "how", how, "account", uint64(who.ID))
 	return nil
 }
 
 // loginFailed answers a failed login after a pause that grows, and ends the
-// connection after some.
+// connection after some. So it does with one that was not even looked at.
 func (c *conn) loginFailed(err error) error {
 	var e *mail.Error
 	switch {
+	case isConnError(err):
+		return err
 	case !errors.As(err, &e) || e.Kind == mail.Invalid:
 		return bad("the authentication exchange makes no sense")
-	case e.Kind != mail.Denied:
+	case e.Kind != mail.Denied && e.Kind != mail.Unavailable:
 		return err
 	}
 	lim := c.srv.opts.Limits
 	c.failed++
 	c.srv.stats.loginsBad.Add(1)
-	c.log.Info("imap: login failed", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls)
+	c.log.Info("imap: login failed", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "why", mail.KindOf(err))
 	if pause := lim.LoginPause << min(c.failed-1, 4); pause > 0 {
 		t := time.NewTimer(pause)
 		defer t.Stop()
@@ -162,10 +176,14 @@ func (c *conn) loginFailed(err error) error {
 		case <-c.ctx.Done():
 		}
 	}
-	if c.failed < lim.FailedLogins {
-		return no("AUTHENTICATIONFAILED", "wrong name or password")
+	code, text := "AUTHENTICATIONFAILED", "wrong name or password"
+	if e.Kind == mail.Unavailable {
+		code, text = "UNAVAILABLE", cmp.Or(e.Text, "try again later")
 	}
-	c.tagged(c.tag, "NO", "AUTHENTICATIONFAILED", "wrong name or password")
+	if c.failed < lim.FailedLogins {
+		return no(code, text)
+	}
+	c.tagged(c.tag, "NO", code, text)
 	c.untagged("BYE too many failed logins")
 	return errBye
 }

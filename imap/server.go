@@ -16,12 +16,16 @@ import (
 
 	"posthouse/directory"
 	"posthouse/imap/wire"
+	"posthouse/sasl"
 	"posthouse/store"
 )
 
-// An Authenticator checks passwords; [directory.Directory] is one.
+// An Authenticator lets people log in; [directory.Directory] is one.
 type Authenticator interface {
-	Authenticate(ctx context.Context, login, password string, from netip.Addr) (directory.Account, error)
+	// Attempt begins a login.
+	Attempt(from netip.Addr, tls *tls.ConnectionState) directory.Attempt
+	// Methods are the ways to log in.
+	Methods() sasl.Methods
 }
 
 // Options of New. Store and Directory must be set; other zero values take their

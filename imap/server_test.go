@@ -21,6 +21,7 @@ import (
 	"posthouse/directory"
 	"posthouse/internal/transcript"
 	"posthouse/mail"
+	"posthouse/sasl"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
@@ -42,13 +43,26 @@ type people struct{}
 
 var accounts = map[string]mail.AccountID{"ada": 1, "ben": 2, "root": 3}
 
-func (people) Authenticate(_ context.Context, login, password string, _ netip.Addr) (directory.Account, error) {
-	id, ok := accounts[strings.TrimSuffix(login, "@demo.test")]
-	if !ok || password != "demo" {
-		return directory.Account{}, &mail.Error{Kind: mail.Denied, Op: "test"}
+func (people) Methods() sasl.Methods { return sasl.ByPassword }
+
+func (people) Attempt(netip.Addr, *tls.ConnectionState) directory.Attempt { return &attempt{} }
+
+// attempt is a login of one of the people, with a password.
+type attempt struct {
+	sasl.Authority
+	who directory.Account
+}
+
+func (a *attempt) Account() directory.Account { return a.who }
+
+func (a *attempt) Password(_ context.Context, c sasl.Credentials) error {
+	id, ok := accounts[strings.TrimSuffix(c.Login, "@demo.test")]
+	if !ok || c.Password != "demo" || c.As != "" && c.As != c.Login {
+		return &mail.Error{Kind: mail.Denied, Op: "test"}
 	}
-	name, _, _ := strings.Cut(login, "@")
-	return directory.Account{ID: id, Address: mail.Address{Local: name, Domain: "demo.test"}, Admin: name == "root"}, nil
+	name, _, _ := strings.Cut(c.Login, "@")
+	a.who = directory.Account{ID: id, Address: mail.Address{Local: name, Domain: "demo.test"}, Admin: name == "root"}
+	return nil
 }
 
 // quotas keeps the quotas of the people.

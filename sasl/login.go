@@ -4,9 +4,9 @@ import "context"
 
 // LOGIN was never standardised; Outlook and many devices know nothing else. The
 // prompts are those of draft-murchison-sasl-login, which clients compare.
-var mechLogin = Mechanism{Name: "LOGIN", Plaintext: true,
-	server: func(v Verifier) Server { return &loginServer{verify: v} },
-	client: func(c Credentials) Client { return &loginClient{c: c} },
+var mechLogin = Mechanism{Name: "LOGIN", Plaintext: true, method: ByPassword,
+	server: func(a Authority, _ Channel) Server { return &loginServer{auth: a} },
+	client: func(c Credentials, _ Channel) Client { return &loginClient{c: c} },
 }
 
 type loginStep uint8
@@ -19,9 +19,9 @@ const (
 )
 
 type loginServer struct {
-	verify Verifier
-	step   loginStep
-	login  []byte
+	auth  Authority
+	step  loginStep
+	login []byte
 }
 
 func (s *loginServer) Next(ctx context.Context, response []byte) ([]byte, bool, error) {
@@ -39,7 +39,7 @@ func (s *loginServer) Next(ctx context.Context, response []byte) ([]byte, bool, 
 		if err := checkField("password", response); err != nil {
 			return nil, false, err
 		}
-		if err := s.verify(ctx, Credentials{Login: string(s.login), Password: string(response)}); err != nil {
+		if err := s.auth.Password(ctx, Credentials{Login: string(s.login), Password: string(response)}); err != nil {
 			return nil, false, err
 		}
 		return nil, true, nil

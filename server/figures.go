@@ -22,7 +22,7 @@ type reading struct {
 func (s *Server) readings() []reading {
 	c, g := metrics.Counter, metrics.Gauge
 	sm, im, en := s.smtp.Stats(), s.imap.Stats(), s.eng.Stats()
-	qu, tr := s.queue.Stats(), s.trace.Stats()
+	qu, tr, lo := s.queue.Stats(), s.trace.Stats(), s.dir.LoginStats()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	protocol := func(name string) []metrics.Label { return []metrics.Label{{Name: "protocol", Value: name}} }
@@ -52,6 +52,9 @@ func (s *Server) readings() []reading {
 		{"imap.idling", "posthouse_imap_idling", "Connections in IDLE.", g, nil, gauge(im.Idling)},
 		{"trace.recorded", "posthouse_trace_records_total", "Records of what became of messages.", c, nil, tr.Recorded},
 		{"trace.left_out", "posthouse_trace_records_left_out_total", "Records that were not made: too many, or the disk is full.", c, nil, tr.Left},
+		{"logins.banned", "posthouse_login_bans", "Networks whose logins are refused now.", g, nil, gauge(int64(lo.Banned))},
+		{"logins.refused", "posthouse_logins_refused_total", "Logins that were not looked at because their network is banned.", c, nil, lo.Refused},
+		{"logins.slowed", "posthouse_logins_slowed_total", "Logins that had to wait because somebody guesses at the account.", c, nil, lo.Slowed},
 		{"queue.messages", "posthouse_queue_messages", "Messages that wait for other servers.", g, nil, gauge(int64(qu.Entries))},
 		{"queue.bytes", "posthouse_queue_bytes", "Bytes of them.", g, nil, gauge(qu.Bytes)},
 		{"queue.held", "posthouse_queue_held", "Of them held by an operator.", g, nil, gauge(int64(qu.Held))},

@@ -44,7 +44,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	s.onStop("store", func(context.Context) error { return s.store.Close() })
 	s.trace = openTrace(s.cfg, eng, s.log)
 	s.onStop("trace", s.trace.Close)
-	if s.dir, err = directory.Open(ctx, eng, directoryOptions(s.cfg)); err != nil {
+	if s.dir, err = directory.Open(ctx, eng, s.loginOptions(directoryOptions(s.cfg))); err != nil {
 		return err
 	}
 	return (&admin.System{Store: s.store, Directory: s.dir}).LoadQuotas(ctx)
@@ -99,9 +99,14 @@ func storeOptions(c config.Config, log *slog.Logger, small bool) store.Options {
 }
 
 func directoryOptions(c config.Config) directory.Options {
+	iterations := c.Login.SCRAMIterations.Int()
+	if !c.Login.SCRAM {
+		iterations = -1
+	}
 	return directory.Options{
-		HashMemory: c.Limits.HashMemory.Int64(),
-		Failures:   directory.FailureLimits{PerMinute: c.Limits.FailedPerMin.Int(), PerDay: c.Limits.FailedPerDay.Int(), PerUser: c.Limits.FailedPerUser.Int()},
+		ProofIterations: iterations,
+		HashMemory:      c.Limits.HashMemory.Int64(),
+		Failures:        directory.FailureLimits{PerMinute: c.Limits.FailedPerMin.Int(), PerDay: c.Limits.FailedPerDay.Int(), PerUser: c.Limits.FailedPerUser.Int()},
 	}
 }
 

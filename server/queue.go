@@ -22,7 +22,7 @@ import (
 
 // readSecrets reads what only root may be able to read, before privileges are
 // dropped.
-func (s *Server) readSecrets(context.Context) error {
+func (s *Server) readSecrets(context.Context) (err error) {
 	s.passwords = map[string]string{}
 	files := []string{s.cfg.Queue.SmarthostPasswordFile}
 	for _, to := range s.cfg.Queue.Routes {
@@ -34,16 +34,28 @@ func (s *Server) readSecrets(context.Context) error {
 		if path == "" {
 			continue
 		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("password of a relay: %w", err)
-		}
-		line, _, _ := strings.Cut(string(b), "\n")
-		if s.passwords[path] = strings.TrimRight(line, "\r"); s.passwords[path] == "" {
-			return fmt.Errorf("password of a relay: the first line of %s is empty", path)
+		if s.passwords[path], err = readSecret("password of a relay", path); err != nil {
+			return err
 		}
 	}
-	return nil
+	s.oauthSecret, err = readSecret("oauth.client_secret_file", s.cfg.OAuth.SecretFile)
+	return err
+}
+
+// readSecret reads the first line of the file that a key names; "" if it names none.
+func readSecret(key, path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", key, err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	if line = strings.TrimRight(line, "\r"); line == "" {
+		return "", fmt.Errorf("%s: the first line of %s is empty", key, path)
+	}
+	return line, nil
 }
 
 // openQueue opens the queue; nothing is sent before startQueue.

@@ -11,6 +11,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,7 +62,9 @@ type Server struct {
 	started  time.Time
 	hostname string
 
-	passwords map[string]string // of relays, by file
+	passwords   map[string]string // of relays, by file
+	oauthSecret string
+	clientCA    *x509.CertPool
 
 	bound []Bound
 	tls   atomic.Pointer[certificate]
@@ -108,7 +111,7 @@ type step struct {
 func (s *Server) prepare() []step {
 	return []step{
 		{"limits of the process", s.raiseLimits}, {"certificate", s.loadCertificate}, {"listen", s.bind},
-		{"data directory", s.prepareData}, {"secrets", s.readSecrets}, {"privileges", s.dropPrivileges},
+		{"client certificates", s.readClientCA}, {"data directory", s.prepareData}, {"secrets", s.readSecrets}, {"privileges", s.dropPrivileges},
 	}
 }
 

@@ -61,7 +61,7 @@ var smtpFaces = map[string]smtp.Face{
 
 func (s *Server) startSMTP(ctx context.Context) error {
 	s.smtp = smtp.New(smtp.Options{
-		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), Hostname: s.hostname,
+		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(), Hostname: s.hostname,
 		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
 	})
 	s.fronts = append(s.fronts, s.smtp.Shutdown)
@@ -74,7 +74,7 @@ func (s *Server) startSMTP(ctx context.Context) error {
 
 func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
-		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.tlsConfig(),
+		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.loginTLS(),
 		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
 	}
 	if s.cfg.IMAP.ServerID {
@@ -133,7 +133,7 @@ func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (f
 
 func (s *Server) startAdmin(context.Context) error {
 	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Hostname: s.hostname, Backup: backupOf(s.eng),
-		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64()), Revoked: s.imap.Drop}
+		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64()), Revoked: s.revoked}
 	l, err := admin.Listen(s.cfg.Data)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ type conn struct {
 	out   []byte        // replies not yet written
 	phase atomic.Uint32
 
+	owner   mail.AccountID // who has logged in; guarded by Server.mu
+	dropped atomic.Bool    // by Drop
+
 	started  time.Time
 	session  delivery.Session
 	state    state
@@ -306,6 +309,8 @@ func (c *conn) giveUp() { c.done, c.hungUp = true, true }
 func (c *conn) hangUp(err error) {
 	c.done = true
 	switch {
+	case errors.Is(err, errShutdown) && c.dropped.Load():
+		c.end(replyDropped)
 	case errors.Is(err, errShutdown):
 		c.end(replyShutdown)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"posthouse/directory"
+	"posthouse/sasl"
 	"posthouse/store/engine/mem"
 )
 
@@ -346,7 +347,9 @@ func TestContextEnds(t *testing.T) {
 
 type panicker struct{}
 
-func (panicker) Authenticate(context.Context, string, string, netip.Addr) (directory.Account, error) {
+func (panicker) Methods() sasl.Methods { return sasl.ByPassword }
+
+func (panicker) Attempt(netip.Addr, *tls.ConnectionState) directory.Attempt {
 	panic("a bug")
 }
 

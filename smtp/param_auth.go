@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"time"
@@ -17,8 +16,11 @@ var extAuth = &extension{keyword: verbAuth, rfc: "RFC 4954",
 	offered: func(c *conn) bool { return c.face.login && c.session.Account == nil && c.mayLogin() },
 	args: func(c *conn) string {
 		var names []string
+		known, ch := c.srv.opts.Authenticator.Methods(), c.channel()
 		for _, m := range sasl.Mechanisms() {
-			names = append(names, m.Name)
+			if m.Possible(known, ch) {
+				names = append(names, m.Name)
+			}
 		}
 		return strings.Join(names, " ")
 	},
@@ -40,10 +42,13 @@ var (
 	replyNoLoginNow   = mail.Reply{Code: 454, Enhanced: [3]uint8{4, 7, 0}, Text: "Temporary authentication failure"}
 )
 
-// mayLogin: passwords do not travel in the clear.
+// mayLogin: nobody logs in where others read along.
 func (c *conn) mayLogin() bool {
 	return c.srv.opts.Authenticator != nil && (c.session.TLS != nil || c.srv.opts.AllowPlaintextLogin)
 }
+
+// channel is what proofs are bound to.
+func (c *conn) channel() sasl.Channel { return sasl.Channel{TLS: c.session.TLS, Config: c.tlsConfig()} }
 
 // paramAuth takes the AUTH parameter of MAIL, RFC 4954 §5, and ignores it as one
 // may: we trust nobody to vouch for others.
@@ -65,16 +70,13 @@ func (c *conn) auth(arg string) mail.Reply {
 		return replyHaveLogin
 	case name == "":
 		return syntaxReply("AUTH mechanism [initial-response]")
-	case !known:
-		return replyNoMechanism
-	case mech.Plaintext && !c.mayLogin():
+	case known && !c.mayLogin():
 		return replyEncrypt
 	}
-	var account directory.Account
-	server := mech.Server(func(ctx context.Context, cr sasl.Credentials) (err error) {
-		account, err = c.srv.opts.Authenticator.Authenticate(ctx, cr.Login, cr.Password, c.session.Remote)
-		return err
-	})
+	ch := c.channel()
+	if !known || !mech.Possible(c.srv.opts.Authenticator.Methods(), ch) {
+		return replyNoMechanism
+	}
 	var response []byte
 	if hasInitial {
 		var err error
@@ -82,20 +84,31 @@ func (c *conn) auth(arg string) mail.Reply {
 			return saslReply(err)
 		}
 	}
-	return c.exchange(server, response, &account)
+	try := c.srv.opts.Authenticator.Attempt(c.session.Remote, ch.TLS)
+	r := c.exchange(mech.Server(try, ch), response)
+	if r.Code == replyLoggedIn.Code {
+		c.loggedIn(try.Account(), mech.Name)
+	}
+	return r
+}
+
+// loggedIn makes the session that of an account.
+func (c *conn) loggedIn(who directory.Account, how string) {
+	c.session.Account = &who
+	c.badCommands, c.failedLogins = 0, 0
+	c.srv.stats.logins.Add(1)
+	c.srv.own(c, who.ID)
+	c.srv.opts.Logger.Info("login", "face", c.face.name, "remote", c.session.Remote, "how", how, "account", uint64(who.ID))
 }
 
 // exchange runs challenges and responses to their end.
-func (c *conn) exchange(server sasl.Server, response []byte, account *directory.Account) mail.Reply {
+func (c *conn) exchange(server sasl.Server, response []byte) mail.Reply {
 	for {
 		challenge, done, err := server.Next(c.ctx, response)
 		switch {
 		case err != nil:
 			return c.loginFailed(err)
 		case done:
-			c.session.Account = account
-			c.badCommands, c.failedLogins = 0, 0
-			c.srv.stats.logins.Add(1)
 			return replyLoggedIn
 		}
 		c.out = append(sasl.AppendEncoded(append(c.out, "334 "...), challenge), "\r\n"...)
@@ -124,12 +137,15 @@ func saslReply(err error) mail.Reply {
 }
 
 // loginFailed answers a login that the mechanism or the directory refused: wrong
-// ones later and later, and a few only.
+// ones, and those that were not looked at, later and later, and a few only.
 func (c *conn) loginFailed(err error) mail.Reply {
+	reply := replyBadLogin
 	switch mail.KindOf(err) {
 	case mail.Invalid:
 		return replyBadResponse
 	case mail.Denied, mail.NotFound:
+	case mail.Unavailable:
+		reply = replyNoLoginNow
 	default:
 		c.srv.opts.Logger.Warn("login could not be checked", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return replyNoLoginNow
@@ -137,14 +153,14 @@ func (c *conn) loginFailed(err error) mail.Reply {
 	l := &c.srv.opts.Limits
 	c.failedLogins++
 	c.srv.stats.failedLogins.Add(1)
-	c.srv.opts.Logger.Info("login failed", "face", c.face.name, "remote", c.session.Remote, "tries", c.failedLogins)
+	c.srv.opts.Logger.Info("login failed", "face", c.face.name, "remote", c.session.Remote, "tries", c.failedLogins, "why", mail.KindOf(err))
 	if c.failedLogins >= l.FailedLogins {
-		c.write(replyBadLogin)
+		c.write(reply)
 		c.end(replyTooManyBad)
 		return mail.Reply{}
 	}
 	c.pause(l.LoginPause << min(c.failedLogins-1, 10))
-	return replyBadLogin
+	return reply
 }
 
 // pause waits, unless the server ends.

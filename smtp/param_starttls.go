@@ -50,6 +50,14 @@ func (c *conn) startTLS(arg string) mail.Reply {
 	return mail.Reply{}
 }
 
+// tlsConfig is that of the connection's face.
+func (c *conn) tlsConfig() *tls.Config {
+	if c.face.login && c.srv.opts.LoginTLS != nil {
+		return c.srv.opts.LoginTLS
+	}
+	return c.srv.opts.TLSConfig
+}
+
 // handshake puts TLS on the connection.
 func (c *conn) handshake() bool {
 	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
@@ -57,7 +65,7 @@ func (c *conn) handshake() bool {
 	if c.raw.SetDeadline(time.Now().Add(handshakeTimeout)) != nil {
 		return false
 	}
-	layer := tls.Server(c.raw, c.srv.opts.TLSConfig)
+	layer := tls.Server(c.raw, c.tlsConfig())
 	if err := layer.HandshakeContext(ctx); err != nil {
 		c.srv.stats.failedHandshakes.Add(1)
 		c.srv.opts.Logger.Info("TLS handshake failed", "face", c.face.name, "remote", c.session.Remote, "err", err)

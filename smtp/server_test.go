@@ -68,7 +68,7 @@ func newCheckingHouse(t testing.TB, eng engine.Engine, checks *delivery.Checks, 
 	if h.st, err = store.Open(ctx, eng, store.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	h.dir, err = directory.Open(ctx, eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}})
+	h.dir, err = directory.Open(ctx, eng, directory.Options{Hash: directory.HashCost{MemoryKiB: 64, Passes: 1, Lanes: 1}, ProofIterations: 4096})
 	must(t, err)
 	for _, d := range []mail.Domain{"demo.test", "all.test"} {
 		_, err := h.dir.AddDomain(ctx, d)

@@ -19,7 +19,6 @@
 package smtp
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -29,11 +28,15 @@ import (
 
 	"posthouse/delivery"
 	"posthouse/directory"
+	"posthouse/sasl"
 )
 
-// An Authenticator checks passwords; [directory.Directory] does.
+// An Authenticator lets people log in; [directory.Directory] is one.
 type Authenticator interface {
-	Authenticate(ctx context.Context, login, password string, from netip.Addr) (directory.Account, error)
+	// Attempt begins a login.
+	Attempt(from netip.Addr, tls *tls.ConnectionState) directory.Attempt
+	// Methods are the ways to log in.
+	Methods() sasl.Methods
 }
 
 // Options of New. Delivery and Hostname are required.
@@ -43,10 +46,12 @@ type Options struct {
 	// TLSConfig is for STARTTLS and Submissions; its GetCertificate may change its
 	// mind at any time. nil: no TLS.
 	TLSConfig *tls.Config
-	Hostname  string // in the greeting
-	Limits    Limits
-	Logger    *slog.Logger
-	Now       func() time.Time // of trace ids and durations in the log; deadlines follow the system's clock
+	// LoginTLS replaces TLSConfig where people log in: it may ask for certificates.
+	LoginTLS *tls.Config
+	Hostname string // in the greeting
+	Limits   Limits
+	Logger   *slog.Logger
+	Now      func() time.Time // of trace ids and durations in the log; deadlines follow the system's clock
 	// AllowPlaintextLogin offers AUTH without TLS: for test rigs on loopback only.
 	AllowPlaintextLogin bool
 }

@@ -279,7 +279,7 @@ const maxAuthSteps = 10
 
 func (c *Conn) mechanism() (sasl.Mechanism, bool) {
 	offered := strings.Fields(c.ext["AUTH"])
-	for _, m := range sasl.Mechanisms() {
+	for _, m := range sasl.Clients() {
 		if m.Plaintext && c.TLS() == nil && !c.target.PlainAuth {
 			continue
 		}

@@ -4,7 +4,7 @@
 # started; tests start their own, on loopback, in temporary directories.
 set -eu
 
-packages="swaks libnet-ssleay-perl isync offlineimap3 neomutt curl postfix openssl dovecot-imapd dovecot-lmtpd strace procps"
+packages="swaks libnet-ssleay-perl isync offlineimap3 neomutt curl postfix openssl dovecot-imapd dovecot-lmtpd strace procps gsasl msmtp libsasl2-modules fetchmail getmail6"
 
 lacking=""
 if command -v dpkg-query >/dev/null; then

@@ -13,6 +13,7 @@ import (
 func (a *app) accountCommand() *cobra.Command {
 	c := noun("account", "People who have mail here",
 		a.accountList(), a.accountShow(), a.accountAdd(), a.accountSet(), a.accountRemove(), a.accountUndelete(),
+		a.accountKeys(), a.accountAddKey(), a.accountRemoveKey(),
 		a.accountSwitch("enable", "Let an account log in and send again", false),
 		a.accountSwitch("disable", "Let an account neither log in nor send; it still receives", true))
 	c.Aliases = []string{"person"}

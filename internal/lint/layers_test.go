@@ -29,7 +29,7 @@ var ranks = [][]string{
 	{"store/engine/*"},
 	{"store/engine"},
 	{"mailauth/arc"},
-	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "imap/wire", "smtp/wire", "jmap/wire", "pop3/wire", "managesieve/wire"},
+	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "sasl/*", "imap/wire", "smtp/wire", "jmap/wire", "pop3/wire", "managesieve/wire"},
 	{"message", "dns", "config"},
 	{"mail"},
 }
@@ -62,7 +62,7 @@ var owners = map[string][]string{
 
 // testModules are for _test.go files, kits and the outside trees.
 var testModules = []string{"github.com/google/go-cmp", "go.uber.org/goleak", "pgregory.net/rapid",
-	"github.com/emersion/go-imap/v2", "github.com/emersion/go-message", "github.com/emersion/go-smtp", "github.com/emersion/go-msgauth", "go.yaml.in/yaml/v3",
+	"github.com/xdg-go/scram", "github.com/emersion/go-imap/v2", "github.com/emersion/go-message", "github.com/emersion/go-smtp", "github.com/emersion/go-msgauth", "go.yaml.in/yaml/v3",
 	"example.org/test"}
 
 // sansIO may touch the world only through parameters.

@@ -22,12 +22,16 @@ type imapConn struct {
 	tag int
 }
 
+func newIMAPConn(conn net.Conn) *imapConn {
+	return &imapConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
+}
+
 func dialIMAP(addr, user, password string) (*imapConn, error) {
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
 	}
-	c := &imapConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
+	c := newIMAPConn(conn)
 	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := c.r.ReadString('\n'); err != nil {
 		conn.Close()

@@ -46,7 +46,7 @@ type rig struct {
 type rigOptions struct {
 	relay string // host:port that takes all mail for elsewhere
 	mx    string // host:port of the MX, any free one if empty
-	more  string // more lines of [limits]
+	more  string // more lines of [limits], and sections after it
 }
 
 func startRig(t testing.TB) *rig {
