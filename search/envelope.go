@@ -183,7 +183,7 @@ func (s *listScanner) str() []byte {
 
 func (s *listScanner) quoted() []byte {
 	rest := s.b[s.i+1:]
-	if n := bytes.IndexAny(rest, `"\`); n >= 0 && rest[n] == '"' {
+	if n := bytes.IndexByte(rest, '"'); n >= 0 && bytes.IndexByte(rest[:n], '\\') < 0 {
 		s.i += n + 2
 		return rest[:n:n]
 	}

@@ -28,7 +28,13 @@ func Thread(ctx context.Context, acct *store.Account, rows []store.Row, by Threa
 	for i := range rows {
 		t.values[i] = threadValue{date: rows[i].InternalDate, msg: int32(i)}
 	}
-	if err := eachRecord(ctx, acct, rows, tick, t.record); err != nil {
+	err := eachRecord(ctx, acct, rows, func(done int) error {
+		if err := t.readReferences(); err != nil {
+			return err
+		}
+		return tick(done)
+	}, t.record)
+	if err != nil {
 		return nil, err
 	}
 	if by == OrderedSubject {
@@ -66,8 +72,13 @@ type threader struct {
 	parent []int32          // of each node, -1: none
 	top    []int32          // the tree that a node is in: union-find
 	forest Forest
-	head   []byte
 	fold   []byte
+
+	// of the page under way: messages whose References are to be read, and their places
+	replies []store.Email
+	at      []int
+	arena   []byte
+	head    []byte
 }
 
 // record takes in one message: what it is called, and what it refers to.
@@ -85,20 +96,38 @@ func (t *threader) record(i int, e *store.Email) error {
 	if t.by == OrderedSubject {
 		return nil
 	}
+	related := e.Related()
 	if ids := message.AppendMessageIDs(nil, env.id, 1); len(ids) > 0 {
 		t.claim(ids[0], int32(i))
+		related-- // it counts itself
 	}
-	refs, err := t.references(e)
-	if err != nil {
-		return err
-	}
-	if len(refs) == 0 {
-		refs = message.AppendMessageIDs(nil, env.inReplyTo, 1)
-	}
-	for _, id := range refs {
-		t.refs[i] = append(t.refs[i], t.node(id))
+	if related > 0 {
+		t.replies = append(t.replies, *e)
+		t.arena = t.replies[len(t.replies)-1].Keep(t.arena)
+		t.at = append(t.at, i)
 	}
 	return nil
+}
+
+// readReferences reads the References of the page's replies, all at once.
+func (t *threader) readReferences() error {
+	emails := make([]*store.Email, len(t.replies))
+	for i := range t.replies {
+		emails[i] = &t.replies[i]
+	}
+	r := &run{ctx: t.ctx, acct: t.acct}
+	err := r.read(emails, func(i int, raw []byte) error {
+		refs, err := t.references(&t.replies[i], raw)
+		if len(refs) == 0 {
+			refs = message.AppendMessageIDs(nil, parseEnvelope(t.replies[i].Envelope).inReplyTo, 1)
+		}
+		for _, id := range refs {
+			t.refs[t.at[i]] = append(t.refs[t.at[i]], t.node(id))
+		}
+		return err
+	})
+	t.replies, t.at, t.arena = t.replies[:0], t.at[:0], t.arena[:0]
+	return err
 }
 
 // claim gives a message its id, unless one before it has it.
@@ -133,26 +162,39 @@ func (t *threader) resolve(n int32) int32 {
 
 // references reads the References field from the header of a message, bounded as
 // any header is.
-func (t *threader) references(e *store.Email) ([]string, error) {
-	m, err := e.Message()
-	if err != nil || len(m.Parts) == 0 {
+func (t *threader) references(e *store.Email, raw []byte) ([]string, error) {
+	top, _, err := e.Top()
+	if err != nil {
 		return nil, err
 	}
+	n := int(min(top.Len(), maxHeader))
+	head := raw
+	if raw == nil { // a large message
+		if head, err = t.open(e, n); err != nil {
+			return nil, err
+		}
+	}
+	field := message.AppendHeaderFields(t.head[:0], head[:min(n, len(head))], referencesOnly, false)
+	t.head = field[:0]
+	m := message.Message{Header: message.ParseHeader(field, message.Limits{})}
+	return m.References(), nil
+}
+
+var referencesOnly = []string{"References"}
+
+// open reads the first n bytes of a message.
+func (t *threader) open(e *store.Email, n int) ([]byte, error) {
 	body, err := t.acct.Open(t.ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	n := int(min(m.Parts[0].BodyStart-m.Parts[0].HeaderStart, maxHeader))
-	if cap(t.head) < n {
-		t.head = make([]byte, n)
-	}
-	got, err := body.ReadAt(t.head[:n], m.Parts[0].HeaderStart)
+	head := make([]byte, n)
+	got, err := body.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	m.Header = message.ParseHeader(t.head[:got], message.Limits{})
-	return m.References(), nil
+	return head[:got], nil
 }
 
 // link makes the parent links, step 1 of the algorithm. The parent of a message is

@@ -241,6 +241,10 @@ func (a *account) Open(ctx context.Context, e *Email) (Body, error) {
 	return &body{prefix: e.Prefix, r: r}, nil
 }
 
+// Related is how many message ids tie the message to a thread: its own Message-ID,
+// In-Reply-To and References, as far as they were kept.
+func (e *Email) Related() int { return len(e.references) }
+
 // Keep makes e independent of the scan that it comes from: its bytes are appended
 // to arena, which is returned and may be used for several.
 func (e *Email) Keep(arena []byte) []byte {
