@@ -61,7 +61,7 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	row := [1]Row{{UID: b.mb.UIDNext, Flags: flags, Size: uint32(size), InternalDate: date, SaveDate: tx.now,
 		ModSeq: tx.modseq, Email: e.ID}}
 	tx.enter(id, row[:])
-	if seen {
+	if err = tx.countIn(row[:], true); err == nil && seen {
 		err = tx.seeNew(id, UIDs(row[0].UID))
 	}
 	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, err
@@ -93,21 +93,27 @@ func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) 
 		Preview: p.preview, HasAttachment: p.attachment, Prefix: o.Prefix,
 		findings: appendFindings(nil, o.Findings),
 		table:    p.table, references: p.references, fresh: tx.group.blob(m)}
+	return e, tx.putEmail(e)
+}
+
+// putEmail gives a message its thread and writes its record.
+func (tx *Tx) putEmail(e *Email) error {
 	if err := tx.joinThread(e); err != nil {
-		return nil, err
+		return err
 	}
 	tx.st.hdr.nextEmail++
 	if tx.emails == nil {
 		tx.emails = make(map[EmailID]*Email, 1)
 	}
 	tx.emails[e.ID] = e
-	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(o.Prefix) + len(e.findings) + 8*len(e.references)
+	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + 8*len(e.references)
 	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: emailKey(e.ID),
 		Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
-	return e, nil
+	return nil
 }
 
-// enter puts rows into a mailbox: their UIDs are consecutive from its UIDNext.
+// enter puts rows into a mailbox: their UIDs are consecutive from its UIDNext. Whoever
+// calls it counts them for the account.
 func (tx *Tx) enter(id MailboxID, rows []Row) {
 	var t tally
 	for i := range rows {

@@ -88,7 +88,6 @@ func (c *checker) faultf(format string, args ...any) { c.faulty(fmt.Sprintf(form
 // mailboxes: counts equal the messages, UIDs ascend below UIDNext, no ModSeq is
 // above its mailbox's, nor that above the account's.
 func (c *checker) mailboxes() error {
-	var sum tally
 	for _, b := range c.st.boxes {
 		m := &b.mb
 		have, err := loadChunks(c.r, m.ID, len(c.st.flags.sets))
@@ -107,13 +106,50 @@ func (c *checker) mailboxes() error {
 		if m.HighestModSeq > c.st.hdr.modseq {
 			c.faultf("mailbox %d: ModSeq %d above the account's %d", m.ID, m.HighestModSeq, c.st.hdr.modseq)
 		}
-		sum.messages += t.messages
-		sum.bytes += t.bytes
 	}
-	if sum.messages != c.st.hdr.messages || sum.bytes != c.st.hdr.bytes {
-		c.faultf("account counts %d messages of %d bytes, mailboxes have %d of %d", c.st.hdr.messages, c.st.hdr.bytes, sum.messages, sum.bytes)
+	return c.copies()
+}
+
+// copies: the account counts each message once, and knows which are in several
+// mailboxes.
+func (c *checker) copies() error {
+	h := &c.st.hdr
+	if !h.counted {
+		return nil // from before it was so: counted anew with the next change
 	}
-	return nil
+	n := map[EmailID]uint32{}
+	var messages, bytes int64
+	for _, have := range c.content {
+		m, size := have.countInto(n)
+		messages += m
+		bytes += size
+	}
+	if messages != h.messages || bytes != h.bytes {
+		c.faultf("account counts %d messages of %d bytes, there are %d of %d", h.messages, h.bytes, messages, bytes)
+	}
+	multi := int64(0)
+	for _, k := range n {
+		if k >= 2 {
+			multi++
+		}
+	}
+	if multi != h.multi {
+		c.faultf("account counts %d messages with several memberships, there are %d", h.multi, multi)
+	}
+	err := c.scan(keyCopies, 8, func(k, v []byte) error {
+		e := EmailID(binary.BigEndian.Uint64(k))
+		if have, err := decodeCopies(v); err != nil || have != n[e] {
+			c.faultf("email %d is said to have %d memberships, it has %d", e, have, n[e])
+		}
+		if n[e] >= 2 {
+			multi--
+		}
+		return nil
+	})
+	if multi != 0 {
+		c.faultf("%d messages with several memberships have no record of it", multi)
+	}
+	return err
 }
 
 func (c *checker) messages(m *Mailbox, have *content) (t tally) {

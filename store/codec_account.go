@@ -22,6 +22,9 @@ type header struct {
 	annotations int64 // bytes of all annotations
 	marked      int64 // Unix seconds of the newest mark in the log; 0: none
 	domain      string
+
+	counted bool  // bytes and messages count each message once, not once a mailbox
+	multi   int64 // messages with several memberships
 }
 
 func appendHeader(dst []byte, h *header) []byte {
@@ -32,7 +35,11 @@ func appendHeader(dst []byte, h *header) []byte {
 		uint64(h.quota.Messages), uint64(h.quota.Mailboxes), uint64(h.annotations), uint64(h.marked)} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	return appendText(dst, h.domain)
+	dst = appendText(dst, h.domain)
+	if !h.counted {
+		return dst
+	}
+	return binary.AppendUvarint(dst, uint64(h.multi))
 }
 
 func decodeHeader(b []byte) (header, error) {
@@ -53,6 +60,9 @@ func decodeHeader(b []byte) (header, error) {
 		h.quota.Messages, h.quota.Mailboxes = int64(d.uvarint()), int64(d.uvarint())
 		h.annotations, h.marked = int64(d.uvarint()), int64(d.uvarint())
 		h.domain = string(d.bytes())
+	}
+	if len(d.b) > 0 {
+		h.counted, h.multi = true, int64(d.uvarint())
 	}
 	return h, d.err("account")
 }

@@ -1,7 +1,5 @@
 package store
 
-import "posthouse/mail"
-
 // Copied pairs the messages of a copy or move in ascending order: the n-th UID
 // of Source became the n-th of Dest.
 type Copied struct {
@@ -16,13 +14,7 @@ func (tx *Tx) Copy(from, to MailboxID, uids UIDSet) (Copied, error) {
 	if err != nil {
 		return Copied{}, err
 	}
-	if err := tx.room("Copy", dest, len(rows), sizeOf(rows)); err != nil {
-		return Copied{}, err
-	}
-	if tx.who != nil {
-		return tx.landAs(src, dest, rows)
-	}
-	return tx.land(dest, rows), nil
+	return tx.land("Copy", src, dest, rows, tx.countInAgain)
 }
 
 // Move is Copy and Expunge as one.
@@ -31,17 +23,9 @@ func (tx *Tx) Move(from, to MailboxID, uids UIDSet) (Copied, error) {
 	if err != nil {
 		return Copied{}, err
 	}
-	if uint64(dest.mb.UIDNext)+uint64(len(rows)) > 1<<32-1 {
-		return Copied{}, fail(mail.OverQuota, "Move", "mailbox has no UIDs left")
-	}
-	var done Copied
-	if tx.who != nil {
-		done, err = tx.landAs(src, dest, rows)
-	} else {
-		done = tx.land(dest, rows)
-	}
-	if err == nil {
-		_, err = tx.expunge("Move", tx.st.box(from), done.Source)
+	done, err := tx.land("Move", src, dest, rows, func([]Row) error { return nil })
+	if err == nil { // each has as many memberships as before
+		_, _, err = tx.takeOut("Move", tx.st.box(from), done.Source)
 	}
 	return done, err
 }
@@ -68,8 +52,24 @@ func sizeOf(rows []Row) (n int64) {
 	return n
 }
 
-// land gives copies of rows their place in dest.
-func (tx *Tx) land(dest *box, rows []Row) Copied {
+// land puts copies of rows, which are in src, into dest.
+func (tx *Tx) land(op string, src, dest *box, rows []Row, count func([]Row) error) (Copied, error) {
+	if err := tx.roomIn(op, dest, len(rows)); err != nil {
+		return Copied{}, err
+	}
+	if err := count(rows); err != nil {
+		return Copied{}, err
+	}
+	if tx.who != nil {
+		return tx.landAs(op, src, dest, rows)
+	}
+	return tx.place(dest, rows), nil
+}
+
+func (tx *Tx) countInAgain(rows []Row) error { return tx.countIn(rows, false) }
+
+// place gives copies of rows their UIDs in dest.
+func (tx *Tx) place(dest *box, rows []Row) Copied {
 	done := Copied{UIDValidity: dest.mb.UIDValidity}
 	if len(rows) == 0 {
 		return done
@@ -96,12 +96,33 @@ func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
 
 // expunge is Expunge by whoever may.
 func (tx *Tx) expunge(op string, b *box, uids UIDSet) (UIDSet, error) {
+	h := &tx.st.hdr
+	if h.multi > 0 || len(tx.copies) > 0 {
+		c, err := b.lazy.load()
+		if err == nil {
+			err = tx.countOut(c.rows(uids))
+		}
+		if err != nil {
+			return nil, wrap(op, err)
+		}
+		gone, _, err := tx.takeOut(op, b, uids)
+		return gone, err
+	}
+	gone, t, err := tx.takeOut(op, b, uids)
+	h.messages += t.messages
+	h.bytes += t.bytes
+	return gone, err
+}
+
+// takeOut removes messages from a mailbox, and says what that did to its counts.
+// Whoever calls it counts them for the account.
+func (tx *Tx) takeOut(op string, b *box, uids UIDSet) (UIDSet, tally, error) {
+	var t tally
 	id := b.mb.ID
 	c, err := b.lazy.load()
 	if err != nil {
-		return nil, wrap(op, err)
+		return nil, t, wrap(op, err)
 	}
-	var t tally
 	d := deads{mailbox: id}
 	now := c.remove(uids, func(k *chunk, lo, hi int) {
 		for j := lo; j < hi; j++ {
@@ -113,10 +134,10 @@ func (tx *Tx) expunge(op string, b *box, uids UIDSet) (UIDSet, error) {
 		d.dates = append(d.dates, k.cols.date[lo:hi]...)
 	})
 	if len(d.uids) == 0 {
-		return nil, nil
+		return nil, t, nil
 	}
 	tx.messages(id, &t).lazy = loaded(now)
 	tx.log(func(dst []byte) []byte { return appendExpunged(dst, id, d.uids, d.emails) })
 	tx.dead = append(tx.dead, d)
-	return d.uids, nil
+	return d.uids, t, nil
 }

@@ -163,52 +163,28 @@ func (v *View) scanEmails(rows []Row, first int, e *Email, f func(i int, e *Emai
 	return more, wrap("Emails", failed)
 }
 
-// Mailboxes of an email, see [View.Memberships].
-type Membership struct {
-	Mailbox MailboxID
-	UID     UID
-}
-
-// Memberships returns the mailboxes that a message is in, JMAP's mailboxIds; on the
-// account of somebody else those that the reader may read.
-func (v *View) Memberships(id EmailID) ([]Membership, error) {
-	var all []Membership
-	err := scan(v.reader(), key64(keyMember, uint64(id)), func(k, _ []byte) error {
-		if len(k) != 12 {
-			return corrupt("membership")
-		}
-		m := Membership{MailboxID(binary.BigEndian.Uint64(k)), UID(binary.BigEndian.Uint32(k[8:]))}
-		// An expunged membership stays until it is reaped: the mailbox knows.
-		b := v.st.box(m.Mailbox)
-		if b == nil || m.UID >= b.mb.UIDNext || !v.rights(b).Has(RightRead) {
-			return nil
-		}
-		c, err := b.lazy.load()
-		if err != nil {
-			return err
-		}
-		if _, found := c.search(m.UID); found {
-			all = append(all, m)
-		}
-		return nil
-	})
-	return all, wrap("Memberships", err)
-}
-
 // Thread returns the messages of a thread, oldest first. Some may be expunged.
 func (v *View) Thread(id ThreadID) ([]EmailID, error) {
+	all, err := v.threadMembers(id)
+	if err != nil || v.who == nil {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(e EmailID) bool {
+		var in []Membership
+		if err == nil {
+			in, err = v.Memberships(e)
+		}
+		return len(in) == 0
+	}), err
+}
+
+func (v *View) threadMembers(id ThreadID) ([]EmailID, error) {
 	var all []EmailID
 	err := scan(v.reader(), key64(keyThread, uint64(id)), func(k, _ []byte) error {
 		if len(k) != 8 {
 			return corrupt("thread")
 		}
-		e := EmailID(binary.BigEndian.Uint64(k))
-		if v.who != nil {
-			if in, err := v.Memberships(e); err != nil || len(in) == 0 {
-				return err
-			}
-		}
-		all = append(all, e)
+		all = append(all, EmailID(binary.BigEndian.Uint64(k)))
 		return nil
 	})
 	return all, wrap("Thread", err)

@@ -105,12 +105,12 @@ func (c *content) unmodified(set UIDSet, change *FlagChange) (ok, modified UIDSe
 	return ok, modified
 }
 
-// land of a copy into a mailbox of the same account by somebody else: the owner's
+// landAs is land of a copy into a mailbox of the same account by somebody else: the owner's
 // \Seen goes with the message, and so does one's own.
-func (tx *Tx) landAs(src, dest *box, rows []Row) (Copied, error) {
+func (tx *Tx) landAs(op string, src, dest *box, rows []Row) (Copied, error) {
 	mine, err := tx.content(src)
 	if err != nil {
-		return Copied{}, wrap("Copy", err)
+		return Copied{}, wrap(op, err)
 	}
 	r := tx.rights(dest)
 	before := tx.st.flags
@@ -118,7 +118,7 @@ func (tx *Tx) landAs(src, dest *box, rows []Row) (Copied, error) {
 	for i := range rows {
 		p, ok := mine.search(rows[i].UID)
 		if !ok {
-			return Copied{}, fail(mail.Internal, "Copy", "message is not there")
+			return Copied{}, fail(mail.Internal, op, "message is not there")
 		}
 		k, j := mine.locate(p)
 		seen = append(seen, r.Has(RightSeen) && tx.st.flags.system(k.mark.flags[j])&SeenBit != 0)
@@ -128,7 +128,7 @@ func (tx *Tx) landAs(src, dest *box, rows []Row) (Copied, error) {
 			return Copied{}, err
 		}
 	}
-	done := tx.land(dest, rows)
+	done := tx.place(dest, rows)
 	var now UIDSet
 	for i := range rows {
 		if seen[i] {

@@ -26,6 +26,7 @@ const (
 	keyReference  = 'T' // hash of a message id: its thread
 	keySeen       = 'U' // mailbox, account, UID: what others have seen
 	keyThread     = 't' // thread, email
+	keyCopies     = 'W' // email: in how many mailboxes, where that is more than one
 	keyEnd        = 'z' // above all keys of the store
 )
 
@@ -36,6 +37,7 @@ func key64(kind byte, n uint64) []byte {
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }
 func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }
+func copiesKey(e EmailID) []byte    { return key64(keyCopies, uint64(e)) }
 func aclKey(m MailboxID) []byte     { return key64(keyACL, uint64(m)) }
 func markKey(m ModSeq) []byte       { return key64(keyMark, uint64(m)) }
 func referenceKey(h uint64) []byte  { return key64(keyReference, h) }

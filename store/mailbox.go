@@ -22,7 +22,7 @@ func (tx *Tx) CreateAccount(boxes []NewMailbox) error {
 	}
 	st := tx.st
 	*st = state{exists: true, flags: newFlagTable(), list: new(mailboxList)}
-	st.hdr = header{modseq: tx.modseq - 1, nextEmail: 1, nextMailbox: 1, created: tx.now,
+	st.hdr = header{modseq: tx.modseq - 1, nextEmail: 1, nextMailbox: 1, created: tx.now, counted: true,
 		floor: tx.modseq - 1, checkpoint: tx.modseq - 1}
 	tx.acct.index = newFlagIndex(&st.flags)
 	tx.sets, tx.words = len(st.flags.sets), 0

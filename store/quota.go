@@ -10,7 +10,7 @@ import (
 
 // A Quota bounds what an account may hold; 0 is no limit.
 type Quota struct {
-	Bytes     int64 // of messages, each counted once per mailbox that it is in, and of annotations
+	Bytes     int64 // of messages, each counted once in however many mailboxes it is, and of annotations
 	Messages  int64 // the same way
 	Mailboxes int64 // names that only stand above others included
 }
@@ -81,10 +81,18 @@ func (tx *Tx) room(op string, b *box, n int, size int64) error {
 	if q := h.quota.Messages; q > 0 && h.messages+int64(n) > q {
 		return fail(mail.OverQuota, op, "mailbox is full")
 	}
+	if err := tx.roomIn(op, b, n); err != nil {
+		return err
+	}
+	return tx.space(op, size)
+}
+
+// roomIn checks that b has UIDs for n more messages.
+func (tx *Tx) roomIn(op string, b *box, n int) error {
 	if uint64(b.mb.UIDNext)+uint64(n) > 1<<32-1 {
 		return fail(mail.OverQuota, op, "mailbox has no UIDs left")
 	}
-	return tx.space(op, size)
+	return nil
 }
 
 // space checks that size more bytes may be kept.

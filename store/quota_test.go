@@ -29,7 +29,6 @@ func TestQuota(t *testing.T) {
 		boxes = tx.Usage().Mailboxes
 		return tx.SetQuota(Quota{Messages: 3, Mailboxes: boxes + 2})
 	})
-	over("copy of 2", func(tx *Tx) error { _, err := tx.Copy(inbox, inbox, UIDSet{{1, 2}}); return err })
 	over("2 appends", func(tx *Tx) error {
 		_, err := tx.Append(inbox, m, AppendOptions{})
 		must(t, err)

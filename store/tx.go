@@ -31,6 +31,8 @@ type Tx struct {
 	refs    map[uint64]ThreadID // references written by us
 	dead    []deads             // expunged by us
 
+	copies map[EmailID]copies // messages whose number of memberships changes
+
 	notes   map[string][]byte // annotations written by us; nil: removed
 	objects map[string][]byte // objects written by us, by key; nil: removed
 
@@ -43,8 +45,9 @@ type Tx struct {
 // A group is one Store.Update: the bytes of a message that goes to several of
 // its accounts are stored once.
 type group struct {
-	ctx   context.Context
-	blobs map[*Staged]*engine.Blob
+	ctx    context.Context
+	blobs  map[*Staged]*engine.Blob
+	linked map[engine.BlobID]*engine.Blob // stored already
 }
 
 func (g *group) blob(s *Staged) *engine.Blob {
@@ -151,8 +154,6 @@ func (tx *Tx) messages(id MailboxID, t *tally) *box {
 	b.dirty = true
 	b.mb.HighestModSeq = tx.modseq
 	t.apply(&b.mb)
-	tx.st.hdr.messages += t.messages
-	tx.st.hdr.bytes += t.bytes
 	return b
 }
 
@@ -185,6 +186,7 @@ func (tx *Tx) batch() *engine.Batch {
 			tx.set(mailboxKey(id), appendMailbox(nil, mb))
 		}
 	}
+	tx.writeCopies()
 	tx.writeDead()
 	if tx.journal != nil {
 		tx.set(journalKey(tx.modseq), tx.journal)

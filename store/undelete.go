@@ -57,6 +57,9 @@ func (tx *Tx) Undelete(since time.Time) ([]Restored, error) {
 			r.UID, r.SaveDate, r.ModSeq = b.mb.UIDNext+UID(i), tx.now, tx.modseq
 		}
 		tx.enter(g.mailbox, g.rows)
+		if err := tx.countIn(g.rows, true); err != nil {
+			return nil, err
+		}
 		done = append(done, Restored{g.mailbox, b.mb.Path, len(g.rows)})
 	}
 	return done, nil

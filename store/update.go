@@ -83,6 +83,7 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 		}
 		txs[i] = a.beginLocked(&u.group, a.who)
 		defer txs[i].close()
+		txs[i].recount()
 	}
 	if err := fn(txs); err != nil {
 		u.store.ledger.release(txs...)
