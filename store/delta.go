@@ -16,14 +16,16 @@ type Delta[T ~uint64] struct {
 	CountsOnly bool
 }
 
-// put sorts id in, by whether it existed then and does now.
-func (d *Delta[T]) put(id T, then, now bool) {
+// An existence says whether something was there at both ends of a delta.
+type existence struct{ then, now bool }
+
+func (d *Delta[T]) put(id T, x existence) {
 	switch {
-	case now && !then:
+	case x.now && !x.then:
 		d.Created = append(d.Created, id)
-	case now:
+	case x.now:
 		d.Updated = append(d.Updated, id)
-	case then:
+	case x.then:
 		d.Destroyed = append(d.Destroyed, id)
 	}
 }
@@ -39,11 +41,11 @@ func (v *View) EmailChanges(since LogPos, most int) (*Delta[EmailID], error) {
 	}
 	d := &Delta[EmailID]{Pos: w.cut, More: w.cut < v.LogEnd()}
 	for _, id := range w.order {
-		then, now, err := v.existed(id, w.touched[id])
+		x, err := v.existed(id, w.touched[id])
 		if err != nil {
 			return nil, err
 		}
-		d.put(id, then, now)
+		d.put(id, x)
 	}
 	return d, nil
 }
@@ -67,12 +69,12 @@ func (v *View) ThreadChanges(since LogPos, most int) (*Delta[ThreadID], error) {
 			continue
 		}
 		done[e.Thread] = true
-		then, now, changed, err := v.threadExisted(e.Thread, w)
+		x, changed, err := v.threadExisted(e.Thread, w)
 		if err != nil {
 			return nil, err
 		}
 		if changed {
-			d.put(e.Thread, then, now)
+			d.put(e.Thread, x)
 		}
 	}
 	return d, nil
@@ -80,27 +82,26 @@ func (v *View) ThreadChanges(since LogPos, most int) (*Delta[ThreadID], error) {
 
 // threadExisted says whether any message of a thread existed at both ends of a walk,
 // and whether they were others.
-func (v *View) threadExisted(t ThreadID, w *emailWalk) (then, now, changed bool, err error) {
+func (v *View) threadExisted(t ThreadID, w *emailWalk) (any existence, changed bool, err error) {
 	all, err := v.threadMembers(t)
 	for _, id := range all {
 		x := w.touched[id]
 		if x == nil {
 			x = &touch{}
 		}
-		before, after, err := v.existed(id, x)
+		e, err := v.existed(id, x)
 		if err != nil {
-			return false, false, false, err
+			return any, false, err
 		}
-		then, now, changed = then || before, now || after, changed || before != after
+		any.then, any.now, changed = any.then || e.then, any.now || e.now, changed || e.then != e.now
 	}
-	return then, now, changed, err
+	return any, changed, err
 }
 
 // existed says whether a message was anywhere at both ends of a walk.
-func (v *View) existed(id EmailID, x *touch) (then, now bool, err error) {
+func (v *View) existed(id EmailID, x *touch) (existence, error) {
 	have, err := v.Memberships(id)
-	then = len(have)-x.before-x.after > 0
-	return then, len(have)-x.after > 0, err
+	return existence{len(have)-x.before-x.after > 0, len(have)-x.after > 0}, err
 }
 
 // A touch is what happened to a message: memberships that it won, up to the cut and
@@ -292,12 +293,11 @@ func (v *View) MailboxChanges(since LogPos, most int) (*Delta[MailboxID], error)
 	d := &Delta[MailboxID]{Pos: cut, More: full, CountsOnly: true}
 	for _, id := range order[:known] {
 		x := boxes[id]
-		then := x.made == 0
-		now := v.st.box(id) != nil || x.gone > cut
-		if then && now && x.itself {
+		e := existence{x.made == 0, v.st.box(id) != nil || x.gone > cut}
+		if e.then && e.now && x.itself {
 			d.CountsOnly = false
 		}
-		d.put(id, then, now)
+		d.put(id, e)
 	}
 	return d, nil
 }
