@@ -111,6 +111,11 @@ func TestRFC(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| [%d](https://www.rfc-editor.org/rfc/rfc%d) | %s | %s | %d |\n", n, n, title[n], strings.Join(where, " "), len(c.dialogues[n]))
 	}
+	extensions, err := imapExtensions("../../imap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString(extensions)
 	const file = "../../docs/rfc.md"
 	if *update {
 		same(t, file, b.String())
@@ -131,6 +136,40 @@ func TestRFC(t *testing.T) {
 	if want := slices.Sorted(maps.Keys(all)); !slices.Equal(listed, want) {
 		t.Errorf("%s lists %v, cited are %v: run make docs", file, listed, want)
 	}
+}
+
+var extensionRE = regexp.MustCompile(`&extension\{\s*name: "([^"]+)",\s*rfc: "RFC (\d+)"`)
+
+// imapExtensions lists what the server announces over IMAP: each extension, its file
+// and the dialogues that show it.
+func imapExtensions(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	var rows []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		for _, m := range extensionRE.FindAllStringSubmatch(string(text), -1) {
+			base := strings.NewReplacer("=", "_", "-", "_", "+", "_plus").Replace(strings.ToLower(m[1]))
+			shown, err := filepath.Glob(filepath.Join(dir, "testdata", base+"*.txt"))
+			if err != nil {
+				return "", err
+			}
+			for i := range shown {
+				shown[i] = strings.TrimSuffix(filepath.Base(shown[i]), ".txt")
+			}
+			shown = slices.DeleteFunc(shown, func(s string) bool { // others whose names only begin so
+				return s != base && s != base+"_two" && s != base+"_bad"
+			})
+			rows = append(rows, fmt.Sprintf("| %s | %s | `imap/%s` | %s |\n", m[1], m[2], filepath.Base(file), strings.Join(shown, " ")))
+		}
+	}
+	slices.Sort(rows)
+	return "\n## IMAP capabilities\n\nEach with its file and its dialogues in `imap/testdata`: how it works, with a second client, and what is refused. All are\nplayed whole, byte by byte, and under UIDONLY as far as that is legal.\n\n| capability | RFC | file | dialogues |\n|---|--:|---|---|\n" + strings.Join(rows, ""), nil
 }
 
 var rowRE = regexp.MustCompile(`(?m)^\| \[(\d+)\]`)
