@@ -31,6 +31,13 @@ func (p *parse) check() {
 			p.problem("smtp.trusted_forwarders", "%q is not a domain name, as lists.example.org", d)
 		}
 	}
+	for key, list := range map[string][]string{"smtp.xclient_hosts": c.SMTP.XClientHosts, "smtp.proxy_hosts": c.SMTP.ProxyHosts} {
+		for _, s := range list {
+			if _, err := ParseNetwork(s); err != nil {
+				p.problem(key, "%q is not an address or a network, as 192.0.2.1 or 10.0.0.0/8", s)
+			}
+		}
+	}
 	for zone, weight := range c.SMTP.Lists {
 		if _, err := ParseList(weight); err != nil || !strings.Contains(zone, ".") {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)

@@ -79,6 +79,8 @@ type SMTP struct {
 	TrustedForwarders []string          `toml:"trusted_forwarders" doc:"Domains that are believed when they seal (ARC) that a message was right before they changed it: your mailing lists and forwarders. A name covers those below it." values:"list of domains"`
 	Lists             map[string]string `toml:"lists" doc:"DNS lists of addresses (RFC 5782) to ask about other servers, each with its weight. The weights of the lists that know an address add up: 10 and more is refused, 5 and more goes to junk; a list of good senders has a negative weight. A list that says with its answer why it knows an address can have a weight for each. As in: \"zen.spamhaus.org\" = \"127.0.0.10-127.0.0.11=4, 127.0.0.2=10, 6\", \"list.dnswl.org\" = \"-5\"" values:"zone = weight, -100 to 100; or answer=weight, first-last=weight …, and one for all others" why:"Whom to trust is for you to say, and most lists have terms of use."`
 	PauseSuspects     Duration          `toml:"pause_suspects" doc:"How long other servers that show signs of a spammer (a false name, a list that knows them) wait before their message is taken; up to ten times as long if the signs are many. off: not at all." why:"Spammers have no time; whoever is honest loses a few seconds and no mail."`
+	XClientHosts      []string          `toml:"xclient_hosts" doc:"Filters and proxies on the SMTP ports that may say for which client they speak, by XCLIENT (as Postfix and nginx do)." values:"list of addresses and networks, as 192.0.2.1 or 10.0.0.0/8"`
+	ProxyHosts        []string          `toml:"proxy_hosts" doc:"Proxies that say so in front of each connection, by the PROXY protocol, version 1 or 2 (as HAProxy does). A connection of theirs without it is refused." values:"list of addresses and networks, as 192.0.2.1 or 10.0.0.0/8" why:"Without it all clients seem to come from the proxy, and checks and limits are of no use."`
 	LMTPMode          string            `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
 }
 
@@ -144,7 +146,7 @@ func Default() Config {
 		},
 		Login: Login{SCRAM: true, SCRAMIterations: 32768},
 		OAuth: OAuth{Claim: "email"},
-		SMTP:  SMTP{OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{}, PauseSuspects: Duration(3 * time.Second), LMTPMode: "0660"},
+		SMTP:  defaultSMTP(),
 		IMAP:  IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
@@ -156,6 +158,13 @@ func Default() Config {
 		Log:    Log{Level: "info", Format: "auto"},
 		Run:    Run{User: "", Group: ""},
 		Limits: defaultLimits(),
+	}
+}
+
+func defaultSMTP() SMTP {
+	return SMTP{
+		OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{},
+		PauseSuspects: Duration(3 * time.Second), XClientHosts: []string{}, ProxyHosts: []string{}, LMTPMode: "0660",
 	}
 }
 

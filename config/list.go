@@ -55,3 +55,12 @@ func ParseList(s string) (List, error) {
 	}
 	return l, nil
 }
+
+// ParseNetwork reads an address or a network.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Unmap().Prefix(a.Unmap().BitLen())
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}

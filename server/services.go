@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,7 @@ var smtpFaces = map[string]smtp.Face{
 func (s *Server) startSMTP(ctx context.Context) error {
 	s.smtp = smtp.New(smtp.Options{
 		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(), Hostname: s.hostname,
+		XClient: networks(s.cfg.SMTP.XClientHosts), Proxies: networks(s.cfg.SMTP.ProxyHosts),
 		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
 	})
 	s.fronts = append(s.fronts, s.smtp.Shutdown)
@@ -70,6 +72,17 @@ func (s *Server) startSMTP(ctx context.Context) error {
 		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
 	})
 	return nil
+}
+
+// networks reads what config has checked.
+func networks(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		if p, err := config.ParseNetwork(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func (s *Server) startIMAP(ctx context.Context) error {

@@ -35,6 +35,7 @@ type conn struct {
 
 	started  time.Time
 	session  delivery.Session
+	counted  bool // by admission, at session.Remote
 	state    state
 	tx       *delivery.Transaction // nil between transactions
 	record   record                // of tx, for the log
@@ -201,14 +202,16 @@ func (c *conn) begin() bool {
 	c.r, c.out = readers.Get().(*bufio.Reader), *outs.Get().(*[]byte)
 	c.r.Reset(feed{c})
 	c.state = stateStart
-	if c.face.implicit && !c.handshake() {
+	if !c.proxied() || c.face.implicit && !c.handshake() || !c.patient() {
+		_ = c.flush() // there may be a last word
 		return false
 	}
-	if !c.patient() {
-		return false
-	}
-	c.write(mail.Reply{Code: 220, Text: c.srv.opts.Hostname + " " + c.face.greeting + " Posthouse"})
+	c.write(c.greeting())
 	return true
+}
+
+func (c *conn) greeting() mail.Reply {
+	return mail.Reply{Code: 220, Text: c.srv.opts.Hostname + " " + c.face.greeting + " Posthouse"}
 }
 
 // close ends the connection, also after a panic, which is a bug that must not take

@@ -18,9 +18,14 @@ func extensions() []*extension {
 		extDSN,
 		extChunking,
 		extBinaryMIME,
+		extDeliverBy,
+		extFutureRelease,
+		extPriority,
+		extRequireTLS,
 		extLimits,
 		extStartTLS,
 		extAuth,
+		extXClient,
 	}
 }
 
@@ -51,6 +56,8 @@ type envelope struct {
 	mail *mail.Envelope
 	rcpt *mail.Recipient // nil in MAIL
 	size int64           // of SIZE; 0: not given
+	// lowered: the priority is not what was asked for.
+	lowered bool
 }
 
 // applyParams applies the parameters of a command from its table.

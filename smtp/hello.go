@@ -55,7 +55,7 @@ const maxHello = 255
 // field: many a client calls itself something that is no domain, and RFC 5321
 // §4.1.4 forbids to refuse mail for that.
 func cleanHello(arg string) (string, bool) {
-	name, _, _ := strings.Cut(arg, " ")
+	name := strings.TrimRight(arg, " \t") // more than one word is no name, RFC 5321 §4.1.1.1
 	if name == "" || len(name) > maxHello {
 		return "", false
 	}

@@ -16,12 +16,18 @@ func (c *conn) mail(arg string) mail.Reply {
 		return syntaxErrorReply(err)
 	}
 	env := mail.Envelope{ReversePath: path.Address, TraceID: c.srv.ids.next(c.srv.opts.Now())}
+	if c.session.Account != nil {
+		env.Account = c.session.Account.ID
+	}
 	e := envelope{mail: &env}
 	if r := c.applyParams(c.srv.mailParams, &e, path.Params); r.Code != 0 {
 		return r
 	}
 	if path.NonASCII && !env.UTF8 {
 		return replyNeedUTF8
+	}
+	if r := checkTimes(&env); r.Code != 0 {
+		return r
 	}
 	c.tx = c.srv.opts.Delivery.Begin(&c.session, env)
 	c.record = record{started: c.srv.opts.Now()}
@@ -33,6 +39,9 @@ func (c *conn) mail(arg string) mail.Reply {
 		return r
 	}
 	c.state = stateMail
+	if e.lowered {
+		return replyLowered
+	}
 	return r
 }
 

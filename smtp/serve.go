@@ -64,7 +64,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, f Face) *conn {
 	c := &conn{srv: s, face: &faces[f], ctx: ctx, raw: nc, net: nc, started: time.Now(), state: stateStart}
 	c.session.Origin = c.face.origin
 	c.session.Remote = remoteAddr(nc)
-	if !c.face.trusted && c.session.Remote.IsValid() && !s.admission.enter(c.session.Remote, c.started) {
+	if !contains(s.opts.Proxies, c.session.Remote) && !s.enter(c) { // those of a proxy are counted by client
 		s.stats.turned.Add(1)
 		s.turnAway(c)
 		return nil
@@ -107,9 +107,19 @@ func (s *Server) serve(c *conn) {
 	c.serve()
 }
 
+// enter counts the connection of a client, and reports whether it may be served.
+func (s *Server) enter(c *conn) bool {
+	if c.face.trusted || !c.session.Remote.IsValid() {
+		return true
+	}
+	c.counted = s.admission.enter(c.session.Remote, time.Now())
+	return c.counted
+}
+
 func (s *Server) leave(c *conn) {
-	if !c.face.trusted && c.session.Remote.IsValid() {
+	if c.counted {
 		s.admission.leave(c.session.Remote)
+		c.counted = false
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,6 +185,20 @@ func (q *fakeQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byt
 	defer q.mu.Unlock()
 	q.n++
 	text := fmt.Sprintf("from=<%s> body=%d utf8=%v envid=%q full=%v size=%d", env.ReversePath, env.Body, env.UTF8, env.EnvID, env.ReturnFull, msg.Size())
+	for word, on := range map[string]bool{" held": !env.HoldUntil.IsZero(), " by": !env.DeliverBy.IsZero(), " requiretls": env.RequireTLS} {
+		if on {
+			text += word
+		}
+	}
+	if env.ByReturn {
+		text += " return"
+	}
+	if env.ByTrace {
+		text += " trace"
+	}
+	if env.Priority != 0 {
+		text += fmt.Sprintf(" priority=%d", env.Priority)
+	}
 	for _, r := range env.Recipients {
 		text += fmt.Sprintf(" to=<%s> notify=%d orcpt=%q", r.Address, r.Notify, r.Original)
 	}
@@ -305,6 +320,8 @@ func applySettings(t *testing.T, o *Options, set map[string]string) {
 			n, err := strconv.Atoi(value)
 			must(t, err)
 			*p = n
+		case name == "xclient":
+			o.XClient = []netip.Prefix{netip.MustParsePrefix(value)}
 		case name == "message-size":
 			n, err := strconv.ParseInt(value, 10, 64)
 			must(t, err)

@@ -49,9 +49,12 @@ type Options struct {
 	// LoginTLS replaces TLSConfig where people log in: it may ask for certificates.
 	LoginTLS *tls.Config
 	Hostname string // in the greeting
-	Limits   Limits
-	Logger   *slog.Logger
-	Now      func() time.Time // of trace ids and durations in the log; deadlines follow the system's clock
+	// XClient are hosts that may say for which client they speak (XCLIENT); Proxies are
+	// those that say so in front of every connection (PROXY protocol).
+	XClient, Proxies []netip.Prefix
+	Limits           Limits
+	Logger           *slog.Logger
+	Now              func() time.Time // of trace ids and durations in the log; deadlines follow the system's clock
 	// AllowPlaintextLogin offers AUTH without TLS: for test rigs on loopback only.
 	AllowPlaintextLogin bool
 }
