@@ -181,6 +181,9 @@ func (v *View) Annotations(id MailboxID, user mail.AccountID, f func(a *Annotati
 		return nil
 	}
 	for k, rec := range v.tx.notes {
+		if k[0] != keyAnnotation {
+			continue
+		}
 		a, err := decodeAnnotation([]byte(k), rec)
 		if rec == nil || err != nil || binary.BigEndian.Uint64([]byte(k)[1:]) != uint64(id) || a.User != 0 && a.User != user {
 			continue
@@ -253,6 +256,11 @@ func (c *checker) annotations() error {
 		sum += annotationSize(key, rec)
 		return nil
 	})
+	if err == nil {
+		var notes int64
+		notes, err = c.notes()
+		sum += notes
+	}
 	if err == nil && sum != c.st.hdr.annotations {
 		c.faultf("account counts %d bytes of annotations, there are %d", c.st.hdr.annotations, sum)
 	}

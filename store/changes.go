@@ -12,7 +12,7 @@ type ChangeKind uint8
 // The kinds of Change.
 const (
 	Added          ChangeKind = iota + 1 // messages entered Mailbox (append, copy, move)
-	Flagged                              // flags of messages changed
+	Flagged                              // flags or annotations of messages changed
 	Expunged                             // messages left Mailbox (expunge, move)
 	MailboxCreated                       // Mailbox exists
 	MailboxChanged                       // renamed, role, subscription or access
@@ -40,7 +40,7 @@ type ObjectRef struct {
 
 var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: Expunged,
 	actCreate: MailboxCreated, actChange: MailboxChanged, actDelete: MailboxDeleted,
-	actSeen: Flagged, actACL: MailboxChanged, actObject: ObjectPut, actObjectGone: ObjectDeleted}
+	actSeen: Flagged, actTouch: Flagged, actACL: MailboxChanged, actObject: ObjectPut, actObjectGone: ObjectDeleted}
 
 // Changes calls f with each change after pos, oldest first, until f returns
 // false. It fails with NotFound if the log no longer reaches back to pos: the

@@ -40,8 +40,9 @@ type checker struct {
 	faulty func(problem string)
 
 	content map[MailboxID]*content
-	live    map[member]bool // memberships by the mailboxes
-	dead    map[member]bool // memberships that wait for the reaper
+	live    map[member]bool     // memberships by the mailboxes
+	dead    map[member]bool     // memberships that wait for the reaper
+	gone    map[Membership]bool // the same, without the message
 	emails  map[EmailID]*Email
 	owned   map[EmailID]int // memberships by the R records
 }
@@ -56,7 +57,7 @@ func (s *Store) checkAccount(ctx context.Context, id mail.AccountID, deep bool, 
 	r := s.eng.Snapshot(id)
 	defer r.Close()
 	c := &checker{id: id, ctx: ctx, store: s, r: r, deep: deep, faulty: func(p string) { report(id, p) },
-		content: map[MailboxID]*content{}, live: map[member]bool{}, dead: map[member]bool{},
+		content: map[MailboxID]*content{}, live: map[member]bool{}, dead: map[member]bool{}, gone: map[Membership]bool{},
 		emails: map[EmailID]*Email{}, owned: map[EmailID]int{}}
 	a := s.handle(id)
 	st, err := loadState(a, r)
@@ -68,7 +69,7 @@ func (s *Store) checkAccount(ctx context.Context, id mail.AccountID, deep bool, 
 		return err
 	}
 	c.st = st
-	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.annotations, c.objects, c.sharing, c.seen, c.dying, c.records, c.members, c.threads, c.strays} {
+	for _, step := range []func() error{c.mailboxes, c.names, c.journal, c.marks, c.dying, c.annotations, c.objects, c.sharing, c.seen, c.records, c.members, c.threads, c.strays} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (c *checker) dying() error {
 					c.faultf("mailbox %d: UID %d waits for the reaper with flags %d, which do not exist", x.mailbox, u, x.flags[i])
 				}
 				c.dead[d] = true
+				c.gone[Membership{x.mailbox, u}] = true
 				i++
 			}
 		})

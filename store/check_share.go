@@ -43,6 +43,38 @@ func (c *checker) sharing() error {
 	})
 }
 
+// notes: each is of a message that is there or waits for the reaper, and those of the
+// mailbox's messages make its sum. It returns the sum of all.
+func (c *checker) notes() (all int64, err error) {
+	sums := map[MailboxID]int64{}
+	err = scan(c.r, []byte{keyNote}, func(k, rec []byte) error {
+		n, err := decodeNote(append([]byte{keyNote}, k...), rec)
+		if err != nil {
+			return err
+		}
+		if name, ok := annotationName(n.Name); !ok || name != n.Name {
+			c.faultf("an annotation is named %q", n.Name)
+		}
+		if have := c.content[n.mailbox]; have != nil {
+			if _, there := have.search(n.uid); there {
+				sums[n.mailbox] += n.size()
+				return nil
+			}
+		}
+		if !c.gone[Membership{n.mailbox, n.uid}] {
+			c.faultf("mailbox %d: annotation %q of UID %d, which is not there", n.mailbox, n.Name, n.uid)
+		}
+		return nil
+	})
+	for _, b := range c.st.boxes {
+		if sum := sums[b.mb.ID]; sum != b.noted {
+			c.faultf("mailbox %d counts %d bytes of annotations of messages, there are %d", b.mb.ID, b.noted, sum)
+		}
+		all += b.noted
+	}
+	return all, err
+}
+
 // seen: what others have seen is well-formed and of messages that were there.
 func (c *checker) seen() error {
 	return c.scan(keySeen, 20, func(k, v []byte) error {

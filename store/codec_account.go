@@ -84,7 +84,11 @@ func appendMailbox(dst []byte, b *box) []byte {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	dst = appendText(dst, string(m.Role))
-	return appendText(dst, lastLevel(m.Path))
+	dst = appendText(dst, lastLevel(m.Path))
+	if b.noted == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(dst, uint64(b.noted))
 }
 
 // decodeMailbox returns a mailbox with its own level as its path.
@@ -107,6 +111,9 @@ func decodeMailbox(id MailboxID, v []byte) (*box, error) {
 	b.recent = UID(d.uint32())
 	b.mb.Role = mail.Role(d.bytes())
 	b.mb.Path = string(d.bytes())
+	if len(d.b) > 0 {
+		b.noted = int64(d.uvarint())
+	}
 	return b, d.err("mailbox")
 }
 

@@ -21,6 +21,7 @@ const (
 	actDelete                    // mailbox gone; its messages were expunged before
 	actSeen                      // what somebody has seen of a mailbox of this account
 	actACL                       // who may do what with a mailbox
+	actTouch                     // something of messages changed that is not in their row
 
 	actObject     action = 16 // object made or replaced
 	actObjectGone action = 17 // object removed
@@ -95,6 +96,12 @@ func appendFlagged(dst []byte, m MailboxID, op FlagOp, mask FlagSet, uids UIDSet
 	return appendUIDSet(dst, uids)
 }
 
+func appendTouched(dst []byte, m MailboxID, uids UIDSet) []byte {
+	dst = append(dst, byte(actTouch))
+	dst = binary.AppendUvarint(dst, uint64(m))
+	return appendUIDSet(dst, uids)
+}
+
 func appendSeenEvent(dst []byte, m MailboxID, user mail.AccountID, seen bool, uids UIDSet) []byte {
 	dst = append(dst, byte(actSeen))
 	dst = binary.AppendUvarint(dst, uint64(m))
@@ -161,6 +168,8 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 			if e.op > flagsReplaceDeleted || int(e.mask) >= sets {
 				d.fail()
 			}
+		case actTouch:
+			e.uids = d.uidSet()
 		case actExpunge:
 			e.uids = d.uidSet()
 			emails := d.emails()

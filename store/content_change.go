@@ -35,6 +35,7 @@ type marking struct {
 	modseq ModSeq
 	// change returns what becomes of a set; it is asked once per run of equal sets.
 	change func(old FlagSet) (FlagSet, error)
+	always bool // also messages whose flags stay get the ModSeq
 	// unchangedSince, if conditional, spares messages with a higher ModSeq.
 	conditional    bool
 	unchangedSince ModSeq
@@ -65,7 +66,7 @@ func (c *content) mark(set UIDSet, m *marking) (*content, error) {
 					return
 				}
 			}
-			if newSet == old {
+			if newSet == old && !m.always {
 				continue
 			}
 			if copied != d {

@@ -1,5 +1,7 @@
 package store
 
+import "posthouse/mail"
+
 // Copied pairs the messages of a copy or move in ascending order: the n-th UID
 // of Source became the n-th of Dest.
 type Copied struct {
@@ -14,7 +16,7 @@ func (tx *Tx) Copy(from, to MailboxID, uids UIDSet) (Copied, error) {
 	if err != nil {
 		return Copied{}, err
 	}
-	return tx.land("Copy", src, dest, rows, tx.countInAgain)
+	return tx.land("Copy", src, dest, rows, &landing{tx.countInAgain, tx.mine})
 }
 
 // Move is Copy and Expunge as one.
@@ -23,7 +25,7 @@ func (tx *Tx) Move(from, to MailboxID, uids UIDSet) (Copied, error) {
 	if err != nil {
 		return Copied{}, err
 	}
-	done, err := tx.land("Move", src, dest, rows, func([]Row) error { return nil })
+	done, err := tx.land("Move", src, dest, rows, &landing{func([]Row) error { return nil }, everybody})
 	if err == nil { // each has as many memberships as before
 		_, _, err = tx.takeOut("Move", tx.st.box(from), done.Source)
 	}
@@ -52,18 +54,34 @@ func sizeOf(rows []Row) (n int64) {
 	return n
 }
 
+// A landing says how copies come to a mailbox.
+type landing struct {
+	count func([]Row) error              // for the account
+	notes func(user mail.AccountID) bool // whose go with them
+}
+
 // land puts copies of rows, which are in src, into dest.
-func (tx *Tx) land(op string, src, dest *box, rows []Row, count func([]Row) error) (Copied, error) {
+func (tx *Tx) land(op string, src, dest *box, rows []Row, how *landing) (done Copied, err error) {
 	if err := tx.roomIn(op, dest, len(rows)); err != nil {
 		return Copied{}, err
 	}
-	if err := count(rows); err != nil {
+	if err := how.count(rows); err != nil {
 		return Copied{}, err
 	}
-	if tx.who != nil {
-		return tx.landAs(op, src, dest, rows)
+	var notes noteCopy
+	if src.noted > 0 {
+		notes.from = places(src.mb.ID, rows)
 	}
-	return tx.place(dest, rows), nil
+	if tx.who != nil {
+		done, err = tx.landAs(op, src, dest, rows)
+	} else {
+		done = tx.place(dest, rows)
+	}
+	if err == nil && src.noted > 0 {
+		notes.to = places(dest.mb.ID, rows)
+		err = tx.copyNotes(op, tx, &notes, how.notes)
+	}
+	return done, err
 }
 
 func (tx *Tx) countInAgain(rows []Row) error { return tx.countIn(rows, false) }
@@ -135,6 +153,9 @@ func (tx *Tx) takeOut(op string, b *box, uids UIDSet) (UIDSet, tally, error) {
 	})
 	if len(d.uids) == 0 {
 		return nil, t, nil
+	}
+	if err := tx.dropNotes(b, d.uids); err != nil {
+		return nil, t, err
 	}
 	tx.messages(id, &t).lazy = loaded(now)
 	tx.log(func(dst []byte) []byte { return appendExpunged(dst, id, d.uids, d.emails) })

@@ -78,6 +78,7 @@ func sampleJournal() []byte {
 	b = appendExpunged(b, 3, UIDSet{{8, 9}}, []EmailID{5, 2})
 	b = appendSeenEvent(b, 3, 7, true, UIDSet{{1, 4}, {9, 9}})
 	b = appendBoxEvent(b, actACL, 3)
+	b = appendTouched(b, 3, UIDSet{{2, 2}, {5, 1 << 20}})
 	b = appendObjectEvent(b, ObjectIdentity, "i1", false)
 	b = appendObjectEvent(b, ObjectIdentity, "i1", true)
 	return appendBoxEvent(b, actDelete, 3)
@@ -127,6 +128,8 @@ func FuzzJournal(f *testing.F) {
 				out = appendFlagged(out, e.mailbox, e.op, e.mask, e.uids)
 			case actExpunge:
 				out = appendExpunged(out, e.mailbox, e.uids, emails)
+			case actTouch:
+				out = appendTouched(out, e.mailbox, e.uids)
 			case actSeen:
 				out = appendSeenEvent(out, e.mailbox, e.user, e.seen, e.uids)
 			case actObject, actObjectGone:
@@ -186,6 +189,7 @@ func FuzzAccountRecords(f *testing.F) {
 	f.Add(byte(5), []byte{formatVersion, 0x80, 0x9a, 0xdf, 0x9a, 7})
 	f.Add(byte(0), []byte{formatVersion, 9, 3, 2, 7, 0, 0, 25, 1, 1, 1}) // as first written
 	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Parent: 3, Path: "a/b", Role: mail.RoleSent, UIDNext: 4}, recent: 2}))
+	f.Add(byte(1), appendMailbox(nil, &box{mb: Mailbox{Path: "a", UIDNext: 4}, noted: 1 << 33}))
 	f.Add(byte(2), appendFlagSet(nil, &flagSet{system: 3, keywords: []uint16{1, 4, 7}}))
 	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, nil, nil}))
 	f.Add(byte(3), appendDead([]byte{formatVersion}, &deads{3, UIDSet{{1, 2}, {7, 7}}, []EmailID{4, 5, 6}, []FlagSet{0, 1, 9}, []int64{5, -7, 1 << 40}}))
@@ -200,7 +204,7 @@ func FuzzAccountRecords(f *testing.F) {
 		case 1:
 			if m, err := decodeMailbox(1, b); err == nil {
 				again, err := decodeMailbox(1, appendMailbox(nil, m))
-				if m.mb.Path = lastLevel(m.mb.Path); err != nil || again.mb != m.mb || again.recent != m.recent {
+				if m.mb.Path = lastLevel(m.mb.Path); err != nil || again.mb != m.mb || again.recent != m.recent || again.noted != m.noted {
 					t.Fatalf("%+v, %+v, %v", m, again, err)
 				}
 			}
@@ -214,6 +218,9 @@ func FuzzAccountRecords(f *testing.F) {
 			if len(b) > 40 {
 				if a, err := decodeAnnotation(b[:40], b[40:]); err == nil && annotationSize(b[:40], b[40:]) != int64(len(a.Name)+len(a.Value)) {
 					t.Fatalf("%+v", a)
+				}
+				if n, err := decodeNote(b[:40], b[40:]); err == nil && !bytes.Equal(noteKey(n.mailbox, n.uid, n.User, n.Name)[1:], b[1:40]) {
+					t.Fatalf("%+v", n)
 				}
 			}
 		case 5:

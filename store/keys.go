@@ -27,6 +27,7 @@ const (
 	keySeen       = 'U' // mailbox, account, UID: what others have seen
 	keyThread     = 't' // thread, email
 	keyCopies     = 'W' // email: in how many mailboxes, where that is more than one
+	keyNote       = 'a' // mailbox, UID, account or 0, name: annotation of a message
 	keyEnd        = 'z' // above all keys of the store
 )
 

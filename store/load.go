@@ -165,7 +165,7 @@ func (st *state) loadTail(r engine.Reader) error {
 		st.tail.bytes += len(v)
 		failed = decodeJournal(v, 0, len(st.flags.sets), func(e *event) bool {
 			st.tail.actions++
-			if b := st.box(e.mailbox); b != nil && e.action <= actExpunge {
+			if b := st.box(e.mailbox); b != nil && (e.action <= actExpunge || e.action == actTouch) {
 				b.dirty = true
 			}
 			return true
@@ -357,6 +357,8 @@ func (c *content) apply(e *event, modseq ModSeq, t *flagTable) (*content, error)
 			return t.find(combine(e.op, &t.sets[old], &t.sets[e.mask]))
 		}}
 		return c.mark(e.uids, &m)
+	case actTouch:
+		return c.mark(e.uids, &marking{table: t, modseq: modseq, always: true, change: func(old FlagSet) (FlagSet, error) { return old, nil }})
 	case actExpunge:
 		return c.remove(e.uids, func(*chunk, int, int) {}), nil
 	}

@@ -169,7 +169,7 @@ func (tx *Tx) fileIn(op string, have []Membership, to MailboxID) error {
 	if rows[0].Flags, err = tx.intern(set); err != nil {
 		return err
 	}
-	_, err = tx.land(op, src, dest, rows, tx.countInAgain)
+	_, err = tx.land(op, src, dest, rows, &landing{tx.countInAgain, tx.mine})
 	return err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"posthouse/mail"
@@ -68,7 +69,7 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 		return rp.err == nil && !more
 	})
 	if err == nil {
-		err = rp.err
+		err = errors.Join(rp.err, rp.failed)
 	}
 	if err == nil {
 		err = rp.emails()
@@ -100,6 +101,8 @@ type reaper struct {
 	n    int
 	gone map[EmailID]map[string]bool // membership keys that go
 	err  error
+
+	failed error // of notes
 }
 
 func (rp *reaper) remove(key []byte) {
@@ -110,6 +113,7 @@ func (rp *reaper) remove(key []byte) {
 func (rp *reaper) take(key, val []byte) {
 	rp.remove(append([]byte(nil), key...))
 	rp.err = decodeDead(val, func(d *deads) {
+		rp.notes(d)
 		i := 0
 		for u := range d.uids.All() {
 			k := appendMemberKey(nil, d.emails[i], d.mailbox, u)
@@ -122,6 +126,17 @@ func (rp *reaper) take(key, val []byte) {
 			i++
 		}
 	})
+}
+
+// notes removes the annotations of messages.
+func (rp *reaper) notes(d *deads) {
+	for _, r := range d.uids {
+		err := rp.r.Scan(notePrefix(d.mailbox, r.First), after(notePrefix(d.mailbox, r.Last)), func(k, _ []byte) bool {
+			rp.remove(append([]byte(nil), k...))
+			return true
+		})
+		rp.failed = errors.Join(rp.failed, err)
+	}
 }
 
 // emails removes the messages that have no membership left.

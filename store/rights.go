@@ -9,7 +9,7 @@ import (
 // Rights are what somebody may do with a mailbox, RFC 4314 §2.1, as a set of bits.
 type Rights uint16
 
-// The rights of RFC 4314 §2.1, in its order.
+// The rights of RFC 4314 §2.1, in its order, and one more.
 const (
 	RightLookup     Rights = 1 << iota // l: the mailbox is listed
 	RightRead                          // r: select it, read and copy its messages
@@ -22,13 +22,14 @@ const (
 	RightDeleted                       // t: change \Deleted
 	RightExpunge                       // e: remove messages
 	RightAdminister                    // a: read and change who may do what
+	RightAnnotate                      // n: set shared annotations of messages (RFC 5257 §4.10)
 
 	NoRights  Rights = 0
-	AllRights        = RightAdminister<<1 - 1
+	AllRights        = RightAnnotate<<1 - 1
 )
 
 // rightLetters are the letters of the rights, lowest bit first.
-const rightLetters = "lrswipkxtea"
+const rightLetters = "lrswipkxtean"
 
 // The rights of RFC 2086 that became several (RFC 4314 §2.1.1), as Dovecot and
 // Cyrus divide them.

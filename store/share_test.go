@@ -50,7 +50,7 @@ func TestEffectiveRights(t *testing.T) {
 		p    Principal
 		want string
 	}{
-		{Principal{Account: 1}, "lrswipkxtea"},
+		{Principal{Account: 1}, "lrswipkxtean"},
 		{Principal{Account: 2}, "lr"},
 		{Principal{Account: 2, Domain: "demo.test"}, "lrp"},
 		{Principal{Account: 2, Groups: []mail.AccountID{100}}, "lrswi"},

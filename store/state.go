@@ -27,6 +27,7 @@ type box struct {
 	mb     Mailbox
 	recent UID   // first UID not told to any session as \Recent, as far as saved
 	lazy   *lazy // its messages
+	noted  int64 // bytes of annotations of its messages
 	acl    acl
 	seen   *seenTable
 	dirty  bool // its messages changed since the last checkpoint

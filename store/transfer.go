@@ -71,8 +71,14 @@ func (tx *Tx) take(from *Tx, t *Transfer) (Copied, error) {
 		done.Source.push(rows[i].UID)
 	}
 	done.Dest = UIDSet{{dest.mb.UIDNext, dest.mb.UIDNext + UID(len(rows)-1)}}
+	notes := noteCopy{from: places(t.Source, rows)}
 	if err := tx.adopt(from, dest, rows); err != nil {
 		return Copied{}, err
+	}
+	if notes.to = places(t.Dest, rows); src.noted > 0 {
+		if err := tx.copyNotes(op, from, &notes, from.mine); err != nil {
+			return Copied{}, err
+		}
 	}
 	if t.Move {
 		_, err = from.expunge(op, src, done.Source)

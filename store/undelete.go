@@ -57,6 +57,9 @@ func (tx *Tx) Undelete(since time.Time) ([]Restored, error) {
 			r.UID, r.SaveDate, r.ModSeq = b.mb.UIDNext+UID(i), tx.now, tx.modseq
 		}
 		tx.enter(g.mailbox, g.rows)
+		if err := tx.copyNotes("Undelete", tx, &noteCopy{g.from, places(g.mailbox, g.rows)}, everybody); err != nil {
+			return nil, err
+		}
 		if err := tx.countIn(g.rows, true); err != nil {
 			return nil, err
 		}
@@ -129,6 +132,7 @@ func (tx *Tx) lost(since int64) ([]loss, error) {
 type revival struct {
 	mailbox MailboxID
 	rows    []Row
+	from    []Membership // where each was
 }
 
 // revive makes rows of what was lost, those for restoredPath last.
@@ -151,6 +155,7 @@ func (tx *Tx) revive(lost []loss) ([]revival, error) {
 		l.row.Size = uint32(e.Size)
 		if b := tx.st.box(l.mailbox); b == nil || b.mb.NoSelect {
 			elsewhere.rows = append(elsewhere.rows, l.row)
+			elsewhere.from = append(elsewhere.from, Membership{l.mailbox, l.row.UID})
 			continue
 		}
 		if n := len(groups); n == 0 || groups[n-1].mailbox != l.mailbox {
@@ -158,6 +163,7 @@ func (tx *Tx) revive(lost []loss) ([]revival, error) {
 		}
 		g := &groups[len(groups)-1]
 		g.rows = append(g.rows, l.row)
+		g.from = append(g.from, Membership{l.mailbox, l.row.UID})
 	}
 	if len(groups) > 0 || len(elsewhere.rows) > 0 {
 		tx.st.flags = t
