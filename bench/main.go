@@ -3,6 +3,7 @@
 //
 //	delivery  durable APPEND over IMAP, LMTP, SMTP into the mailbox
 //	imap      commands on a mailbox of many messages, and on many mailboxes
+//	clients   idle connections, push, mbsync
 //
 // For each row it gives rates and the server's CPU time (of all processes of its
 // tree). Wall-clock rates on a shared machine differ between minutes, CPU time
@@ -55,6 +56,7 @@ type part struct {
 var parts = []part{
 	{"delivery", "Delivery", runDelivery},
 	{"imap", "IMAP commands", runIMAP},
+	{"clients", "Idle connections, push and synchronisation", runClients},
 }
 
 func main() {
@@ -74,11 +76,11 @@ func parseFlags() *benchmark {
 	flag.DurationVar(&b.cell, "time", 2*time.Second, "how long each peer works at each row in each round")
 	flag.IntVar(&b.size, "size", 8192, "bytes of a message that is delivered")
 	flag.IntVar(&b.messages, "messages", 100_000, "messages in the large mailbox")
-	flag.IntVar(&b.idle, "idle", 1000, "idle connections")
+	flag.IntVar(&b.idle, "idle", 2000, "idle connections")
 	flag.StringVar(&b.base, "dir", "", "where servers keep mail; a new directory in /var/tmp if empty")
 	flag.StringVar(&b.md, "md", "", "also write the results to this Markdown `file`, in place of the same parts there")
 	only := flag.String("only", ".", "rows to run, as a `regexp` over their names, such as \"APPEND 10\"")
-	which := flag.String("part", "delivery,imap", "parts to run")
+	which := flag.String("part", "delivery,imap,clients", "parts to run")
 	who := flag.String("peers", "posthouse,dovecot,cyrus,postfix", "who takes part")
 	flag.BoolVar(&b.syncs, "syncs", true, "count syncs with strace in short runs of their own")
 	flag.Parse()

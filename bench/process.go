@@ -81,6 +81,26 @@ func readUsage(roots []int) (usage, error) {
 	return u, nil
 }
 
+// memoryOf sums the proportional set size of the trees of roots, in bytes.
+func memoryOf(roots []int) (n int64, err error) {
+	for _, pid := range tree(roots) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			if slices.Contains(roots, pid) {
+				return n, err
+			}
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == "Pss:" {
+				kb, _ := strconv.ParseInt(f[1], 10, 64)
+				n += kb << 10
+			}
+		}
+	}
+	return n, nil
+}
+
 // ownCPU is the CPU time that this process has used.
 func ownCPU() time.Duration {
 	var ru syscall.Rusage
