@@ -76,7 +76,7 @@ func parseFlags() *benchmark {
 	flag.DurationVar(&b.cell, "time", 2*time.Second, "how long each peer works at each row in each round")
 	flag.IntVar(&b.size, "size", 8192, "bytes of a message that is delivered")
 	flag.IntVar(&b.messages, "messages", 100_000, "messages in the large mailbox")
-	flag.IntVar(&b.idle, "idle", 2000, "idle connections")
+	flag.IntVar(&b.idle, "idle", 1000, "idle connections")
 	flag.StringVar(&b.base, "dir", "", "where servers keep mail; a new directory in /var/tmp if empty")
 	flag.StringVar(&b.md, "md", "", "also write the results to this Markdown `file`, in place of the same parts there")
 	only := flag.String("only", ".", "rows to run, as a `regexp` over their names, such as \"APPEND 10\"")

@@ -39,6 +39,7 @@ smtp_session_bytes = "off"
 smtp_connections_per_address = "off"
 smtp_connections_per_minute = "off"
 imap_connections_per_address = "off"
+imap_connections_per_user = "off"
 `
 
 const posthousePassword = "correct horse battery staple"
