@@ -62,6 +62,7 @@ func (k *keeping) writeBase() error {
 		return err
 	}
 	e.keeper.base.Store(lsn)
+	e.keeper.removals.Add(1)
 	return nil
 }
 

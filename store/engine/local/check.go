@@ -169,7 +169,7 @@ func (c *checker) index() error {
 }
 
 // keyLens are the lengths that keys of each kind have at least.
-var keyLens = [256]int{kindBlob: 9, kindCold: 9, kindDead: 17, kindDict: 5, kindRemove: 10, kindFile: 9, kindKey: 9, kindMark: 1, kindOwner: 17, kindSegment: 5, kindVersion: 9}
+var keyLens = [256]int{kindBlob: 9, kindCold: 9, kindDead: 17, kindDict: 5, kindRemove: 10, kindFile: 9, kindKey: 9, kindMark: 1, kindOwner: 17, kindSegment: 5, kindTime: 1, kindVersion: 9}
 
 func (c *checker) record(key, val []byte) error {
 	if n := keyLens[key[0]]; n == 0 || len(key) < n {

@@ -57,7 +57,7 @@ func (k *keeping) victims() ([]victim, error) {
 	}
 	k.e.keeper.files.Unlock()
 	var dead, small []victim
-	err := k.e.eachFile(func(v victim) {
+	err := k.e.eachFile(func(v victim) error {
 		_, skip := k.e.keeper.skip[v.fileKey]
 		_, tried := k.tried[v.fileKey]
 		switch {
@@ -67,6 +67,7 @@ func (k *keeping) victims() ([]victim, error) {
 		case v.place == inCold && v.length < uint64(k.e.opt.SegmentSize)/smallCold:
 			small = append(small, v)
 		}
+		return nil
 	})
 	if err != nil || len(dead) == 0 {
 		return nil, err
@@ -84,10 +85,12 @@ func (k *keeping) victims() ([]victim, error) {
 }
 
 // eachFile calls f with each sealed segment and each cold file.
-func (e *Engine) eachFile(f func(v victim)) error {
+func (e *Engine) eachFile(f func(v victim) error) error {
 	err := e.scan(e.db, []byte{kindSegment}, []byte{kindSegment + 1}, func(key, val []byte) (bool, error) {
 		r, err := decodeSegmentRecord(val)
-		f(victim{fileKey{inLog, uint64(be.Uint32(key[1:]))}, r.firstLSN, r.lastLSN, r.length, r.live()})
+		if err == nil {
+			err = f(victim{fileKey{inLog, uint64(be.Uint32(key[1:]))}, r.firstLSN, r.lastLSN, r.length, r.live()})
+		}
 		return true, err
 	})
 	if err != nil {
@@ -95,7 +98,9 @@ func (e *Engine) eachFile(f func(v victim)) error {
 	}
 	return e.scan(e.db, []byte{kindCold}, []byte{kindCold + 1}, func(key, val []byte) (bool, error) {
 		r, err := decodeColdRecord(val)
-		f(victim{fileKey{inCold, be.Uint64(key[1:])}, 0, 0, r.length, r.live()})
+		if err == nil {
+			err = f(victim{fileKey{inCold, be.Uint64(key[1:])}, 0, 0, r.length, r.live()})
+		}
 		return true, err
 	})
 }

@@ -43,6 +43,20 @@ type committer struct {
 	links     links
 	unapplied []*group      // that the index may not have yet, in order
 	retry     time.Duration // since the engine's begin: when to try again to make a reserve
+	stamped   time.Time     // when a frame was stamped last
+}
+
+// stampEvery is how exactly the log knows when a commit was made.
+const stampEvery = 100 * time.Millisecond
+
+// stamp notes in the frame under way what time it is, for restores of a moment.
+func (c *committer) stamp() {
+	now := c.e.opt.Now()
+	if d := now.Sub(c.stamped); d >= 0 && d < stampEvery {
+		return
+	}
+	c.stamped = now
+	c.meta = appendSet(c.meta, []byte{kindTime}, be.AppendUint64(nil, uint64(now.UnixNano())))
 }
 
 // run commits until the engine is closed and the queue is empty.
@@ -229,6 +243,7 @@ func (c *committer) build(reqs []*request, refuseBlobs bool) *group {
 		}
 		return g
 	}
+	c.stamp()
 	g.frame = appendPadding(g.frame)
 	g.head = header{
 		frameLen: uint64(len(g.frame) + len(c.meta)),

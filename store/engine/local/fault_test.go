@@ -91,7 +91,7 @@ func faultBackup(e *Engine, round int) {
 func faultRun(t *testing.T, s faultScript, fail func(n int, op string) error) int {
 	disk := newDisk(t)
 	var calls atomic.Int64
-	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1, shipRetry: time.Millisecond}
+	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1, shipRetry: time.Millisecond, pruneWait: 1}
 	if s.ship {
 		opt.Ship, opt.ShipSync = standbyDir, s.strict
 	}

@@ -44,9 +44,13 @@ func Follow(opt Options) (*Follower, error) {
 
 // Advance puts what was shipped since into the index, and returns the last
 // commit in it. A frame that is just being written may look damaged: that error
-// counts only if it stays.
+// counts only if it stays. Then close the Follower and Follow again: the directory
+// may have been copied anew, or have lost old segments.
 func (f *Follower) Advance(ctx context.Context) (lsn uint64, err error) {
 	e := f.e
+	if _, err := e.fs.Stat(e.path("FORMAT")); err != nil {
+		return e.mark.lsn, &mail.Error{Kind: mail.NotFound, Op: "local.Follow", Text: e.dir + " is being copied anew", Err: err}
+	}
 	segs, err := e.segments()
 	if err != nil {
 		return e.mark.lsn, err

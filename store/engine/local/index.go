@@ -12,6 +12,9 @@ import (
 	"posthouse/store/engine"
 )
 
+// asideName is where an index is put that is to be made anew.
+const asideName = "kv.damaged"
+
 // openIndex opens the index. One that is damaged or gone is put aside, and
 // recovery makes it anew from its copy and the log, or from the log alone if that
 // reaches back to its begin.
@@ -27,11 +30,25 @@ func (e *Engine) openIndex() error {
 	if lerr != nil || !whole {
 		return errors.Join(err, lerr)
 	}
-	e.log.Error("the index is damaged: making it anew from the log", "err", err, "kept", e.path("kv.damaged"))
-	if err := e.fs.RemoveAll(e.path("kv.damaged")); err != nil {
+	e.log.Error("the index is damaged: making it anew from the log", "err", err, "kept", e.path(asideName))
+	return e.putIndexAside()
+}
+
+// dropIndex begins an index that lacks commits which are no longer in the log.
+func (e *Engine) dropIndex() error {
+	e.log.Warn("the index is older than the log", "index", e.mark.lsn)
+	err := e.db.Close()
+	if e.db = nil; err != nil {
+		return indexError(err)
+	}
+	return e.putIndexAside()
+}
+
+func (e *Engine) putIndexAside() error {
+	if err := e.fs.RemoveAll(e.path(asideName)); err != nil {
 		return err
 	}
-	if err := e.fs.Rename(e.path("kv"), e.path("kv.damaged")); err != nil {
+	if err := e.fs.Rename(e.path("kv"), e.path(asideName)); err != nil {
 		return err
 	}
 	if err := syncDir(e.fs, e.dir); err != nil {

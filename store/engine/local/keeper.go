@@ -19,6 +19,7 @@ type keeper struct {
 	// nothing is removed or punched. It is only tried for writing.
 	files sync.RWMutex
 
+	removals  atomic.Uint64        // files removed, and copies of the index made
 	base      atomic.Uint64        // LSN of the index's last copy
 	rebase    atomic.Bool          // that copy is damaged: make another soon
 	coldBytes atomic.Uint64        // of all cold files

@@ -17,6 +17,7 @@ const (
 	kindMark    = 'L' // -> mark: how far the index has followed the log
 	kindRemove  = 'R' // place u8, number u64 -> nothing: a file that nothing needs, to be removed
 	kindOwner   = 'O' // blob id u64, account u64, key -> nothing: an owner beyond the first
+	kindTime    = 'T' // -> ns since 1970, u64: when the frame was made that sets it
 	kindSegment = 'S' // segment u32 -> segmentRecord, of each sealed one
 	kindVersion = 'V' // account u64 -> version u64
 	kindDict    = 'Z' // number u32 -> dictionary

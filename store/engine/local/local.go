@@ -61,6 +61,7 @@ type Engine struct {
 	segmentCount                                   atomic.Int64
 	sealedBytes                                    atomic.Uint64 // of segments before the active one
 	replayed                                       uint64
+	rebuilt                                        bool // the index was made from its copy
 
 	liveBytes, deadBytes atomic.Int64 // of blobs, as stored
 	keeper               keeper

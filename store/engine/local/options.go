@@ -17,6 +17,9 @@ type Options struct {
 	Dir    string       // the store's directory, made if it does not exist
 	Logger *slog.Logger // default: none
 
+	// Now tells the time that commits are stamped with; default the clock.
+	Now func() time.Time
+
 	// SegmentSize is the size at which a new log segment is begun; default 256 MiB.
 	SegmentSize int64
 	// LargeBlob is the size in bytes above which a blob gets a file of its own;
@@ -59,9 +62,13 @@ type Options struct {
 	// "": none. With ShipSync no commit is acknowledged before the copy has it.
 	Ship     string
 	ShipSync bool
+	// ShipKeep is for how long the copy keeps files that the store has given up,
+	// so that a backup and its log lead to any moment since; default 0.
+	ShipKeep time.Duration
 
 	mutate    mutations     // tests only
 	shipRetry time.Duration // after a failure to ship
+	pruneWait time.Duration // between looks at what a standby can do without
 	fatal     func(msg string)
 }
 
@@ -97,6 +104,9 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.Dir = dir
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -124,6 +134,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour
+	}
+	if o.pruneWait == 0 {
+		o.pruneWait = time.Minute
 	}
 	if o.shipRetry == 0 {
 		o.shipRetry = time.Second

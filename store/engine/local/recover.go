@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -110,6 +111,9 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err = errors.Join(err, <-r.fail); err != nil {
 		return err
 	}
+	if err := e.wantLive(segs); err != nil {
+		return err
+	}
 	if e.replayed > 0 { // so that the next start need not replay it again
 		if err := e.flushIndex(); err != nil {
 			return err
@@ -117,6 +121,20 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.applied.Store(e.mark.lsn)
 	return r.openActive(segs)
+}
+
+// wantLive refuses a log of which segments are missing that are not dead, if the
+// index was made from its copy: it would not notice by itself.
+func (e *Engine) wantLive(segs []uint32) error {
+	if !e.rebuilt {
+		return nil
+	}
+	return e.eachFile(func(v victim) error {
+		if _, there := slices.BinarySearch(segs, uint32(v.number)); v.place == inLog && v.live > 0 && !there {
+			return damaged("segment %d is missing", v.number)
+		}
+		return nil
+	})
 }
 
 // segments replays all segments in order.
@@ -153,10 +171,26 @@ func (e *Engine) readMark() error {
 		e.keeper.rebase.Store(true)
 	}
 	err := read()
+	if err == nil && berr == nil && base > e.mark.lsn {
+		gap, gerr := e.logGap(e.mark.segment)
+		if gerr != nil {
+			return gerr
+		}
+		if gap {
+			if err := e.dropIndex(); err != nil {
+				return err
+			}
+			e.mark, err = mark{}, read()
+		}
+	}
 	if err == engine.ErrNotFound && berr == nil && base > 0 {
 		e.log.Warn("making the index anew from its copy and the log", "copy", base)
+		e.rebuilt = true
 		if err = e.loadBase(); err == nil {
 			err = read()
+		}
+		if err == nil {
+			err = e.fs.RemoveAll(e.path(asideName))
 		}
 	}
 	if err == engine.ErrNotFound {
@@ -166,6 +200,17 @@ func (e *Engine) readMark() error {
 		}
 	}
 	return err
+}
+
+// logGap tells whether segments from n on are missing: those of a standby are
+// removed also when its index, which nobody kept up to date, does not have them.
+func (e *Engine) logGap(n uint32) (bool, error) {
+	segs, err := e.segments()
+	if err != nil || len(segs) == 0 || segs[len(segs)-1] < n {
+		return false, err
+	}
+	i, ok := slices.BinarySearch(segs, n)
+	return !ok || int(segs[len(segs)-1]-n) != len(segs)-1-i, nil
 }
 
 // countSegment adds a segment to the gauges.

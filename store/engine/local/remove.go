@@ -13,10 +13,11 @@ import (
 func (k *keeping) drop() error {
 	e := k.e
 	held, base := uint64(0), e.keeper.base.Load()
-	err := e.eachFile(func(v victim) {
+	err := e.eachFile(func(v victim) error {
 		if v.place == inLog && v.live == 0 && v.last > base {
 			held += v.length
 		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func (k *keeping) drop() error {
 	defer e.keeper.files.Unlock()
 	base = e.keeper.base.Load()
 	var items []upkeep
-	err = e.eachFile(func(v victim) {
+	err = e.eachFile(func(v victim) error {
 		switch {
 		case v.live > 0:
 		case v.place == inCold:
@@ -48,6 +49,7 @@ func (k *keeping) drop() error {
 			item := appendDelete(nil, appendSegmentKey(nil, uint32(v.number)))
 			items = append(items, upkeep{meta: appendSet(item, appendRemoveKey(nil, inLog, v.number), nil)})
 		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -58,6 +60,9 @@ func (k *keeping) drop() error {
 // remove removes the files that were given up. Whoever has one open reads on.
 func (k *keeping) remove() error {
 	e := k.e
+	if !e.ship.reaches(e.applied.Load(), k.ctx.Done()) {
+		return nil // frames that name the files are still to be shipped with them
+	}
 	if !e.keeper.files.TryLock() {
 		return nil
 	}
@@ -111,6 +116,7 @@ func (e *Engine) removeFile(f fileKey, dirs map[string]struct{}) error {
 		return err
 	}
 	dirs[e.fs.PathDir(name)] = struct{}{}
+	e.keeper.removals.Add(1)
 	switch f.place {
 	case inLog:
 		e.segmentCount.Add(-1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"time"
 
@@ -36,9 +37,10 @@ type shipper struct {
 
 	mu     sync.Mutex
 	moved  sync.Cond
-	lsn    uint64 // that the follower has
-	strict bool   // commits wait for the follower
-	fault  error  // of the last try
+	lsn    uint64        // that the follower has
+	strict bool          // commits wait for the follower
+	fault  error         // of the last try
+	fresh  time.Duration // since the engine's begin: all that was durable then is there
 	ended  bool
 
 	open  bool // at is known
@@ -46,6 +48,8 @@ type shipper struct {
 	held  bool // keeper.files, while something is missing there
 	at    position
 	there uint64   // last frame that is synced there
+	holes bool     // the last frame lacks blobs
+	spare pruning  // what the follower may be able to do without
 	f     vfs.File // the follower's segment at.segment
 	buf   []byte
 }
@@ -93,6 +97,30 @@ func (s *shipper) wait(lsn uint64) error {
 		s.moved.Wait()
 	}
 	return nil
+}
+
+// reaches waits a moment for the follower to have commit lsn, and tells whether it
+// has. It has whatever there is if there is no follower.
+func (s *shipper) reaches(lsn uint64, done <-chan struct{}) bool {
+	if s == nil {
+		return true
+	}
+	t := time.NewTicker(2 * time.Millisecond)
+	defer t.Stop()
+	for range 1000 {
+		have, fault := s.shipped()
+		if have >= lsn || fault != nil {
+			return have >= lsn
+		}
+		select {
+		case <-done:
+			return false
+		case <-s.closing:
+			return false
+		case <-t.C:
+		}
+	}
+	return false
 }
 
 // refuses returns an error while commits would wait for a follower that cannot
@@ -186,7 +214,20 @@ func (s *shipper) pass() error {
 	// The keeper, which may be in the way for a moment, waits for commits, and these
 	// for us. What it removes meanwhile was sealed long ago.
 	s.held = s.held || s.e.keeper.files.TryRLock()
+	begin := s.e.space.since()
 	err := s.catchUp()
+	if errors.Is(err, errTooOld) {
+		s.e.log.Warn("the standby is too old to catch up: copying the store anew", "to", s.dir, "err", err)
+		if err = s.rebase(); err == nil {
+			err = s.catchUp()
+		}
+	}
+	if err == nil {
+		s.mu.Lock()
+		s.fresh = begin
+		s.mu.Unlock()
+		err = s.prune()
+	}
 	if err != nil {
 		s.disconnect()
 		return err
@@ -250,6 +291,9 @@ func (s *shipper) catchUp() error {
 	return nil
 }
 
+// errTooOld: the follower needs commits that are no longer in the log.
+var errTooOld = errors.New("local: the standby is too old")
+
 func (s *shipper) nextSegment(end position) (uint32, error) {
 	segs, err := s.e.segments()
 	if err != nil {
@@ -260,7 +304,7 @@ func (s *shipper) nextSegment(end position) (uint32, error) {
 			return n, nil
 		}
 	}
-	return 0, s.refuse("commit %d is no longer in the log", s.at.lsn+1)
+	return 0, fmt.Errorf("%w: commit %d is no longer in the log", errTooOld, s.at.lsn+1)
 }
 
 func (s *shipper) refuse(format string, args ...any) error {
@@ -294,7 +338,9 @@ func (s *shipper) segment(end position) (err error) {
 		}
 		n := alignUp(h.frameLen)
 		s.at.lsn, s.at.off = h.lsn, s.at.off+n
-		if unsynced += n; unsynced >= shipBatch {
+		// Dead blobs may have been punched out: recovery believes the frame only if the
+		// one after it says that it was durable.
+		if unsynced += n; unsynced >= shipBatch || s.holes {
 			if err := s.acknowledge(); err != nil {
 				return err
 			}
@@ -326,13 +372,18 @@ func (s *shipper) frame(sc *scanner, h header) error {
 	if err != nil {
 		return err
 	}
-	for off, left := int64(s.at.off), int64(alignUp(h.frameLen)); left > 0; {
+	crc, begin := uint32(0), int64(s.at.off)
+	for off, left := begin, int64(alignUp(h.frameLen)); left > 0; {
 		part := s.buffer()[:min(left, copyChunk)]
 		n, err := sc.f.ReadAt(part, off)
 		if err != nil && n < len(part) {
 			return err
 		}
-		if off == int64(s.at.off) && !s.e.opt.mutate.shipClaims {
+		lo, hi := max(off, begin+headerLen), min(off+int64(len(part)), begin+int64(h.metaOff))
+		if lo < hi {
+			crc = crc32.Update(crc, castagnoli, part[lo-off:hi-off])
+		}
+		if off == begin && !s.e.opt.mutate.shipClaims {
 			h.durable = s.there
 			h.encode(part)
 		}
@@ -342,6 +393,7 @@ func (s *shipper) frame(sc *scanner, h header) error {
 		off += int64(len(part))
 		left -= int64(len(part))
 	}
+	s.holes = crc != h.blobCRC
 	return nil
 }
 

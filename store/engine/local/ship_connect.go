@@ -3,6 +3,9 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"posthouse/mail"
 )
@@ -15,7 +18,7 @@ func (s *shipper) connect() error {
 	}
 	format, err := readFile(fsys, fsys.PathJoin(s.dir, "FORMAT"))
 	if errors.Is(err, errNotExist) {
-		return s.firstCopy()
+		return s.firstCopy("log", "big", "cold", "kv")
 	}
 	if err != nil {
 		return err
@@ -30,9 +33,52 @@ func (s *shipper) connect() error {
 	return s.resume()
 }
 
-// firstCopy copies the store as it is now. FORMAT comes last: without it, what
-// is there is begun anew.
-func (s *shipper) firstCopy() error {
+// rebase copies the store anew to a follower that cannot catch up. Large-blob and
+// cold files that are there stay, which are most of the mail in an old store.
+func (s *shipper) rebase() error {
+	fsys := s.e.fs
+	s.disconnect()
+	if err := s.promoted(); err != nil {
+		return err
+	}
+	if err := writeFile(fsys, s.dir, shippedName, []byte(modeAsync)); err != nil {
+		return err
+	}
+	s.moded = false
+	s.relax()
+	if err := fsys.Remove(fsys.PathJoin(s.dir, "FORMAT")); err != nil {
+		return err
+	}
+	if err := syncDir(fsys, s.dir); err != nil {
+		return err
+	}
+	if err := s.firstCopy("log", "kv"); err != nil {
+		return err
+	}
+	s.open = true
+	return s.acknowledge()
+}
+
+// relax lets commits go on: nobody can wait for a copy of everything.
+func (s *shipper) relax() {
+	s.mu.Lock()
+	s.strict = false
+	s.mu.Unlock()
+	s.moved.Broadcast()
+}
+
+// lock keeps the process away that follows: it lets go of a directory without FORMAT.
+func (s *shipper) lock() (interface{ Close() error }, error) {
+	l, err := s.e.fs.Lock(s.e.fs.PathJoin(s.dir, "LOCK"))
+	if err != nil {
+		return nil, fmt.Errorf("local: the standby is in use: %w", err)
+	}
+	return l, nil
+}
+
+// firstCopy copies the store as it is now, after it emptied the directories
+// named. FORMAT comes last: without it, what is there is begun anew.
+func (s *shipper) firstCopy(empty ...string) (err error) {
 	fsys := s.e.fs
 	if err := makeDir(fsys, s.dir); err != nil {
 		return err
@@ -42,13 +88,16 @@ func (s *shipper) firstCopy() error {
 		return err
 	}
 	_, serr := fsys.Stat(fsys.PathJoin(s.dir, shippedName))
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "LOCK" })
 	if len(names) > 0 && serr != nil {
 		return s.refuse("it is not empty")
 	}
-	s.mu.Lock()
-	s.strict = false // nobody can wait for the first copy
-	s.mu.Unlock()
-	s.moved.Broadcast()
+	lock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	s.relax()
 	if !s.held {
 		s.e.keeper.files.RLock()
 		s.held = true
@@ -56,15 +105,20 @@ func (s *shipper) firstCopy() error {
 	if err := writeFile(fsys, s.dir, shippedName, []byte(modeAsync)); err != nil {
 		return err
 	}
-	for _, d := range []string{"log", "big", "cold", "kv"} {
-		if err := fsys.RemoveAll(fsys.PathJoin(s.dir, d)); err != nil {
+	for _, name := range append(empty, baseName) {
+		if err := fsys.RemoveAll(fsys.PathJoin(s.dir, name)); err != nil {
 			return err
 		}
+	}
+	for _, d := range []string{"log", "big", "cold", "kv"} {
 		if err := makeDir(fsys, fsys.PathJoin(s.dir, d)); err != nil {
 			return err
 		}
 	}
 	end, err := s.e.eachStored(context.Background(), func(path, name string, size int64) error {
+		if strings.HasPrefix(path, "big/") || strings.HasPrefix(path, "cold/") {
+			return s.beside(name)
+		}
 		return s.copy(name, fsys.PathJoin(s.dir, path), size)
 	})
 	if err != nil {
@@ -135,7 +189,7 @@ func (s *shipper) compare(at position, last header) error {
 	}
 	f, err := s.e.fs.Open(s.e.segmentName(at.segment))
 	if errors.Is(err, errNotExist) {
-		return s.refuse("it is too old: commit %d is no longer in the log", at.lsn)
+		return fmt.Errorf("%w: commit %d is no longer in the log", errTooOld, at.lsn)
 	}
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func shipScript(opt Options, l *load) error {
 			})
 		}
 		wg.Wait()
-		if round == 1 {
+		if round > 0 {
 			if err := e.Collect(context.Background()); err != nil {
 				return err
 			}
@@ -113,7 +113,7 @@ func shipCrash(t *testing.T, stride int, strict bool, mutate mutations, lie func
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	disk, l := newDisk(t), newLoad(nil)
 	opt := crashOptions(nil, rnd)
-	opt.SegmentSize, opt.Ship, opt.ShipSync, opt.mutate = 8<<10, standbyDir, strict, mutate
+	opt.SegmentSize, opt.Ship, opt.ShipSync, opt.mutate, opt.pruneWait = 8<<10, standbyDir, strict, mutate, 1
 	var mu sync.Mutex
 	calls := 0
 	opt.FS = hookFS{disk, func(op, path string) error {

@@ -8,6 +8,9 @@ import (
 	"posthouse/store/engine"
 )
 
+// since returns the time since the engine's begin.
+func (s *space) since() time.Duration { return time.Since(s.begin) }
+
 func errFull() error { return fmt.Errorf("local: %w", engine.ErrFull) }
 
 // spaceEvery and spaceBytes: after so much time or log, the free space is looked at again.
