@@ -81,7 +81,7 @@ func (b *backup) run() error {
 	if err != nil {
 		return err
 	}
-	b.m.info.Position = end.lsn
+	b.m.info.Position, b.m.info.Until = end.lsn, e.opt.Now().UTC()
 	for d := range b.dirs {
 		if err := syncDir(e.fs, d); err != nil {
 			return err

@@ -36,8 +36,10 @@ type BackupInfo struct {
 	// acknowledged before is there.
 	Position uint64
 	At       time.Time
-	Files    int
-	Bytes    int64
+	// Until is when its last commit had been made for sure; zero in old backups.
+	Until time.Time
+	Files int
+	Bytes int64
 	// New counts what this backup did not share with those before; known only to
 	// the one who made it.
 	NewFiles int
@@ -194,6 +196,9 @@ func (s *backupSet) save(m *manifest) error {
 func appendManifest(b []byte, m *manifest) []byte {
 	b = fmt.Appendf(b, "%s\nname %s\nstore %s\nposition %d\nat %s\n", backupFirst, m.info.Name, m.info.Store, m.info.Position,
 		m.info.At.UTC().Format(time.RFC3339Nano))
+	if !m.info.Until.IsZero() {
+		b = fmt.Appendf(b, "until %s\n", m.info.Until.UTC().Format(time.RFC3339Nano))
+	}
 	for _, f := range m.files {
 		b = fmt.Appendf(b, "file %x %d %d %s\n", f.sum, f.size, f.mtime, f.path)
 	}
@@ -227,7 +232,14 @@ func parseManifest(b []byte) (*manifest, error) {
 			return nil, bad(f.key)
 		}
 	}
-	for _, line := range lines[5:] {
+	rest := lines[5:]
+	if len(rest) > 0 && strings.HasPrefix(rest[0], "until ") {
+		if m.info.Until, err = time.Parse(time.RFC3339Nano, rest[0][len("until "):]); err != nil {
+			return nil, bad("until")
+		}
+		rest = rest[1:]
+	}
+	for _, line := range rest {
 		f, ok := parseBackupFile(line)
 		if !ok {
 			return nil, bad(line)

@@ -47,11 +47,12 @@ type shipper struct {
 	moded bool // the follower knows the mode
 	held  bool // keeper.files, while something is missing there
 	at    position
-	there uint64   // last frame that is synced there
-	holes bool     // the last frame lacks blobs
-	spare pruning  // what the follower may be able to do without
-	f     vfs.File // the follower's segment at.segment
-	buf   []byte
+	there uint64  // last frame that is synced there
+	holes bool    // the last frame lacks blobs
+	spare pruning // what the follower may be able to do without
+	moment
+	f   vfs.File // the follower's segment at.segment
+	buf []byte
 }
 
 func (e *Engine) startShipping() {
@@ -333,7 +334,9 @@ func (s *shipper) segment(end position) (err error) {
 		if !ok || h.lsn != s.at.lsn+1 || h.lsn > end.lsn {
 			return s.acknowledge()
 		}
-		if err := s.frame(sc, h); err != nil {
+		if err := s.frame(sc, h); errors.Is(err, errLater) {
+			return s.acknowledge()
+		} else if err != nil {
 			return err
 		}
 		n := alignUp(h.frameLen)
@@ -358,6 +361,9 @@ func (s *shipper) frame(sc *scanner, h header) error {
 	}
 	if !ok {
 		return fmt.Errorf("local: segment %d at %d: %w", s.at.segment, s.at.off, engine.ErrCorrupt)
+	}
+	if err := s.moment.see(meta); err != nil {
+		return err
 	}
 	err = eachChange(meta, func(c change) error {
 		switch {
