@@ -11,14 +11,16 @@ import (
 
 // Check is the input of check.
 type Check struct {
-	Deep bool `json:"deep"` // read every byte of every message too
+	Deep   bool `json:"deep"`   // read every byte of every message too
+	Repair bool `json:"repair"` // mend first what can be mended
 }
 
 // Findings is the output of check.
 type Findings struct {
 	V        int      `json:"v"`
 	Problems []string `json:"problems"` // the first 1,000
-	More     int      `json:"more"`     // found beyond them
+	Mended   []string `json:"mended,omitempty"`
+	More     int      `json:"more"` // found beyond them
 	Accounts int      `json:"accounts"`
 }
 
@@ -32,10 +34,21 @@ func (f *Findings) add(format string, args ...any) {
 	f.Problems = append(f.Problems, fmt.Sprintf(format, args...))
 }
 
+func (f *Findings) mend(done string) {
+	if len(f.Mended) < maxFindings {
+		f.Mended = append(f.Mended, done)
+	}
+}
+
 // check verifies engine, store, directory and queue, and that they agree on
 // who exists. It runs beside everything else.
 func check(ctx context.Context, s *System, in Check) (Findings, error) {
 	out := Findings{V: 1, Problems: []string{}}
+	if r, ok := s.Engine.(engine.Repairer); ok && in.Repair {
+		if err := r.Repair(ctx, func(done string) { out.mend("engine: " + done) }); err != nil {
+			return out, err
+		}
+	}
 	if err := s.Engine.Check(ctx, in.Deep, func(p string) { out.add("engine: %s", p) }); err != nil {
 		return out, err
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	DNS    DNS    `toml:"dns"`
 	Log    Log    `toml:"log"`
 	Run    Run    `toml:"run"`
+	Store  Store  `toml:"store"`
 	Backup Backup `toml:"backup"`
 	Limits Limits `toml:"limits"`
 }
@@ -130,10 +131,18 @@ type Run struct {
 	Group string `toml:"group" doc:"And this group. Empty: the user's own."`
 }
 
+// Store is the section [store]: the work that the store does by itself.
+type Store struct {
+	CollectRate Size     `toml:"collect_rate" doc:"Bytes a second that giving space back and looking for damage each read at most. Off: as fast as it goes." why:"People who read mail meanwhile should not notice."`
+	ScrubEvery  Duration `toml:"scrub_every" doc:"The time in which every message is read once, to find damage while there still is a copy to mend it from. Off: never."`
+}
+
 // Backup is the section [backup].
 type Backup struct {
-	Standby string `toml:"standby" doc:"A data directory, on another disk or machine, that becomes and stays a copy of this one: each commit is written there too. See backup.md of the manual. Empty: none." values:"the path of a directory"`
-	Wait    bool   `toml:"wait" doc:"Acknowledge nothing before the standby has it. While it cannot be reached, mail is refused for the time being." why:"Without, a disk that dies takes along what the standby did not have yet: usually milliseconds."`
+	Standby string   `toml:"standby" doc:"A data directory, on another disk or machine, that becomes and stays a copy of this one: each commit is written there too. See backup.md of the manual. Empty: none." values:"the path of a directory"`
+	Wait    bool     `toml:"wait" doc:"Acknowledge nothing before the standby has it. While it cannot be reached, mail is refused for the time being." why:"Without, a disk that dies takes along what the standby did not have yet: usually milliseconds."`
+	Keep    Duration `toml:"keep" doc:"How long the standby keeps what was deleted here, so that posthouse restore --at can go to any moment since a backup that is not older. Off: not at all." why:"Needs space on the standby: what is deleted in that time."`
+	Repair  []string `toml:"repair" doc:"Directories with backups (posthouse backup create) from which damaged messages are mended, as they are from the standby." values:"list of paths"`
 }
 
 // Default returns the configuration that an empty file means.
@@ -155,6 +164,8 @@ func Default() Config {
 		},
 		Trace:  Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
 		DNS:    DNS{Servers: []string{}},
+		Store:  Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},
+		Backup: Backup{Keep: Off, Repair: []string{}},
 		Log:    Log{Level: "info", Format: "auto"},
 		Run:    Run{User: "", Group: ""},
 		Limits: defaultLimits(),

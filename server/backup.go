@@ -71,20 +71,32 @@ func splitBackup(path string) (dir, name string) {
 // Restored is what Restore did.
 type Restored struct {
 	Backup   admin.Backup `json:"backup"`
-	Accounts int          `json:"accounts"` // with new UIDVALIDITYs
-	Held     int          `json:"held"`     // messages in the queue that wait for a decision
+	Position uint64       `json:"position"`    // of the last commit that is there
+	At       time.Time    `json:"at,omitzero"` // when that was made, if a log was used
+	Accounts int          `json:"accounts"`    // with new UIDVALIDITYs
+	Held     int          `json:"held"`        // messages in the queue that wait for a decision
 }
 
 // restoring is where a restore works inside of the data directory: its store is
 // moved to its place when all is done, so no half restore is ever served.
 const restoring = "restoring"
 
-// Restore makes the store of the backup at path (dir for the newest in it, or
-// dir/name) in c.Data, which must hold none. Clients may have seen later states
-// than the backup's: every mailbox gets a new UIDVALIDITY, so that they fetch
-// anew instead of mixing old and new. What waited in the queue may have been
-// sent since: it is held until an administrator decides.
-func Restore(ctx context.Context, c config.Config, path string) (Restored, error) {
+// A Source is what a restore is made from.
+type Source struct {
+	Backup string // a backup directory, for the newest in it, or dir/name
+	// Log is the data directory of a standby, or of a server that is lost: what was
+	// committed after the backup is taken from its log. "": nothing.
+	Log string
+	// At is the moment to go back to; zero: the latest that there is. Without a
+	// backup's name, the newest one from before is taken.
+	At time.Time
+}
+
+// Restore makes a store from a backup, and perhaps a log, in c.Data, which must
+// hold none. Clients may have seen later states: every mailbox gets a new
+// UIDVALIDITY, so that they fetch anew instead of mixing old and new. What waited
+// in the queue may have been sent since: it is held until an administrator decides.
+func Restore(ctx context.Context, c config.Config, from Source) (Restored, error) {
 	if names, err := os.ReadDir(storeDir(c)); err == nil && len(names) > 0 {
 		return Restored{}, &mail.Error{Kind: mail.Exists, Op: "restore", Text: c.Data + " has mail already: restore into an empty directory"}
 	}
@@ -100,9 +112,7 @@ func Restore(ctx context.Context, c config.Config, path string) (Restored, error
 	if err := os.RemoveAll(work.Data); err != nil {
 		return Restored{}, err
 	}
-	dir, name := splitBackup(path)
-	info, err := local.RestoreBackup(ctx, nil, dir, name, storeDir(work))
-	out := Restored{Backup: showBackup(info)}
+	out, err := from.restore(ctx, storeDir(work))
 	if err == nil {
 		err = out.renew(ctx, work)
 	}
@@ -110,6 +120,24 @@ func Restore(ctx context.Context, c config.Config, path string) (Restored, error
 		return out, errors.Join(err, os.RemoveAll(work.Data))
 	}
 	return out, out.install(c, work)
+}
+
+// restore makes the store in dir.
+func (from Source) restore(ctx context.Context, dir string) (out Restored, err error) {
+	set, name := splitBackup(from.Backup)
+	if name == "" && !from.At.IsZero() {
+		if name, err = local.BackupAt(nil, set, from.At); err != nil {
+			return out, err
+		}
+	}
+	info, err := local.RestoreBackup(ctx, nil, set, name, dir)
+	out = Restored{Backup: showBackup(info), Position: info.Position}
+	if err == nil && from.Log != "" {
+		var end local.Moment
+		end, err = local.Extend(ctx, nil, dir, filepath.Join(from.Log, StoreDir), from.At)
+		out.Position, out.At = end.Position, end.At
+	}
+	return out, err
 }
 
 // renew makes the store fit to be served.
@@ -120,11 +148,29 @@ func (r *Restored) renew(ctx context.Context, work config.Config) error {
 	}
 	r.Accounts, err = s.store.Renew(ctx)
 	if err == nil {
+		err = r.whole(ctx, s.eng)
+	}
+	if err == nil {
 		var held admin.QueueChanged
 		err = s.System.Local().Call(ctx, "queue.hold", admin.QueuePick{All: true}, &held)
 		r.Held = len(held.IDs)
 	}
 	return errors.Join(err, s.Close())
+}
+
+// whole wants all that the log names to be there: it may be older than the log,
+// of which parts may have been given up.
+func (r *Restored) whole(ctx context.Context, eng engine.Engine) error {
+	var first string
+	err := eng.Check(ctx, false, func(problem string) {
+		if first == "" {
+			first = problem
+		}
+	})
+	if err == nil && first != "" {
+		err = &mail.Error{Kind: mail.Corrupt, Op: "restore", Text: "what the log names is not all there: " + first + ". Restore another moment, or a newer backup"}
+	}
+	return err
 }
 
 // install moves the store to its place.

@@ -65,12 +65,14 @@ func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bo
 		o.IndexCache = max(8<<20, memoryLimit(c)/20)
 		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64))
 	}
+	o.CollectRate, o.ScrubEvery = orUnlimited(c.Store.CollectRate.Int64()), c.Store.ScrubEvery.Duration()
+	o.Repair = c.Backup.Repair
 	if c.Backup.Standby != "" {
 		dir, err := filepath.Abs(filepath.Join(c.Backup.Standby, StoreDir))
 		if err != nil {
 			return nil, err
 		}
-		o.Ship, o.ShipSync = dir, c.Backup.Wait
+		o.Ship, o.ShipSync, o.ShipKeep = dir, c.Backup.Wait, max(0, c.Backup.Keep.Duration())
 	}
 	eng, err := local.Open(ctx, o)
 	if err != nil && errors.Is(err, engine.ErrUnavailable) {

@@ -31,6 +31,7 @@ func Follow(ctx context.Context, dir string, told func(position uint64, err erro
 		}
 	}()
 	last, failures := uint64(0), 0
+	const patience = int(time.Second / followEvery)
 	for {
 		var err error
 		if f == nil {
@@ -49,8 +50,12 @@ func Follow(ctx context.Context, dir string, told func(position uint64, err erro
 		if failures++; err == nil {
 			failures = 0
 		}
-		if failures == int(time.Second/followEvery) { // a frame that is being written may look torn
+		if failures == patience { // a frame that is being written may look torn
 			told(last, err)
+		}
+		if failures >= patience && f != nil { // perhaps it is copied anew
+			_ = f.Close()
+			f = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -91,4 +96,20 @@ func Promote(ctx context.Context, c config.Config, dir string) (p Promoted, err 
 		p.Accounts, err = s.store.Renew(ctx)
 	}
 	return p, errors.Join(err, s.Close())
+}
+
+// Standby is what can be told of a standby from outside.
+type Standby struct {
+	Complete    bool      `json:"complete"` // it could be promoted
+	Promoted    bool      `json:"promoted"`
+	Synchronous bool      `json:"synchronous"` // the server waits for it
+	Position    uint64    `json:"position"`    // of the last commit
+	At          time.Time `json:"at,omitzero"` // when that was made
+	Bytes       int64     `json:"bytes"`
+}
+
+// StandbyStatus looks at the standby in data directory dir.
+func StandbyStatus(dir string) (Standby, error) {
+	st, err := local.StandbyStatus(nil, filepath.Join(dir, StoreDir))
+	return Standby{Complete: st.Complete, Promoted: st.Promoted, Synchronous: st.Synchronous, Position: st.Position, At: st.At, Bytes: st.Bytes}, err
 }

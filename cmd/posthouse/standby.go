@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -9,7 +10,7 @@ import (
 )
 
 func (a *app) standbyCommand() *cobra.Command {
-	return noun("standby", "A second copy that takes over", a.standbyFollowCommand(), a.standbyPromoteCommand())
+	return noun("standby", "A second copy that takes over", a.standbyFollowCommand(), a.standbyPromoteCommand(), a.standbyStatusCommand())
 }
 
 func (a *app) standbyFollowCommand() *cobra.Command {
@@ -66,4 +67,51 @@ func (a *app) standbyPromoteCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
+}
+
+// standbyStatus is the answer of standby status.
+type standbyStatus struct {
+	V int `json:"v"`
+	server.Standby
+}
+
+func (a *app) standbyStatusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status DIR", Short: "What a standby has", Args: exactly(1, "the standby's data directory"),
+		Long: "What the standby in DIR has, seen from its files. How far it is behind the server that ships to it, that one tells:\n" +
+			"posthouse status, store.unshipped_ms. Exit code 6 if it could not be promoted.",
+		Example: "  posthouse standby status /srv/standby",
+		RunE: func(_ *cobra.Command, args []string) error {
+			st, err := server.StandbyStatus(args[0])
+			if err != nil {
+				return err
+			}
+			err = a.print(standbyStatus{1, st}, []string{fmt.Sprint(st.Position)}, func(t *table) { standbyTable(t, st) })
+			if err == nil && !st.Complete {
+				err = &exitError{code: exitProblems}
+			}
+			return err
+		},
+	}
+}
+
+func standbyTable(t *table, st server.Standby) {
+	switch {
+	case st.Promoted:
+		t.row("State", "promoted")
+	case !st.Complete:
+		t.row("State", "the first copy is under way")
+	case st.Synchronous:
+		t.row("State", "complete; the server waits for it")
+	default:
+		t.row("State", "complete; the last changes may be missing")
+	}
+	if !st.Complete {
+		return
+	}
+	t.row("Position", st.Position)
+	if !st.At.IsZero() {
+		t.row("Last change", fmt.Sprintf("%s, %s ago", st.At.UTC().Format(time.RFC3339), time.Since(st.At).Round(time.Second)))
+	}
+	t.row("Size", size(st.Bytes))
 }

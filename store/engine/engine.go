@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"posthouse/mail"
 )
@@ -141,15 +142,17 @@ type Stats struct {
 	Commits, Groups, Syncs  uint64
 	BlobBytes, WrittenBytes uint64 // WrittenBytes: to the log and to large-blob files, without the index
 	Segments, LargeBlobs    int64
-	FreeBytes, UsedBytes    uint64 // of the file system; of the store
-	LiveBytes, DeadBytes    uint64 // of blobs, as stored; dead: not yet given back
-	Collected, Punched      uint64 // bytes of dead blobs given back with their file, and out of the middle of one
-	Moved, MovedTo          uint64 // bytes of live blobs that collection read and wrote
-	Position, Shipped       uint64 // last durable commit; last one that the standby has, 0 without one
-	Scrubbed, Damaged       uint64 // blobs read to look for damage, and those that had it
-	ReplayedFrames          uint64 // by the last Open
-	ReadOnly                bool   // refuses commits: full disk
-	Failed                  bool   // fail-stop
+	FreeBytes, UsedBytes    uint64        // of the file system; of the store
+	LiveBytes, DeadBytes    uint64        // of blobs, as stored; dead: not yet given back
+	Collected, Punched      uint64        // bytes of dead blobs given back with their file, and out of the middle of one
+	Moved, MovedTo          uint64        // bytes of live blobs that collection read and wrote
+	Position, Shipped       uint64        // last durable commit; last one that the standby has, 0 without one
+	Unshipped               time.Duration // since all that was durable was at the standby, 0 if all is
+	Scrubbed, Damaged       uint64        // blobs read to look for damage, and those that had it
+	Mended                  uint64        // of these, written anew from a copy
+	ReplayedFrames          uint64        // by the last Open
+	ReadOnly                bool          // refuses commits: full disk
+	Failed                  bool          // fail-stop
 }
 
 // An Engine holds all accounts of a store. All methods may be called at once.
@@ -183,4 +186,12 @@ type Engine interface {
 	Check(ctx context.Context, deep bool, report func(problem string)) error
 	Stats() Stats
 	Close() error
+}
+
+// A Repairer is an Engine that can mend itself.
+type Repairer interface {
+	// Repair reads every blob and mends what is damaged from the copies that the
+	// engine knows, and whatever else can be made anew. It reports what it did, and
+	// ends without an error also if something could not be mended: Check tells that.
+	Repair(ctx context.Context, report func(done string)) error
 }

@@ -28,8 +28,9 @@ type victim struct {
 
 // A moving is a blob on its way.
 type moving struct {
-	id  engine.BlobID
-	rec blobRecord
+	id   engine.BlobID
+	rec  blobRecord
+	data []byte // of a blob that is damaged where it is
 }
 
 // collect copies the live blobs of files that are less than half alive to cold
@@ -145,7 +146,7 @@ func (k *keeping) inSegment(blobs []moving, v victim) ([]moving, error) {
 		r, err := decodeBlobRecord(val)
 		if err == nil && r.place == inLog && r.where == v.number {
 			r.key = bytes.Clone(r.key)
-			blobs = append(blobs, moving{engine.BlobID(be.Uint64(key[1:])), r})
+			blobs = append(blobs, moving{engine.BlobID(be.Uint64(key[1:])), r, nil})
 		}
 		return true, err
 	})
@@ -174,7 +175,7 @@ func (k *keeping) inColdFile(blobs []moving, v victim) ([]moving, error) {
 		off += coldEntryLen
 		rec, err := e.wholeRecord(id)
 		if err == nil && rec.place == inCold && rec.where == v.number && rec.offset == off {
-			blobs = append(blobs, moving{id, rec})
+			blobs = append(blobs, moving{id, rec, nil})
 		}
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
 			return blobs, err
@@ -253,7 +254,9 @@ func (c *coldWriter) add(m moving) error {
 	entry := len(c.buf)
 	c.buf = append(c.buf, zeros[:coldEntryLen]...)
 	var err error
-	if old.place == inCold && old.codec != codecRaw { // as it is
+	if m.data != nil {
+		c.buf, err = e.keeper.codecs.compress(e, c.buf, m.data, &r, e.keeper.dict)
+	} else if old.place == inCold && old.codec != codecRaw { // as it is
 		r.codec, r.dict, r.stored, r.sum = old.codec, old.dict, old.stored, old.sum
 		c.buf, err = e.readStored(c.buf, m.id, old, int(old.stored))
 		if err == nil && checksum(c.buf[entry+coldEntryLen:]) != old.sum {

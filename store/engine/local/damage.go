@@ -87,6 +87,19 @@ func (b *badBlobs) add(id engine.BlobID) bool {
 	return true
 }
 
+// remove forgets a blob that was mended.
+func (b *badBlobs) remove(id engine.BlobID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.ids, id)
+}
+
+func (b *badBlobs) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.ids)
+}
+
 // all returns the ids in order.
 func (b *badBlobs) all() []engine.BlobID {
 	b.mu.Lock()

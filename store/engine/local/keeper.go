@@ -30,12 +30,12 @@ type keeper struct {
 	scrub     scrub
 	bad       badBlobs
 
-	collected, punched, moved, movedTo, scrubbed, damaged atomic.Uint64
+	collected, punched, moved, movedTo, scrubbed, damaged, mended atomic.Uint64
 }
 
 func (k *keeper) stats(s *engine.Stats) {
 	s.Collected, s.Punched, s.Moved, s.MovedTo = k.collected.Load(), k.punched.Load(), k.moved.Load(), k.movedTo.Load()
-	s.Scrubbed, s.Damaged = k.scrubbed.Load(), k.damaged.Load()
+	s.Scrubbed, s.Damaged, s.Mended = k.scrubbed.Load(), k.damaged.Load(), k.mended.Load()
 }
 
 // keep is the keeper's goroutine.
@@ -93,7 +93,8 @@ type keeping struct {
 	debt int64
 	buf  []byte
 
-	tried map[fileKey]struct{} // collected in this pass: what is left in them stays
+	tried  map[fileKey]struct{} // collected in this pass: what is left in them stays
+	mended func(string)         // is told what was mended; may be nil
 }
 
 func (k *keeping) run() error {

@@ -115,7 +115,11 @@ type largeReader struct {
 }
 
 func (e *Engine) openLarge(id engine.BlobID, r blobRecord) (*largeReader, error) {
-	f, err := e.fs.Open(e.largeName(r.where))
+	return e.openLargeFile(e.largeName(r.where), id, r)
+}
+
+func (e *Engine) openLargeFile(name string, id engine.BlobID, r blobRecord) (*largeReader, error) {
+	f, err := e.fs.Open(name)
 	if err != nil {
 		if errors.Is(err, errNotExist) {
 			err = engine.ErrCorrupt

@@ -220,7 +220,7 @@ func (e *Engine) Stats() engine.Stats {
 	e.keeper.stats(&s)
 	s.Position = m.lsn
 	if e.ship != nil {
-		s.Shipped, _ = e.ship.shipped()
+		s.Shipped, s.Unshipped = e.ship.lag(m.lsn)
 	}
 	s.FreeBytes, _ = e.free()
 	if e.gate.enter() == nil {

@@ -58,6 +58,9 @@ type Options struct {
 	// goroutine at a time. It is logged in any case.
 	Damaged func(Damage)
 
+	// Repair are directories with backups, from which damaged blobs are mended, as
+	// they are from Ship.
+	Repair []string
 	// Ship is a directory that becomes and stays a copy of the store, see [Follower];
 	// "": none. With ShipSync no commit is acknowledged before the copy has it.
 	Ship     string

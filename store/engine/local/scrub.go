@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,13 +47,18 @@ func (e *Engine) Scrub(ctx context.Context) error {
 	e.keeper.pass.Lock()
 	e.keeper.scrub = scrub{known: true}
 	e.keeper.pass.Unlock()
+	return k.scrubAll()
+}
+
+// scrubAll reads all blobs from where the scrub is.
+func (k *keeping) scrubAll() error {
 	for {
 		if err := k.scrub(coldBuffer); err != nil {
 			return err
 		}
-		e.keeper.pass.Lock()
-		done := e.keeper.scrub.from == 0
-		e.keeper.pass.Unlock()
+		k.e.keeper.pass.Lock()
+		done := k.e.keeper.scrub.from == 0
+		k.e.keeper.pass.Unlock()
 		if done {
 			return nil
 		}
@@ -131,7 +137,9 @@ func (k *keeping) scrubBlob(id engine.BlobID) {
 	case errors.Is(err, engine.ErrNotFound): // reaped meanwhile
 		return
 	case errors.Is(err, engine.ErrCorrupt):
-		e.damagedBlob(id, err)
+		if merr := k.mend(id, err); merr != nil {
+			e.damagedBlob(id, fmt.Errorf("%w; not mended: %w", err, merr))
+		}
 	case err != nil:
 		e.log.Error("scrub: a blob cannot be read", "err", err)
 	}
@@ -144,6 +152,10 @@ func (k *keeping) scrubLarge(id engine.BlobID, r blobRecord) error {
 	if err != nil {
 		return err
 	}
+	return errors.Join(k.readLarge(b), b.Close())
+}
+
+func (k *keeping) readLarge(b *largeReader) (err error) {
 	if cap(k.buf) < largeBlock {
 		k.buf = make([]byte, largeBlock)
 	}
@@ -152,5 +164,5 @@ func (k *keeping) scrubLarge(id engine.BlobID, r blobRecord) error {
 			err = nil
 		}
 	}
-	return errors.Join(err, b.Close())
+	return err
 }

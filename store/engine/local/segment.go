@@ -40,13 +40,22 @@ func (e *Engine) segments() ([]uint32, error) {
 	}
 	var segs []uint32
 	for _, name := range names {
-		hex, ok := strings.CutSuffix(name, segmentExt)
-		if n, err := strconv.ParseUint(hex, 16, 32); ok && err == nil && len(hex) == 8 && n > 0 {
-			segs = append(segs, uint32(n))
+		if n := segmentNumber(name); n > 0 {
+			segs = append(segs, n)
 		}
 	}
 	slices.Sort(segs)
 	return segs, nil
+}
+
+// segmentNumber returns the number of the segment with this name, or 0.
+func segmentNumber(name string) uint32 {
+	hex, ok := strings.CutSuffix(name, segmentExt)
+	n, err := strconv.ParseUint(hex, 16, 32)
+	if !ok || err != nil || len(hex) != 8 {
+		return 0
+	}
+	return uint32(n)
 }
 
 // A writer appends frames to the active segment. The committer owns it.

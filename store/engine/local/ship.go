@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -144,6 +143,17 @@ func (s *shipper) shipped() (lsn uint64, fault error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lsn, s.fault
+}
+
+// lag returns the last commit that the follower has, and for how long it has not
+// had all of those up to lsn.
+func (s *shipper) lag(lsn uint64) (shipped uint64, behind time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lsn < lsn {
+		behind = max(1, s.e.space.since()-s.fresh)
+	}
+	return s.lsn, behind
 }
 
 // end is called when the engine closes. Commits under way are shipped, unless
@@ -400,79 +410,6 @@ func (s *shipper) frame(sc *scanner, h header) error {
 		left -= int64(len(part))
 	}
 	s.holes = crc != h.blobCRC
-	return nil
-}
-
-func (s *shipper) buffer() []byte {
-	if s.buf == nil {
-		s.buf = make([]byte, copyChunk)
-	}
-	return s.buf
-}
-
-// target is where a file of the store lies at the follower.
-func (s *shipper) target(name string) string { return s.dir + name[len(s.e.dir):] }
-
-// beside copies a file, durably. One that is gone lost its blobs since, as a
-// later frame says.
-func (s *shipper) beside(name string) error {
-	to := s.target(name)
-	st, err := s.e.fs.Stat(name)
-	if errors.Is(err, errNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if have, err := s.e.fs.Stat(to); err == nil && have.Size() == st.Size() {
-		return nil
-	}
-	return s.copy(name, to, -1)
-}
-
-func (s *shipper) copy(name, to string, size int64) error {
-	fsys := s.e.fs
-	f := backupFile{size: size}
-	if size < 0 {
-		f.mtime = 1 // all of it
-	}
-	dir := fsys.PathDir(to)
-	if err := makeDir(fsys, dir); err != nil {
-		return err
-	}
-	buf := s.buffer()
-	if err := copySum(context.Background(), fsys, name, to+".tmp", &f, &buf); err != nil {
-		return err
-	}
-	if err := fsys.Rename(to+".tmp", to); err != nil {
-		return err
-	}
-	return syncDir(fsys, dir)
-}
-
-// openSegment opens the follower's segment at.segment, and makes it if need be.
-func (s *shipper) openSegment() error {
-	if s.f != nil {
-		return nil
-	}
-	fsys, name := s.e.fs, s.target(s.e.segmentName(s.at.segment))
-	if _, err := fsys.Stat(name); errors.Is(err, errNotExist) {
-		f, err := fsys.Create(name, vfs.WriteCategoryUnspecified)
-		if err == nil {
-			err = f.Close()
-		}
-		if err == nil {
-			err = syncDir(fsys, fsys.PathDir(name))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	f, err := fsys.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	s.f = f
 	return nil
 }
 

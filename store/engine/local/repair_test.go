@@ -1,0 +1,95 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"posthouse/store/engine"
+)
+
+// TestMend damages blobs in each place where they can be, and wants them mended
+// from a standby and from a backup that was made before they were moved.
+func TestMend(t *testing.T) {
+	for _, from := range []string{"standby", "backup", "nothing"} {
+		t.Run(from, func(t *testing.T) { testMend(t, from) })
+	}
+}
+
+func testMend(t *testing.T, from string) {
+	disk := newDisk(t)
+	opt := shipOptions(disk)
+	opt.ScrubEvery = -1
+	s := newSpaceTest(t, opt, 1)
+	for i := range 400 {
+		s.put(i%4, fmt.Sprintf("%05d", i), prose(uint64(i), 500+i*37%3000))
+	}
+	s.put(1, "large", modelBlob(1, 1, 200_000))
+	shipped := func() {
+		await(t, "all shipped", func() bool { lsn, err := s.e.ship.shipped(); return err == nil && lsn == s.e.end.Load().lsn })
+	}
+	shipped()
+	if _, err := s.e.Backup(t.Context(), backupDir, backupAt(0)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		if i%10 != 0 {
+			s.del(i%4, fmt.Sprintf("%05d", i))
+		}
+	}
+	s.collect()
+	shipped()
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	places := map[place]engine.BlobID{}
+	opt.Ship, opt.Repair = "", nil
+	switch from {
+	case "standby":
+		opt.Ship = standbyDir
+	case "backup":
+		opt.Repair = []string{"/srv/nobackups", backupDir}
+	}
+	s.e = mustOpen(t, opt)
+	var hit []string
+	for key, id := range s.blobs {
+		r, err := s.e.blobRecord(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if places[r.place] != 0 || key == "1/large" != (r.place == inFile) {
+			continue
+		}
+		places[r.place] = id
+		hit = append(hit, key)
+		name := s.e.fileName(fileKey{r.place, r.where})
+		if r.place == inFile {
+			name = s.e.largeName(r.where)
+		}
+		edit(t, disk, name, func(b []byte) []byte { b[r.offset+20] ^= 8; return b })
+	}
+	if len(places) != 3 {
+		t.Fatalf("blobs in places %v only", places)
+	}
+	reopened := func() {
+		s.e.segs.closeAll() // MemFS: what is open does not see what edit wrote
+	}
+	reopened()
+	var done []string
+	if err := s.e.Repair(context.Background(), func(d string) { done = append(done, d) }); err != nil {
+		t.Fatal(err)
+	}
+	mended := strings.Count(strings.Join(done, " "), "mended")
+	if n := s.e.Stats(); from == "nothing" {
+		if mended != 0 || n.Damaged != 3 || n.Mended != 0 {
+			t.Errorf("mended out of nothing: %q, %+v", done, n)
+		}
+		return
+	} else if mended != 3 || n.Mended != 3 || n.Damaged != 0 {
+		t.Fatalf("of %q: %q, %+v", hit, done, n)
+	}
+	s.verify()
+	s.reopen(opt)
+	s.verify()
+}
