@@ -196,7 +196,7 @@ type Face struct {
 func (l Listen) Faces() []Face {
 	return []Face{
 		{"mx", l.MX}, {"submission", l.Submission}, {"submissions", l.Submissions}, {"lmtp", l.LMTP},
-		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"http", l.HTTP},
+		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"http", l.HTTP}, {"https", l.HTTPS},
 	}
 }
 

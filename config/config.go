@@ -70,7 +70,8 @@ type Listen struct {
 	LMTP        []string `toml:"lmtp" doc:"Where a local MTA hands in mail for accounts here. Whoever can connect may deliver: use a socket." values:"list of paths of unix sockets, or host:port"`
 	IMAP        []string `toml:"imap" doc:"Where people's programs read mail, with STARTTLS." values:"list of host:port"`
 	IMAPS       []string `toml:"imaps" doc:"The same with TLS from the first byte (RFC 8314)." values:"list of host:port"`
-	HTTP        []string `toml:"http" doc:"Status page, /healthz and /metrics, without TLS." values:"list of host:port" why:"Figures about a server are not for strangers: loopback only."`
+	HTTP        []string `toml:"http" doc:"Status page, /healthz, /metrics and JMAP, without TLS. A proxy that does TLS may connect here from this machine." values:"list of host:port" why:"Figures about a server are not for strangers: loopback only."`
+	HTTPS       []string `toml:"https" doc:"JMAP and the web client, over TLS." values:"list of host:port"`
 }
 
 // SMTP is the section [smtp].
@@ -151,7 +152,7 @@ func Default() Config {
 		Data: "/var/lib/posthouse",
 		Listen: Listen{
 			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
-			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"},
+			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"}, HTTPS: []string{":443"},
 		},
 		Login: Login{SCRAM: true, SCRAMIterations: 32768},
 		OAuth: OAuth{Claim: "email"},

@@ -92,6 +92,26 @@ type Limits struct {
 	HTTPConnections Count    `toml:"http_connections" doc:"HTTP connections at a time; more wait." why:"A monitor and a few people need ten."`
 	HTTPRate        Count    `toml:"http_requests_per_minute" doc:"HTTP requests of one address (IPv6: /64) in a minute. Loopback is exempt."`
 	HTTPIdleTime    Duration `toml:"http_idle_time" doc:"Time for which an idle HTTP connection is kept."`
+	HTTPBodyRate    Count    `toml:"http_body_rate" doc:"Bytes a second that a client must send of a request, after half a minute."`
+
+	JMAPRequest       Size     `toml:"jmap_request" doc:"Bytes of a JMAP request."`
+	JMAPCalls         Count    `toml:"jmap_calls" doc:"Method calls of one request."`
+	JMAPGet           Count    `toml:"jmap_get" doc:"Objects that one method returns."`
+	JMAPSet           Count    `toml:"jmap_set" doc:"Objects that one method changes; it is one transaction."`
+	JMAPConcurrent    Count    `toml:"jmap_concurrent" doc:"Requests of one user at a time."`
+	JMAPRate          Count    `toml:"jmap_requests_per_minute" doc:"Requests of one user in a minute."`
+	JMAPUploads       Count    `toml:"jmap_uploads" doc:"Uploads of one user at a time; each may be as large as a message."`
+	JMAPUnused        Size     `toml:"jmap_unused_uploads" doc:"Bytes of uploads of one account that are kept for messages to come."`
+	JMAPUnusedTime    Duration `toml:"jmap_unused_time" doc:"How long an upload is kept."`
+	JMAPDepth         Count    `toml:"jmap_depth" doc:"Nested arrays and objects of a request."`
+	JMAPFilterDepth   Count    `toml:"jmap_filter_depth" doc:"Nested operators of a filter."`
+	JMAPConditions    Count    `toml:"jmap_conditions" doc:"Operators and conditions of a filter."`
+	JMAPSortKeys      Count    `toml:"jmap_sort_keys" doc:"Criteria of a sort."`
+	JMAPStreams       Count    `toml:"jmap_streams" doc:"Event streams and WebSockets of one user." why:"A browser opens one for each tab."`
+	JMAPSubscriptions Count    `toml:"jmap_subscriptions" doc:"Push subscriptions of one user."`
+	JMAPIndex         Size     `toml:"jmap_index" doc:"Memory for what is kept of accounts that are in use over JMAP: about 5 MB for 100,000 messages." why:"Without, each look at a large mailbox would read it again."`
+	WebSession        Duration `toml:"web_session" doc:"How long a browser stays logged in without being used; never more than 90 days."`
+	DelayedSend       Duration `toml:"delayed_send" doc:"How far ahead a message may be scheduled."`
 }
 
 func defaultLimits() Limits {
@@ -119,6 +139,10 @@ func defaultLimits() Limits {
 		MIMEDepth: 100, MIMEParts: 10000, HeaderBytes: MB, HeaderLines: 10000, HeaderField: 256 * kB,
 		HeaderAddress: 1000, MIMEParameters: 128,
 
-		HTTPHeader: 64 * kB, HTTPConnections: 500, HTTPRate: 100, HTTPHeaderTime: Duration(10 * time.Second), HTTPIdleTime: Duration(2 * time.Minute),
+		HTTPHeader: 64 * kB, HTTPConnections: 500, HTTPRate: 100, HTTPHeaderTime: Duration(10 * time.Second), HTTPIdleTime: Duration(2 * time.Minute), HTTPBodyRate: 1000,
+
+		JMAPRequest: 10 * MB, JMAPCalls: 32, JMAPGet: 1000, JMAPSet: 500, JMAPConcurrent: 8, JMAPRate: 1000, JMAPUploads: 4, JMAPUnused: 200 * MB,
+		JMAPUnusedTime: Duration(day), JMAPDepth: 64, JMAPFilterDepth: 16, JMAPConditions: 256, JMAPSortKeys: 16, JMAPStreams: 10,
+		JMAPSubscriptions: 20, JMAPIndex: 64 * MB, WebSession: Duration(14 * day), DelayedSend: Duration(365 * day),
 	}
 }

@@ -36,6 +36,41 @@ func ParseAddresses(value []byte, limit int) []Mailbox {
 	return list
 }
 
+// A Group is a run of mailboxes of an address-list: a named group, or what stands
+// outside of groups.
+type Group struct {
+	Name    string
+	Named   bool
+	Members []Mailbox
+}
+
+// ParseGroups parses an address-list as ParseAddresses does, and keeps what belongs
+// to which group.
+func ParseGroups(value []byte, limit int) []Group {
+	if limit <= 0 {
+		limit = defaultAddresses
+	}
+	var list []Group
+	open := false // the last of list takes members
+	x := addressLexer{lexer: lexer{b: value, keep: true}}
+	for n := 0; n < limit && x.next(); n++ {
+		switch x.kind {
+		case groupStart:
+			list, open = append(list, Group{Name: DecodeHeader(x.name), Named: true}), true
+		case groupEnd:
+			open = false
+		case mailbox:
+			if !open {
+				list, open = append(list, Group{}), true
+			}
+			g := &list[len(list)-1]
+			g.Members = append(g.Members, Mailbox{Name: DecodeHeader(x.name),
+				Address: mail.Address{Local: string(x.local), Domain: foldDomain(x.domain)}})
+		}
+	}
+	return list
+}
+
 // foldDomain brings a domain to lower case and cuts its trailing dot. A-labels stay
 // as they are.
 func foldDomain(b []byte) mail.Domain {

@@ -92,3 +92,14 @@ x
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
+
+func TestParseGroups(t *testing.T) {
+	got := ParseGroups([]byte(`a@x.test, Team: "Bo B" <b@x.test>, c@x.test;, d@x.test, Nobody:;`), 0)
+	if len(got) != 4 || got[0].Named || len(got[0].Members) != 1 || got[1].Name != "Team" || len(got[1].Members) != 2 || got[1].Members[0].Name != "Bo B" ||
+		got[2].Named || got[2].Members[0].Address.Local != "d" || got[3].Name != "Nobody" || len(got[3].Members) != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := ParseGroups([]byte("a@x, b@x, c@x"), 2); len(got) != 1 || len(got[0].Members) != 2 {
+		t.Errorf("limit: %+v", got)
+	}
+}

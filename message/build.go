@@ -267,3 +267,28 @@ func isASCIIString(s string) bool {
 	}
 	return true
 }
+
+// Data returns a part that holds bytes, in base64, without saying how to show it.
+func Data(mediaType string, data []byte, params ...Param) *Entity {
+	e := &Entity{}
+	e.contentType(mediaType, params)
+	e.base64(data)
+	return e
+}
+
+// SetDisposition says how to show a part (RFC 2183); filename may be "".
+func (e *Entity) SetDisposition(kind, filename string) *Entity {
+	var params []Param
+	if filename != "" {
+		params = []Param{{"filename", filename}}
+	}
+	e.mime = appendParamField(e.mime, "Content-Disposition", kind, params)
+	return e
+}
+
+// SetUnparsed adds a field as it is given, folds included. The caller has seen to it
+// that it is one field.
+func (e *Entity) SetUnparsed(name, value string) *Entity {
+	e.header = append(append(append(append(e.header, name...), ':'), value...), '\r', '\n')
+	return e
+}

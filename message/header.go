@@ -90,6 +90,23 @@ func (h *Header) All() iter.Seq2[string, []byte] {
 	}
 }
 
+// Unparsed yields the fields in their order: name as written, and all that stands
+// between its colon and the end of its last line, white space and folds included.
+func (h *Header) Unparsed() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, f := range h.fields {
+			v := h.raw[f.value:f.end]
+			v = bytes.TrimSuffix(bytes.TrimSuffix(v, []byte{'\n'}), []byte{'\r'})
+			if len(v) > h.limit {
+				v = v[:h.limit]
+			}
+			if !yield(string(h.raw[f.start:f.nameEnd]), v) {
+				return
+			}
+		}
+	}
+}
+
 // Count returns the number of fields called name.
 func (h *Header) Count(name string) int {
 	n := 0

@@ -14,7 +14,8 @@ import (
 type SortKey struct {
 	By      SortBy
 	Reverse bool
-	Scores  []uint8 // of each row, for ByScore
+	Scores  []uint8                 // of each row, for ByScore
+	Value   func(r store.Row) int64 // of ByValue
 }
 
 // SortBy says by what to sort.
@@ -33,6 +34,7 @@ const (
 	ByDisplayFrom
 	ByDisplayTo
 	ByScore // the best first, RFC 6203 §6
+	ByValue // what SortKey.Value says of a row
 )
 
 // A column is the values of one criterion for all messages.
@@ -62,12 +64,12 @@ func Sort(ctx context.Context, acct *store.Account, rows []store.Row, keys []Sor
 	records := false
 	for i, k := range keys {
 		s.cols[i].reverse = k.Reverse
-		if k.By <= ByDate || k.By == ByScore {
+		if k.By <= ByDate || k.By >= ByScore {
 			s.cols[i].numbers = make([]int64, len(rows))
 		} else {
 			s.cols[i].strings = make([]string, len(rows))
 		}
-		records = records || k.By > BySize && k.By != ByScore
+		records = records || k.By > BySize && k.By < ByScore
 	}
 	for i := range rows {
 		s.row(i, &rows[i])
@@ -140,6 +142,8 @@ func (s *sorter) row(i int, r *store.Row) {
 			s.cols[k].numbers[i] = int64(r.Size)
 		case ByScore:
 			s.cols[k].numbers[i] = -int64(s.keys[k].Scores[i])
+		case ByValue:
+			s.cols[k].numbers[i] = s.keys[k].Value(*r)
 		}
 	}
 }
@@ -150,7 +154,7 @@ func (s *sorter) record(i int, e *store.Email) {
 	for k := range s.keys {
 		by := s.keys[k].By
 		switch {
-		case by < ByDate || by == ByScore:
+		case by < ByDate || by >= ByScore:
 			continue
 		case by == ByDate:
 			if !e.Sent.IsZero() {

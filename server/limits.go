@@ -4,6 +4,7 @@ import (
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/imap"
+	"posthouse/jmap"
 	"posthouse/message"
 	"posthouse/smtp"
 	"posthouse/store"
@@ -61,4 +62,14 @@ func imapLimits(l config.Limits) imap.Limits {
 func webLimits(l config.Limits) web.Limits {
 	return web.Limits{HeaderBytes: l.HTTPHeader.Int(), HeaderTime: l.HTTPHeaderTime.Duration(), IdleTime: l.HTTPIdleTime.Duration(),
 		Connections: l.HTTPConnections.Int(), PerMinute: l.HTTPRate.Int()}
+}
+
+func jmapLimits(l config.Limits) jmap.Limits {
+	return jmap.Limits{
+		RequestBytes: l.JMAPRequest.Int64(), Calls: l.JMAPCalls.Int(), Get: l.JMAPGet.Int(), Set: l.JMAPSet.Int(), Concurrent: l.JMAPConcurrent.Int(),
+		UploadBytes: l.Message.Int64(), Uploads: l.JMAPUploads.Int(), UnusedBytes: l.JMAPUnused.Int64(), UnusedTime: l.JMAPUnusedTime.Duration(),
+		Depth: l.JMAPDepth.Int(), FilterDepth: l.JMAPFilterDepth.Int(), Conditions: l.JMAPConditions.Int(), SortKeys: l.JMAPSortKeys.Int(),
+		Streams: l.JMAPStreams.Int(), BodyRate: l.HTTPBodyRate.Int(), UserPerMinute: l.JMAPRate.Int(), IndexBytes: l.JMAPIndex.Int64(),
+		Subscriptions: l.JMAPSubscriptions.Int(), SessionLifetime: l.WebSession.Duration(), MaxDelayedSend: l.DelayedSend.Duration(),
+	}
 }

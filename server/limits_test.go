@@ -26,7 +26,7 @@ func TestEveryLimitIsAKey(t *testing.T) {
 	}
 	for name, v := range map[string]any{
 		"store": storeLimits(l), "message": messageLimits(l), "delivery": deliveryLimits(l), "smtp": smtpLimits(l),
-		"imap": imapLimits(l), "web": webLimits(l), "queue": q.Limits, "directory": directoryOptions(config.Default()).Failures,
+		"imap": imapLimits(l), "web": webLimits(l), "jmap": jmapLimits(l), "queue": q.Limits, "directory": directoryOptions(config.Default()).Failures,
 	} {
 		s := reflect.ValueOf(v)
 		for i := range s.NumField() {

@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 
 	"posthouse/directory"
 	"posthouse/mail"
 	"posthouse/sasl/oauth"
+	"posthouse/web"
 )
 
 // readClientCA reads who issues client certificates.
@@ -53,4 +55,11 @@ func (s *Server) loginTLS() *tls.Config {
 func (s *Server) revoked(id mail.AccountID) {
 	s.imap.Drop(id)
 	s.smtp.Drop(id)
+	s.jmap.Drop(id)
+}
+
+// webUser tells the web client's pages who asks for them.
+func (s *Server) webUser(r *http.Request) (web.User, error) {
+	a, err := s.jmap.Login(r)
+	return web.User{ID: a.ID, Address: a.Address, Name: a.Name}, err
 }

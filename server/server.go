@@ -29,6 +29,7 @@ import (
 	"posthouse/directory"
 	"posthouse/dns"
 	"posthouse/imap"
+	"posthouse/jmap"
 	"posthouse/queue"
 	"posthouse/smtp"
 	"posthouse/store"
@@ -80,6 +81,7 @@ type Server struct {
 	smtp  *smtp.Server
 	imap  *imap.Server
 	web   *web.Server
+	jmap  *jmap.Server
 	sys   *admin.System
 
 	tasks    sync.WaitGroup

@@ -16,6 +16,7 @@ import (
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/imap"
+	"posthouse/jmap"
 	"posthouse/mailauth/dnsbl"
 	"posthouse/smtp"
 	"posthouse/web"
@@ -104,12 +105,21 @@ func (s *Server) startIMAP(ctx context.Context) error {
 }
 
 func (s *Server) startWeb(ctx context.Context) error {
+	s.jmap = jmap.New(jmap.Options{
+		Store: s.store, Directory: s.dir, Delivery: s.deliv, Hostname: s.hostname, Limits: jmapLimits(s.cfg.Limits), Message: messageLimits(s.cfg.Limits),
+		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
+	})
 	s.web = web.New(web.Options{
 		Hostname: s.hostname, Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
-		Limits: webLimits(s.cfg.Limits), Logger: s.log,
+		JMAP: s.jmap, Store: s.store, User: s.webUser, TLS: s.tlsConfig(), Limits: webLimits(s.cfg.Limits), Logger: s.log,
 	})
-	s.fronts = append(s.fronts, s.web.Shutdown)
+	s.fronts = append(s.fronts, func(ctx context.Context) error { // streams end first: they would hold the other up
+		return errors.Join(s.jmap.Shutdown(ctx), s.web.Shutdown(ctx))
+	})
 	s.serve(ctx, func(_ context.Context, b Bound) (func() error, bool) {
+		if b.Face == "https" {
+			return func() error { return s.web.ServeTLS(b.Listener) }, true
+		}
 		return func() error { return s.web.Serve(b.Listener) }, b.Face == "http"
 	})
 	return nil

@@ -17,8 +17,9 @@ const (
 	MailboxCreated                       // Mailbox exists
 	MailboxChanged                       // renamed, role, subscription or access
 	MailboxDeleted
-	ObjectPut     // an Object was made or replaced
+	ObjectPut     // an Object was replaced
 	ObjectDeleted // an Object is gone
+	ObjectMade    // an Object is new
 )
 
 // A Change is one entry of the log.
@@ -29,7 +30,7 @@ type Change struct {
 	Mailbox MailboxID
 	UIDs    UIDSet    // Added, Flagged, Expunged
 	Emails  []EmailID // Added, Expunged: one for each UID, in order
-	Object  ObjectRef // ObjectPut, ObjectDeleted; Mailbox is 0
+	Object  ObjectRef // ObjectMade, ObjectPut, ObjectDeleted; Mailbox is 0
 }
 
 // An ObjectRef names an [Object].
@@ -40,7 +41,8 @@ type ObjectRef struct {
 
 var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: Expunged,
 	actCreate: MailboxCreated, actChange: MailboxChanged, actDelete: MailboxDeleted,
-	actSeen: Flagged, actTouch: Flagged, actACL: MailboxChanged, actObject: ObjectPut, actObjectGone: ObjectDeleted}
+	actSeen: Flagged, actTouch: Flagged, actACL: MailboxChanged,
+	actObject: ObjectPut, actObjectGone: ObjectDeleted, actObjectMade: ObjectMade}
 
 // Changes calls f with each change after pos, oldest first, until f returns
 // false. It fails with NotFound if the log no longer reaches back to pos: the

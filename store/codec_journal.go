@@ -23,8 +23,9 @@ const (
 	actACL                       // who may do what with a mailbox
 	actTouch                     // something of messages changed that is not in their row
 
-	actObject     action = 16 // object made or replaced
+	actObject     action = 16 // object replaced
 	actObjectGone action = 17 // object removed
+	actObjectMade action = 18 // object made
 )
 
 // An event is a decoded entry.
@@ -180,7 +181,7 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 			for i, id := range emails {
 				e.rows[i].Email = id
 			}
-		case actObject, actObjectGone:
+		case actObject, actObjectGone, actObjectMade:
 			e.object = string(d.bytes())
 			if e.mailbox == 0 || e.mailbox > 255 || e.object == "" {
 				d.fail()

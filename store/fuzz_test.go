@@ -79,8 +79,8 @@ func sampleJournal() []byte {
 	b = appendSeenEvent(b, 3, 7, true, UIDSet{{1, 4}, {9, 9}})
 	b = appendBoxEvent(b, actACL, 3)
 	b = appendTouched(b, 3, UIDSet{{2, 2}, {5, 1 << 20}})
-	b = appendObjectEvent(b, ObjectIdentity, "i1", false)
-	b = appendObjectEvent(b, ObjectIdentity, "i1", true)
+	b = appendObjectEvent(b, actObjectMade, ObjectIdentity, "i1")
+	b = appendObjectEvent(b, actObjectGone, ObjectIdentity, "i1")
 	return appendBoxEvent(b, actDelete, 3)
 }
 
@@ -132,8 +132,8 @@ func FuzzJournal(f *testing.F) {
 				out = appendTouched(out, e.mailbox, e.uids)
 			case actSeen:
 				out = appendSeenEvent(out, e.mailbox, e.user, e.seen, e.uids)
-			case actObject, actObjectGone:
-				out = appendObjectEvent(out, ObjectKind(e.mailbox), e.object, e.action == actObjectGone)
+			case actObject, actObjectGone, actObjectMade:
+				out = appendObjectEvent(out, e.action, ObjectKind(e.mailbox), e.object)
 			default:
 				out = appendBoxEvent(out, e.action, e.mailbox)
 			}

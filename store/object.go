@@ -24,6 +24,7 @@ const (
 	ObjectSession                            // a login of a browser
 	ObjectSnooze                             // a message that comes back
 	ObjectJob                                // a change of many messages
+	ObjectMailbox                            // what a client keeps of a mailbox
 )
 
 // objectBytes bounds the value of an object; its blob is bounded as a message is.
@@ -67,6 +68,14 @@ func (tx *Tx) PutObject(kind ObjectKind, id string, value []byte, m *Staged) err
 	case m != nil && (m.parsed == nil || m.closed):
 		return fail(mail.Internal, op, "what is stored with the object is not finished")
 	}
+	_, err := tx.Object(kind, id)
+	if err != nil && mail.KindOf(err) != mail.NotFound {
+		return err
+	}
+	what := actObject
+	if err != nil {
+		what = actObjectMade
+	}
 	key := objectKey(kind, id)
 	rec := append(make([]byte, 0, 2+len(value)), formatVersion, 0)
 	set := engine.Op{Kind: engine.Set, Key: key}
@@ -77,7 +86,7 @@ func (tx *Tx) PutObject(kind ObjectKind, id string, value []byte, m *Staged) err
 	set.Val = append(rec, value...)
 	tx.ops = append(tx.ops, set)
 	tx.noteObject(key, set.Val)
-	tx.log(func(dst []byte) []byte { return appendObjectEvent(dst, kind, id, false) })
+	tx.log(func(dst []byte) []byte { return appendObjectEvent(dst, what, kind, id) })
 	return nil
 }
 
@@ -92,7 +101,7 @@ func (tx *Tx) DeleteObject(kind ObjectKind, id string) error {
 	key := objectKey(kind, id)
 	tx.remove(key)
 	tx.noteObject(key, nil)
-	tx.log(func(dst []byte) []byte { return appendObjectEvent(dst, kind, id, true) })
+	tx.log(func(dst []byte) []byte { return appendObjectEvent(dst, actObjectGone, kind, id) })
 	return nil
 }
 
@@ -182,6 +191,39 @@ func decodeObject(key, rec []byte) (Object, error) {
 	return o, nil
 }
 
+// EachObject calls f with each object of a kind of all accounts until it returns
+// false, without loading the accounts.
+func (s *Store) EachObject(ctx context.Context, kind ObjectKind, f func(id mail.AccountID, o Object) bool) error {
+	more := true
+	var failed error
+	err := s.eng.Accounts(func(id engine.Account) bool {
+		if id == 0 {
+			return true
+		}
+		if failed = ctx.Err(); failed != nil {
+			return false
+		}
+		r := s.eng.Snapshot(id)
+		defer r.Close()
+		prefix := []byte{keyObject, byte(kind)}
+		err := r.Scan(prefix, after(prefix), func(k, rec []byte) bool {
+			var o Object
+			if o, failed = decodeObject(slices.Clone(k), slices.Clone(rec)); failed == nil {
+				more = f(id, o)
+			}
+			return more && failed == nil
+		})
+		if failed == nil {
+			failed = err
+		}
+		return more && failed == nil
+	})
+	if failed == nil {
+		failed = err
+	}
+	return wrap("EachObject", failed)
+}
+
 // OpenObject opens the bytes that came with an object; NotFound if none did.
 func (a *account) OpenObject(ctx context.Context, o *Object) (Body, error) {
 	if o.blob == 0 {
@@ -196,11 +238,7 @@ func (a *account) OpenObject(ctx context.Context, o *Object) (Body, error) {
 
 // appendObjectEvent appends what happened to an object. The kind stands where other
 // events have the mailbox.
-func appendObjectEvent(dst []byte, kind ObjectKind, id string, gone bool) []byte {
-	a := actObject
-	if gone {
-		a = actObjectGone
-	}
+func appendObjectEvent(dst []byte, a action, kind ObjectKind, id string) []byte {
 	dst = append(dst, byte(a))
 	dst = binary.AppendUvarint(dst, uint64(kind))
 	return appendText(dst, id)

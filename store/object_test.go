@@ -58,7 +58,7 @@ func TestObjects(t *testing.T) {
 		}
 		var seen []Change
 		must(t, v.Changes(before, func(c Change) bool { seen = append(seen, c); return true }))
-		if len(seen) != 4 || seen[1].Kind != ObjectPut || seen[1].Object != (ObjectRef{ObjectIdentity, "i1"}) || seen[3].Kind != ObjectDeleted || seen[3].Mailbox != 0 {
+		if len(seen) != 4 || seen[1].Kind != ObjectMade || seen[1].Object != (ObjectRef{ObjectIdentity, "i1"}) || seen[3].Kind != ObjectDeleted || seen[3].Mailbox != 0 {
 			t.Errorf("log %+v", seen)
 		}
 		return nil

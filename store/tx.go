@@ -84,6 +84,15 @@ func (a *account) beginLocked(g *group, who *Principal) *Tx {
 // Now is the time of the transaction.
 func (tx *Tx) Now() time.Time { return time.Unix(tx.now, 0) }
 
+// LogAfter is the log position after the transaction as far as it has come: LogEnd
+// while it has changed nothing.
+func (tx *Tx) LogAfter() LogPos {
+	if !tx.changed {
+		return tx.LogEnd()
+	}
+	return LogPos(tx.modseq)
+}
+
 // existing returns NotFound unless the account is there.
 func (tx *Tx) existing(op string) error {
 	if !tx.st.exists {

@@ -29,16 +29,8 @@ func newRate(limit int, now func() time.Time) *rate {
 
 // allow counts a request of a.
 func (r *rate) allow(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if r.limit <= 0 || !a.IsValid() || a.IsLoopback() {
-		return true
-	}
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	net, err := a.Prefix(bits)
-	if err != nil {
+	net, ok := counted(a)
+	if r.limit <= 0 || !ok {
 		return true
 	}
 	r.mu.Lock()
@@ -55,6 +47,64 @@ func (r *rate) allow(a netip.Addr) bool {
 	}
 	return true
 }
+
+// counted is what is counted as one address; false for what is not counted.
+func counted(a netip.Addr) (netip.Prefix, bool) {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() || a.IsLoopback() {
+		return netip.Prefix{}, false
+	}
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	net, err := a.Prefix(bits)
+	return net, err == nil
+}
+
+// full reports whether a has used up its minute, without counting.
+func (r *rate) full(a netip.Addr) bool {
+	net, ok := counted(a)
+	if r.limit <= 0 || !ok {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now().Sub(r.since) < time.Minute && r.count[net] >= r.limit
+}
+
+// unlessGuessing counts only the requests that were refused for who makes them: who
+// has logged in has limits of its own.
+func (s *Server) unlessGuessing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err == nil && s.rate.full(peer.Addr()) {
+			w.Header().Set("Retry-After", "60")
+			http.Error(w, "too many requests: try again in a minute", http.StatusTooManyRequests)
+			return
+		}
+		seen := &statusWriter{ResponseWriter: w}
+		next.ServeHTTP(seen, r)
+		if err == nil && seen.status == http.StatusUnauthorized {
+			s.rate.allow(peer.Addr())
+		}
+	})
+}
+
+// A statusWriter knows the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (w *statusWriter) WriteHeader(code int) {
+	w.status = code
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // rated refuses what is over the rate.
 func (s *Server) rated(next http.Handler) http.Handler {

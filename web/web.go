@@ -14,8 +14,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net"
@@ -61,6 +63,8 @@ type Options struct {
 	JMAP http.Handler
 	// Proxy fetches images of other hosts; nil: one with defaults.
 	Proxy *proxy.Proxy
+	// TLS is for ServeTLS.
+	TLS *tls.Config
 	// People are shown with what they log in with: for the demo only.
 	People []Person
 	Limits Limits
@@ -76,8 +80,9 @@ type Server struct {
 	opts      Options
 	rate      *rate
 	http      *http.Server
-	key       []byte // of signed addresses
-	frameHash string // of the only script beside a message, as a policy names it
+	public    *http.Server // for ServeTLS: what is for everybody
+	key       []byte       // of signed addresses
+	frameHash string       // of the only script beside a message, as a policy names it
 	proxy     *proxy.Proxy
 	app       *app
 }
@@ -113,41 +118,51 @@ func New(o Options) *Server {
 	s := &Server{opts: o, rate: newRate(limit(o.Limits.PerMinute, 100, 0), o.Now), key: make([]byte, 32), proxy: o.Proxy, app: newApp(),
 		frameHash: "sha256-" + base64.StdEncoding.EncodeToString(hash[:])}
 	_, _ = rand.Read(s.key) // never fails
-	s.http = &http.Server{
-		Handler:           secured(s.rated(s.ours(s.routes()))),
+	s.http, s.public = s.server(s.routes(true)), s.server(s.routes(false))
+	s.public.TLSConfig = o.TLS
+	return s
+}
+
+func (s *Server) server(mux http.Handler) *http.Server {
+	o := &s.opts
+	return &http.Server{
+		Handler:           secured(s.ours(mux)),
 		MaxHeaderBytes:    limit(o.Limits.HeaderBytes, 64<<10, 1<<30),
 		ReadHeaderTimeout: limit(o.Limits.HeaderTime, 10*time.Second, 0),
-		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // no page reads a body
+		ReadTimeout:       limit(o.Limits.HeaderTime, 10*time.Second, 0), // who reads a body sets its own
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       limit(o.Limits.IdleTime, 2*time.Minute, 0),
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
-	return s
 }
 
-func (s *Server) routes() *http.ServeMux {
+// routes are the pages; figures says whether those about the server are among them.
+func (s *Server) routes(figures bool) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", s.style)
-	mux.HandleFunc("GET /status", s.status)
-	mux.HandleFunc("GET /healthz", s.healthz)
-	mux.HandleFunc("GET /metrics", s.metrics)
+	stranger := func(pattern string, f http.HandlerFunc) { mux.Handle(pattern, s.rated(f)) }
+	user := func(pattern string, h http.Handler) { mux.Handle(pattern, s.unlessGuessing(h)) }
+	if figures {
+		stranger("GET /style.css", s.style)
+		stranger("GET /status", s.status)
+		stranger("GET /healthz", s.healthz)
+		stranger("GET /metrics", s.metrics)
+	}
+	if s.opts.JMAP != nil {
+		user("/jmap/", unhurried(s.opts.JMAP))
+		user("/.well-known/jmap", s.opts.JMAP)
+	}
 	if s.opts.User == nil {
-		mux.HandleFunc("GET /{$}", s.status)
+		if figures {
+			stranger("GET /{$}", s.status)
+		}
 		return mux
 	}
-	mux.HandleFunc("GET /{$}", s.shell)
-	mux.HandleFunc("GET /mail/", s.shell)
-	mux.HandleFunc("GET /settings/", s.shell)
-	mux.HandleFunc("GET /editor", s.editor)
-	mux.HandleFunc("GET /assets/{name}", s.asset)
-	mux.HandleFunc("GET /sw.js", s.worker)
-	mux.HandleFunc("GET /manifest.webmanifest", s.asset)
-	mux.HandleFunc("GET /r/{account}/{email}", s.view)
-	mux.HandleFunc("GET /r/{account}/{email}/quote", s.quote)
-	mux.HandleFunc("GET /i/{token}", s.image)
-	if s.opts.JMAP != nil {
-		mux.Handle("/jmap/", unhurried(s.opts.JMAP))
-		mux.Handle("/.well-known/jmap", s.opts.JMAP)
+	for pattern, f := range map[string]http.HandlerFunc{
+		"GET /{$}": s.shell, "GET /mail/": s.shell, "GET /settings/": s.shell, "GET /editor": s.editor, "GET /assets/{name}": s.asset,
+		"GET /sw.js": s.worker, "GET /manifest.webmanifest": s.asset, "GET /r/{account}/{email}": s.view, "GET /r/{account}/{email}/quote": s.quote,
+		"GET /i/{token}": s.image,
+	} {
+		user(pattern, f)
 	}
 	return mux
 }
@@ -181,8 +196,20 @@ func (s *Server) Serve(l net.Listener) error {
 	if n := limit(s.opts.Limits.Connections, 500, 0); n > 0 {
 		l = netutil.LimitListener(l, n)
 	}
-	err := s.http.Serve(l)
-	if err == http.ErrServerClosed {
+	return ended(s.http.Serve(l))
+}
+
+// ServeTLS answers on l over TLS what is for everybody, until Shutdown: no status page
+// and no figures.
+func (s *Server) ServeTLS(l net.Listener) error {
+	if n := limit(s.opts.Limits.Connections, 500, 0); n > 0 {
+		l = netutil.LimitListener(l, n)
+	}
+	return ended(s.public.ServeTLS(l, "", ""))
+}
+
+func ended(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
@@ -190,10 +217,13 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Shutdown lets requests under way finish, within ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
-		return s.http.Close()
+	var errs []error
+	for _, h := range []*http.Server{s.http, s.public} {
+		if err := h.Shutdown(ctx); err != nil {
+			errs = append(errs, h.Close())
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ours answers on loopback only requests for this machine's own names. A page of

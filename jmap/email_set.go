@@ -1,0 +1,214 @@
+package jmap
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// updateEmail changes keywords and mailboxes; all else of a message is for ever.
+func updateEmail(s *setter, r record, changed map[string]any) (wire.Object, error) {
+	e := r.rec.(*email)
+	targets, bad := s.targets(changed["mailboxIds"])
+	if bad != nil {
+		return nil, bad
+	}
+	var set, clear []mail.Flag
+	if v, there := changed["keywords"]; there {
+		now := v.(map[string]any)
+		if bad := checkKeywords(now); bad != nil {
+			return nil, bad
+		}
+		set, clear = keywordChange(e.keywords, now)
+	}
+	half := func(err error) error {
+		if se, ok := asSetError(err); ok {
+			return &halfway{err: se}
+		}
+		return err
+	}
+	if err := s.mark(e.places, store.FlagsAdd, set); err != nil {
+		return nil, half(err)
+	}
+	if err := s.mark(e.places, store.FlagsRemove, clear); err != nil {
+		return nil, half(err)
+	}
+	if targets == nil {
+		return nil, nil
+	}
+	return nil, half(s.refile(e.places, targets))
+}
+
+// checkKeywords refuses what is no keyword, and values other than true.
+func checkKeywords(m map[string]any) *setError {
+	for k, v := range m {
+		if _, ok := flagOf(k); !ok || v != true {
+			return invalidProperties("not a keyword, or not true: "+k, "keywords")
+		}
+	}
+	return nil
+}
+
+// keywordChange returns the flags that come and go.
+func keywordChange(was map[string]bool, now map[string]any) (set, clear []mail.Flag) {
+	same := map[mail.Flag]bool{}
+	for k := range was {
+		if f, ok := flagOf(k); ok {
+			same[f] = true
+		}
+	}
+	keep := map[mail.Flag]bool{}
+	for _, k := range slices.Sorted(maps.Keys(now)) {
+		f, _ := flagOf(k)
+		keep[f] = true
+		if !same[f] {
+			set = append(set, f)
+		}
+	}
+	for _, k := range sortedKeys(was) {
+		if f, ok := flagOf(k); ok && !keep[f] {
+			clear = append(clear, f)
+		}
+	}
+	return set, clear
+}
+
+// mark changes flags in every place of a message.
+func (s *setter) mark(places []store.Membership, op store.FlagOp, flags []mail.Flag) error {
+	if len(flags) == 0 {
+		return nil
+	}
+	for _, p := range places {
+		if _, _, err := s.tx.SetFlags(p.Mailbox, store.UIDSet{{First: p.UID, Last: p.UID}}, store.FlagChange{Op: op, Flags: flags}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets resolves mailboxIds; nil if they do not change.
+func (s *setter) targets(v any) ([]store.MailboxID, *setError) {
+	ids, ok := v.(map[string]any)
+	if !ok {
+		return nil, nil
+	}
+	var list []store.MailboxID
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		m := findMailbox(&s.tx.View, id)
+		if m == nil || m.NoSelect || ids[id] != true {
+			return nil, invalidProperties(fmt.Sprintf("%q is no mailbox, or not true", id), "mailboxIds")
+		}
+		list = append(list, m.ID)
+	}
+	if list == nil {
+		return nil, invalidProperties("a message is in one mailbox at least", "mailboxIds")
+	}
+	return list, nil
+}
+
+// refile brings a message from the places where it is into the given mailboxes.
+func (s *setter) refile(places []store.Membership, targets []store.MailboxID) error {
+	var leave []store.Membership
+	have := map[store.MailboxID]bool{}
+	for _, p := range places {
+		if slices.Contains(targets, p.Mailbox) && !have[p.Mailbox] {
+			have[p.Mailbox] = true
+		} else if !slices.Contains(targets, p.Mailbox) {
+			leave = append(leave, p)
+		}
+	}
+	var enter []store.MailboxID
+	for _, t := range targets {
+		if !have[t] {
+			enter = append(enter, t)
+		}
+	}
+	moves := min(len(leave), len(enter))
+	for _, t := range enter[moves:] {
+		if _, err := s.tx.Copy(places[0].Mailbox, t, one(places[0].UID)); err != nil {
+			return err
+		}
+	}
+	for i, p := range leave {
+		var err error
+		if i < moves {
+			_, err = s.tx.Move(p.Mailbox, enter[i], one(p.UID))
+		} else {
+			_, err = s.tx.Expunge(p.Mailbox, one(p.UID))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func one(u store.UID) store.UIDSet { return store.UIDSet{{First: u, Last: u}} }
+
+// destroyEmail removes a message from all its mailboxes.
+func destroyEmail(s *setter, id string) error {
+	n, ok := parseEmailID(id)
+	if !ok {
+		return unfit("notFound", "")
+	}
+	places, err := s.tx.Memberships(n)
+	if err != nil {
+		return err
+	}
+	if len(places) == 0 {
+		return unfit("notFound", "")
+	}
+	for _, p := range places {
+		if _, err := s.tx.Expunge(p.Mailbox, one(p.UID)); err != nil {
+			if se, ok := asSetError(err); ok {
+				return &halfway{err: se}
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// A draft is a message that is finished but not in a mailbox yet.
+type draft struct {
+	staged   *store.Staged
+	received time.Time
+}
+
+// createEmail puts a prepared message into its mailboxes.
+func createEmail(s *setter, props map[string]any, prepared any) (string, wire.Object, error) {
+	d := prepared.(*draft)
+	targets, bad := s.targets(props["mailboxIds"])
+	if bad != nil {
+		return "", nil, bad
+	}
+	keywords, _ := props["keywords"].(map[string]any)
+	if bad := checkKeywords(keywords); bad != nil {
+		return "", nil, bad
+	}
+	return s.file(d, targets, keywords)
+}
+
+// file appends a message to the first mailbox and copies it to the others.
+func (s *setter) file(d *draft, targets []store.MailboxID, keywords map[string]any) (string, wire.Object, error) {
+	flags, _ := keywordChange(nil, keywords)
+	got, err := s.tx.Append(targets[0], d.staged, store.AppendOptions{Flags: flags, InternalDate: d.received})
+	if err != nil {
+		return "", nil, err
+	}
+	for _, t := range targets[1:] {
+		if _, err := s.tx.Copy(targets[0], t, one(got.UID)); err != nil {
+			if se, ok := asSetError(err); ok {
+				return "", nil, &halfway{err: se}
+			}
+			return "", nil, err
+		}
+	}
+	id := uintText(uint64(got.Email))
+	return "M" + id, wire.Object{{Name: "blobId", Value: "B" + id}, {Name: "threadId", Value: threadID(got.Thread)}, {Name: "size", Value: d.staged.Size()}}, nil
+}

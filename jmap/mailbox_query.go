@@ -1,0 +1,148 @@
+package jmap
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"posthouse/store"
+)
+
+// queryMailboxes is Mailbox/query, RFC 8621 §2.3.
+func queryMailboxes(c *call, v *store.View, q *query) (results, error) {
+	type item struct {
+		m     *store.Mailbox
+		order int
+	}
+	var list []item
+	kept := map[store.MailboxID]bool{}
+	for _, m := range v.Mailboxes() { // parents first
+		fits := mailboxFits(v, q.filter, m)
+		if c.flag("filterAsTree") && m.Parent != 0 {
+			fits = fits && kept[m.Parent]
+		}
+		if !fits {
+			continue
+		}
+		kept[m.ID] = true
+		n, err := mailboxNoteOf(v, m.ID)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, item{m, sortOrder(m, n)})
+	}
+	less := func(a, b item) int {
+		for _, s := range q.sort {
+			n := 0
+			switch s.property {
+			case "sortOrder":
+				n = cmp.Compare(a.order, b.order)
+			case "name":
+				n = strings.Compare(strings.ToLower(nameOf(a.m)), strings.ToLower(nameOf(b.m)))
+			case "parentId":
+				n = cmp.Compare(a.m.Parent, b.m.Parent)
+			}
+			if s.descending {
+				n = -n
+			}
+			if n != 0 {
+				return n
+			}
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, less)
+	out := make(idList, 0, len(list))
+	if !c.flag("sortAsTree") {
+		for _, it := range list {
+			out = append(out, mailboxID(it.m))
+		}
+		return out, nil
+	}
+	// Each goes before what is below it; siblings keep their order. The depth is bounded
+	// by that of mailbox names.
+	var below func(parent store.MailboxID)
+	below = func(parent store.MailboxID) {
+		for _, it := range list {
+			if it.m.Parent == parent || parent == 0 && !kept[it.m.Parent] {
+				out = append(out, mailboxID(it.m))
+				below(it.m.ID)
+			}
+		}
+	}
+	below(0)
+	return out, nil
+}
+
+// mailboxFits evaluates a filter, RFC 8621 §2.3.
+func mailboxFits(v *store.View, f *filter, m *store.Mailbox) bool {
+	if f == nil {
+		return true
+	}
+	switch f.op {
+	case "AND":
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !mailboxFits(v, s, m) })
+	case "OR":
+		return slices.ContainsFunc(f.sub, func(s *filter) bool { return mailboxFits(v, s, m) })
+	case "NOT":
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return mailboxFits(v, s, m) })
+	}
+	for name, val := range f.cond {
+		fits := false
+		switch name {
+		case "parentId":
+			id, _ := val.(string)
+			p := findMailbox(v, id)
+			fits = val == nil && m.Parent == 0 || p != nil && p.ID == m.Parent
+		case "name":
+			text, _ := val.(string)
+			fits = strings.Contains(strings.ToLower(nameOf(m)), strings.ToLower(text))
+		case "role":
+			fits = textOrNull(roleOf(m)) == val
+		case "hasAnyRole":
+			fits = (roleOf(m) != "") == val
+		case "isSubscribed":
+			fits = m.Subscribed == val
+		}
+		if !fits {
+			return false
+		}
+	}
+	return true
+}
+
+// mailboxQueryChanged: mailboxes are few, so whenever one changed all are told anew.
+func mailboxQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+	changed := false
+	for _, what := range d.boxes {
+		changed = changed || what&^boxMessages != 0
+	}
+	for _, o := range d.objects {
+		changed = changed || o.Kind == store.ObjectMailbox
+	}
+	if !changed {
+		return nil, nil, nil
+	}
+	for id, what := range d.boxes {
+		if _, err := v.MailboxByID(id); err == nil || what&boxMade != 0 {
+			continue
+		}
+		name := c.acct.index.mailboxName(id)
+		if name == "" {
+			return nil, nil, errCannotCalculate
+		}
+		removed = append(removed, name)
+	}
+	for _, m := range v.Mailboxes() {
+		removed = append(removed, mailboxID(m))
+	}
+	res, err := queryMailboxes(c, v, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range res.len() {
+		added = append(added, i)
+	}
+	slices.Sort(removed)
+	return removed, added, nil
+}

@@ -1,0 +1,205 @@
+package jmap
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+func uintText(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// pathOf is the path of a mailbox with a name below a parent ("" or null: the top).
+func (s *setter) pathOf(name string, parent any) (string, *setError) {
+	if name == "" || strings.ContainsAny(name, "/\x00") || strings.TrimSpace(name) != name {
+		return "", invalidProperties("not a name for a mailbox", "name")
+	}
+	if parent == nil {
+		return name, nil
+	}
+	id, _ := parent.(string)
+	p := findMailbox(&s.tx.View, id)
+	if p == nil {
+		return "", invalidProperties("there is no such mailbox", "parentId")
+	}
+	return p.Path + "/" + name, nil
+}
+
+// mailboxError names the property that is to blame.
+func mailboxError(err error) error {
+	switch mail.KindOf(err) {
+	case mail.Exists:
+		return invalidProperties("there is a mailbox of that name", "name")
+	case mail.Invalid, mail.TooLarge:
+		if err != nil {
+			return invalidProperties(mail.TextOf(err), "name")
+		}
+	}
+	return err
+}
+
+func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object, error) {
+	name, _ := props["name"].(string)
+	path, bad := s.pathOf(name, props["parentId"])
+	if bad != nil {
+		return "", nil, bad
+	}
+	role, _ := props["role"].(string)
+	r, ok := storeRole(role)
+	if !ok {
+		return "", nil, invalidProperties("there is no such role", "role")
+	}
+	if _, err := s.tx.MailboxByRole(r); err == nil && r != mail.RoleNone {
+		return "", nil, invalidProperties("another mailbox has the role", "role")
+	}
+	if m, err := s.tx.Mailbox(path); err == nil && m.Path == inboxPath {
+		return "", nil, invalidProperties("there is a mailbox of that name", "name")
+	}
+	subscribe, given := props["isSubscribed"].(bool)
+	id, err := s.tx.CreateMailbox(store.NewMailbox{Path: path, Role: r, Subscribe: subscribe || !given})
+	if err != nil {
+		return "", nil, mailboxError(err)
+	}
+	m, err := s.tx.MailboxByID(id)
+	if err != nil {
+		return "", nil, err
+	}
+	note := mailboxNote{}
+	if n, ok := props["sortOrder"].(int64); ok && n != defaultSortOrder {
+		o := int(n)
+		note.SortOrder = &o
+		if err := s.putNote(id, note); err != nil {
+			return "", nil, &halfway{err: unfit("serverFail", mail.TextOf(err))}
+		}
+	}
+	g := &getter{s.call, &s.tx.View}
+	set := wire.Object{}
+	for _, p := range s.typ.properties {
+		if _, given := props[p.name]; given && p.name != "isSubscribed" || p.name == "id" {
+			continue
+		}
+		val, err := p.get(g, m)
+		if err != nil {
+			return "", nil, err
+		}
+		set = set.With(p.name, val)
+	}
+	return mailboxID(m), set, nil
+}
+
+func (s *setter) putNote(id store.MailboxID, n mailboxNote) error {
+	val, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return s.tx.PutObject(store.ObjectMailbox, noteID(id), val, nil)
+}
+
+func updateMailbox(s *setter, r record, changed map[string]any) (wire.Object, error) {
+	m := r.rec.(*store.Mailbox)
+	if err := s.rename(m, changed); err != nil {
+		return nil, err
+	}
+	// What follows fails for reasons that no client can cause, but the role's, which
+	// is checked first when it comes alone.
+	half := func(err error) error {
+		if se, ok := asSetError(mailboxError(err)); ok {
+			return &halfway{err: se}
+		}
+		return err
+	}
+	if v, there := changed["role"]; there {
+		name, _ := v.(string)
+		role, ok := storeRole(name)
+		if !ok || m.Path == inboxPath {
+			return nil, &halfway{err: invalidProperties("there is no such role, or it cannot have it", "role")}
+		}
+		if o, err := s.tx.MailboxByRole(role); err == nil && role != mail.RoleNone && o.ID != m.ID {
+			return nil, &halfway{err: invalidProperties("another mailbox has the role", "role")}
+		}
+		if err := s.tx.SetRole(m.ID, role); err != nil {
+			return nil, half(err)
+		}
+	}
+	if v, there := changed["isSubscribed"].(bool); there {
+		now, err := s.tx.MailboxByID(m.ID)
+		if err != nil {
+			return nil, half(err)
+		}
+		if err := s.tx.Subscribe(now.Path, v); err != nil {
+			return nil, half(err)
+		}
+	}
+	if v, there := changed["sortOrder"].(int64); there {
+		note, err := mailboxNoteOf(&s.tx.View, m.ID)
+		if err != nil {
+			return nil, half(err)
+		}
+		o := int(v)
+		note.SortOrder = &o
+		if err := s.putNote(m.ID, note); err != nil {
+			return nil, half(err)
+		}
+	}
+	return nil, nil
+}
+
+// rename gives a mailbox another name or parent.
+func (s *setter) rename(m *store.Mailbox, changed map[string]any) error {
+	name, named := changed["name"].(string)
+	parent, moved := changed["parentId"]
+	if !named && !moved {
+		return nil
+	}
+	if m.Path == inboxPath {
+		return unfit("forbidden", "the inbox keeps its name")
+	}
+	if !named {
+		name = nameOf(m)
+	}
+	if !moved && m.Parent != 0 {
+		p, err := s.tx.MailboxByID(m.Parent)
+		if err != nil {
+			return err
+		}
+		parent = mailboxID(p)
+	}
+	path, bad := s.pathOf(name, parent)
+	if bad != nil {
+		return bad
+	}
+	if path == m.Path {
+		return nil
+	}
+	if strings.HasPrefix(path, m.Path+"/") {
+		return invalidProperties("a mailbox cannot be inside itself", "parentId")
+	}
+	if o, err := s.tx.Mailbox(path); err == nil && o.ID != m.ID {
+		return invalidProperties("there is a mailbox of that name", "name")
+	}
+	return mailboxError(s.tx.RenameMailbox(m.ID, path))
+}
+
+func destroyMailbox(s *setter, id string) error {
+	m := findMailbox(&s.tx.View, id)
+	switch {
+	case m == nil:
+		return unfit("notFound", "")
+	case m.Path == inboxPath:
+		return unfit("forbidden", "the inbox cannot be destroyed")
+	case m.HasChildren:
+		return unfit("mailboxHasChild", "")
+	case m.Messages > 0 && !s.flag("onDestroyRemoveEmails"):
+		return unfit("mailboxHasEmail", "")
+	}
+	if err := s.tx.DeleteMailbox(m.ID); err != nil {
+		return err
+	}
+	if err := s.tx.DeleteObject(store.ObjectMailbox, noteID(m.ID)); err != nil && mail.KindOf(err) != mail.NotFound {
+		return err
+	}
+	return nil
+}
