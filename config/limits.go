@@ -37,6 +37,8 @@ type Limits struct {
 	SMTPGreetingPause     Duration `toml:"smtp_greeting_pause" doc:"How long a server that brings mail for the first time in a day waits for the greeting on the MX ports. Addresses of private networks do not wait." why:"Who speaks before it is greeted is no mail server, and its mail goes to junk."`
 	SMTPPaused            Count    `toml:"smtp_paused" doc:"Connections that may wait at a time because of smtp.pause_suspects; more are served at once." why:"A crowd that is made to wait must not take the place of others."`
 	Hops                  Count    `toml:"hops" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
+	AccountMessages       Count    `toml:"account_messages_per_day" doc:"Messages that one account sends to others in a day. What is more is kept in the queue, and owner and administrator are told." why:"Who steals a password sends as fast as he may; no person writes that much."`
+	AccountNewRecipients  Count    `toml:"account_new_recipients_per_day" doc:"The same for addresses elsewhere that the account never wrote to before." why:"Spammers write to strangers, people mostly to those they know."`
 	OutboundPerDomain     Count    `toml:"outbound_per_domain" doc:"Connections to the servers of one domain at once."`
 	OutboundPerConnection Count    `toml:"outbound_per_connection" doc:"Messages on one outgoing connection."`
 	OutboundActive        Count    `toml:"outbound_active" doc:"Delivery attempts at a time, to all servers together."`
@@ -126,7 +128,7 @@ func defaultLimits() Limits {
 		SMTPLoginPause: Duration(time.Second), SMTPLoginTime: Duration(time.Minute),
 		SMTPCommandTime: Duration(5 * time.Minute), SMTPDataTime: Duration(3 * time.Minute),
 		SMTPStallTime: Duration(5 * time.Minute), SMTPDataRate: 500, SMTPPerAddress: 50, SMTPRate: 300, SMTPGreetingPause: Duration(time.Second), SMTPPaused: 1000,
-		Hops: 50, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB,
+		Hops: 50, AccountMessages: 1000, AccountNewRecipients: 200, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB,
 
 		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,
 		IMAPLiteral: 128 * kB, IMAPLiterals: MB, IMAPAppendMessages: 1000, IMAPNesting: 100,

@@ -34,7 +34,11 @@ func (t *Transaction) accept(ctx context.Context) mail.Reply {
 			all = append(all, i)
 		}
 	}
-	if err := t.commit(ctx, verdicts, all, newServed()); err != nil {
+	err := t.charge(ctx)
+	if err == nil {
+		err = t.commit(ctx, verdicts, all, newServed())
+	}
+	if err != nil {
 		t.fault("accept", err)
 		if k := mail.KindOf(err); len(all) > 1 && (k == mail.NotFound || k == mail.Denied) {
 			return replyNotNow // about one of several: RCPT will refuse that one next time
@@ -42,6 +46,7 @@ func (t *Transaction) accept(ctx context.Context) mail.Reply {
 		return t.s.reply(err)
 	}
 	t.report(ctx, all)
+	t.tellHeld(ctx)
 	return t.stored()
 }
 
@@ -311,5 +316,9 @@ func originalOf(a mail.Address) string {
 }
 
 func (t *Transaction) stored() mail.Reply {
-	return mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok: stored as " + t.Env.TraceID}
+	text := "Ok: stored as " + t.Env.TraceID
+	if t.held {
+		text += "; held, for this account has sent more today than it may: see your mailbox"
+	}
+	return mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: text}
 }

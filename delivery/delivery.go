@@ -34,6 +34,7 @@ import (
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/store"
+	"posthouse/store/engine"
 	"posthouse/trace"
 )
 
@@ -77,6 +78,9 @@ type Options struct {
 	Trace trace.Recorder
 	// Checks of who sent mail that comes from other servers; nil makes none.
 	Checks *Checks
+	// Caps of what accounts send; they need Engine, where they are counted.
+	Caps   Caps
+	Engine engine.Engine
 	// RefuseOverQuota makes a full mailbox a permanent failure (552) instead of one
 	// to be tried again (452).
 	RefuseOverQuota bool
@@ -90,6 +94,7 @@ type Service struct {
 	server string     // our authserv-id, RFC 8601 §2.5
 	keys   *dkim.Keys // of Checks
 	sign   signers
+	caps   *caps // nil: nobody is bounded
 }
 
 // New returns a Service.
@@ -109,6 +114,7 @@ func New(o Options) *Service {
 	o.Limits.Hops = orDefault(o.Limits.Hops, 50)
 	o.Limits.HeaderBytes = orDefault(o.Limits.HeaderBytes, 1<<20)
 	s := &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota), server: strings.ToLower(o.Hostname)}
+	s.caps = newCaps(o.Caps, o.Engine)
 	if o.Checks != nil {
 		c := *o.Checks
 		if c.Timeout == 0 {

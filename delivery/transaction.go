@@ -32,6 +32,7 @@ type Transaction struct {
 	also        []*store.Batch // what must take effect with it
 	err         error
 	outcome     outcome
+	held, tell  bool // it is over the account's caps; and somebody must be told
 }
 
 // A way is where mail for one recipient goes.
@@ -98,6 +99,8 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 	switch {
 	case err != nil:
 		return way{}, t.deferFor("recipient", err).Reply
+	case res.Local && res.Found && t.Env.HoldUntil.After(t.s.opts.Now()) && t.s.opts.Queue != nil:
+		return way{remote: []mail.Address{a}}, replyOK // the queue brings it when its time comes
 	case res.Local && res.Found:
 		return t.localWay(res)
 	case res.Local:

@@ -1,6 +1,9 @@
 package mail
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 import "fmt"
 
@@ -51,6 +54,9 @@ const (
 	Body8BitMIME
 	BodyBinaryMIME
 )
+
+// UntilReleased as an Envelope's HoldUntil keeps a message until an operator lets it go.
+var UntilReleased = time.Unix(0, math.MaxInt64)
 
 // An Envelope is what SMTP says about a message outside of its bytes.
 type Envelope struct {

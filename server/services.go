@@ -25,7 +25,8 @@ import (
 func (s *Server) openDelivery(context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		Checks: s.senderChecks(), Trace: s.trace,
+		Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng,
+		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
 	})
 	s.onStop("front ends", s.stopFronts)
 	return nil
@@ -63,7 +64,7 @@ var smtpFaces = map[string]smtp.Face{
 
 func (s *Server) startSMTP(ctx context.Context) error {
 	s.smtp = smtp.New(smtp.Options{
-		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(), Hostname: s.hostname,
+		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(), Hostname: s.hostname, Bans: s.dir,
 		XClient: networks(s.cfg.SMTP.XClientHosts), Proxies: networks(s.cfg.SMTP.ProxyHosts),
 		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
 	})

@@ -7,7 +7,7 @@ import (
 )
 
 // An admission counts connections by address; an IPv6 address stands for its /64,
-// which one customer has for himself.
+// which one customer has for himself. The network around it (/24, /48) is counted too.
 type admission struct {
 	atOnce int // connections
 	rate   int // per minute
@@ -72,35 +72,59 @@ func networkOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// aroundOf is the network around an address, which may have wideFactor times as much:
+// who rents many neighbours does not get as many shares.
+func aroundOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 24
+	if a.Is6() {
+		bits = 48
+	}
+	p, _ := a.Prefix(bits) // bits fit the address
+	return p
+}
+
+const wideFactor = 5
+
 // enter reports whether a connection from a may be served; if so, leave must be
 // called at its end.
 func (d *admission) enter(a netip.Addr, now time.Time) bool {
-	key := networkOf(a)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweepLocked(now)
+	own, around := d.peerLocked(networkOf(a), 1, now), d.peerLocked(aroundOf(a), wideFactor, now)
+	if own.open >= d.atOnce || own.tokens < 1 || around.open >= wideFactor*d.atOnce || around.tokens < 1 {
+		return false
+	}
+	for _, p := range [...]*peer{own, around} {
+		p.open++
+		p.tokens--
+	}
+	return true
+}
+
+// peerLocked is what is known of a network that has factor times the rate of an address.
+func (d *admission) peerLocked(key netip.Prefix, factor int, now time.Time) *peer {
 	p := d.peers[key]
+	full := float64(factor) * float64(d.rate)
 	if p == nil {
-		p = &peer{tokens: float64(d.rate), seen: now}
+		p = &peer{tokens: full, seen: now}
 		d.peers[key] = p
 	}
 	if passed := now.Sub(p.seen); passed > 0 {
-		p.tokens = min(float64(d.rate), p.tokens+passed.Minutes()*float64(d.rate))
+		p.tokens = min(full, p.tokens+passed.Minutes()*full)
 		p.seen = now
 	}
-	if p.open >= d.atOnce || p.tokens < 1 {
-		return false
-	}
-	p.open++
-	p.tokens--
-	return true
+	return p
 }
 
 func (d *admission) leave(a netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if p := d.peers[networkOf(a)]; p != nil {
-		p.open--
+	for _, key := range [...]netip.Prefix{networkOf(a), aroundOf(a)} {
+		if p := d.peers[key]; p != nil {
+			p.open--
+		}
 	}
 }
 

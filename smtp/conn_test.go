@@ -220,6 +220,24 @@ func (p *client) firstLine() string {
 	return line
 }
 
+// Neighbours together have five shares, not one each.
+func TestAdmissionAround(t *testing.T) {
+	d := newAdmission(2, 1000)
+	now := time.Unix(1e9, 0)
+	served := 0
+	for i := range 40 {
+		if d.enter(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), now) {
+			served++
+		}
+	}
+	if served != 10 {
+		t.Errorf("%d neighbours are served at once, want 10", served)
+	}
+	if !d.enter(netip.MustParseAddr("192.0.3.1"), now) {
+		t.Error("another network is refused")
+	}
+}
+
 func TestAdmissionRate(t *testing.T) {
 	d := newAdmission(10, 3)
 	a, same, other := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff:1"), netip.MustParseAddr("2001:db8:0:1::1")
@@ -247,7 +265,7 @@ func TestAdmissionRate(t *testing.T) {
 		t.Error("one token in 20 s")
 	}
 	now = now.Add(2 * time.Minute)
-	if !visit(netip.MustParseAddr("192.0.2.1")) || len(d.peers) != 1 {
+	if !visit(netip.MustParseAddr("192.0.2.1")) || len(d.peers) != 2 { // itself, and what is around it
 		t.Errorf("%d peers remembered", len(d.peers))
 	}
 	now = now.Add(-time.Hour) // the clock goes back

@@ -78,6 +78,9 @@ func (c *conn) rcpt(arg string) mail.Reply {
 	case r.Permanent():
 		c.badRecipients++
 		if c.badRecipients >= l.BadRecipients && !c.face.trusted {
+			if c.srv.opts.Bans != nil {
+				c.srv.opts.Bans.Blame(c.session.Remote, blameNames)
+			}
 			c.write(r)
 			c.end(replyTooManyBad)
 			return mail.Reply{}
@@ -85,6 +88,10 @@ func (c *conn) rcpt(arg string) mail.Reply {
 	}
 	return r
 }
+
+// blameNames is how many failures it counts for a network to have tried as many names
+// as a connection may: it is kept out for a while.
+const blameNames = 10
 
 // endTransaction forgets the transaction, if there is one.
 func (c *conn) endTransaction() {

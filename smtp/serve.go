@@ -112,6 +112,9 @@ func (s *Server) enter(c *conn) bool {
 	if c.face.trusted || !c.session.Remote.IsValid() {
 		return true
 	}
+	if s.opts.Bans != nil && s.opts.Bans.Banned(c.session.Remote) {
+		return false
+	}
 	c.counted = s.admission.enter(c.session.Remote, time.Now())
 	return c.counted
 }

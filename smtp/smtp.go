@@ -48,6 +48,8 @@ type Options struct {
 	TLSConfig *tls.Config
 	// LoginTLS replaces TLSConfig where people log in: it may ask for certificates.
 	LoginTLS *tls.Config
+	// Bans keep out networks that misbehaved; nil: none.
+	Bans     Bans
 	Hostname string // in the greeting
 	// XClient are hosts that may say for which client they speak (XCLIENT); Proxies are
 	// those that say so in front of every connection (PROXY protocol).
@@ -57,6 +59,13 @@ type Options struct {
 	Now              func() time.Time // of trace ids and durations in the log; deadlines follow the system's clock
 	// AllowPlaintextLogin offers AUTH without TLS: for test rigs on loopback only.
 	AllowPlaintextLogin bool
+}
+
+// Bans know which networks are to be kept out for a while; [directory.Directory] does.
+type Bans interface {
+	Banned(a netip.Addr) bool
+	// Blame counts failures of a network.
+	Blame(a netip.Addr, n int)
 }
 
 // A Server serves any number of listeners. It is immutable but for its registry of

@@ -1,0 +1,193 @@
+package delivery
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store"
+	"posthouse/store/engine"
+)
+
+// Caps bound what one account sends elsewhere in a day (UTC), so that a stolen password
+// does not cost the server its good name. What goes over them is accepted and held in
+// the queue until an operator looks at it; the owner and the administrator are told.
+// Zero takes the default, a negative number means no bound.
+type Caps struct {
+	Messages      int // 1,000
+	NewRecipients int // to whom the account never wrote before; 200
+}
+
+// caps count. The counts of a day and the addresses an account has written to are kept
+// in the engine, account 0, and committed with the message:
+//
+//	od ACCOUNT        day u32 · messages u32 · new recipients u32 · told u8
+//	ok ACCOUNT HASH   day u32 of the first message to the address; HASH as of trace, 8 bytes
+//
+// mu nests in nothing.
+type caps struct {
+	Caps
+	eng engine.Engine
+
+	mu    sync.Mutex
+	today map[mail.AccountID]*tally
+}
+
+// A tally is what an account has sent on one day.
+type tally struct {
+	day             uint32
+	messages, fresh int
+	told            bool // the owner was, on that day
+}
+
+// maxTallies bounds what is kept in memory; others are read again.
+const maxTallies = 10_000
+
+func newCaps(c Caps, eng engine.Engine) *caps {
+	if eng == nil {
+		return nil
+	}
+	c.Messages, c.NewRecipients = orDefault(c.Messages, 1000), orDefault(c.NewRecipients, 200)
+	return &caps{Caps: c, eng: eng, today: map[mail.AccountID]*tally{}}
+}
+
+func tallyKey(id mail.AccountID) []byte {
+	return binary.BigEndian.AppendUint64([]byte("od"), uint64(id))
+}
+
+func knownKey(id mail.AccountID, a mail.Address) []byte {
+	sum := sha256.Sum256([]byte(strings.ToLower(a.String())))
+	return append(binary.BigEndian.AppendUint64([]byte("ok"), uint64(id)), sum[:8]...)
+}
+
+// A charge is what one message costs its account.
+type charge struct {
+	batch *store.Batch // to be committed with the message
+	held  bool         // it is over a bound
+	tell  bool         // and nobody was told today
+}
+
+// take counts a message of an account to addresses elsewhere.
+func (c *caps) take(id mail.AccountID, to []mail.Address, now time.Time) (charge, error) {
+	day := uint32(now.Unix() / 86400)
+	r := c.eng.Snapshot(0)
+	defer r.Close()
+	stamp := binary.BigEndian.AppendUint32(nil, day)
+	b := &engine.Batch{Expect: engine.AnyVersion}
+	for _, a := range to {
+		key := knownKey(id, a)
+		if _, err := r.Get(key); err == nil {
+			continue
+		} else if !errors.Is(err, engine.ErrNotFound) {
+			return charge{}, &mail.Error{Kind: mail.Unavailable, Op: "delivery.caps", Err: err}
+		}
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: key, Val: stamp})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.tallyLocked(r, id, day)
+	fresh := len(b.Ops)
+	out := charge{batch: b, held: t.messages+1 > c.Messages || t.fresh+fresh > c.NewRecipients}
+	if out.held {
+		// Who is not written to yet stays new: what is held may be spam.
+		b.Ops, fresh = nil, 0
+		out.tell, t.told = !t.told, true
+	}
+	t.messages++
+	t.fresh += fresh
+	b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: tallyKey(id), Val: t.encode()})
+	return out, nil
+}
+
+// tallyLocked is the account's tally of a day.
+func (c *caps) tallyLocked(r engine.Reader, id mail.AccountID, day uint32) *tally {
+	t := c.today[id]
+	if t == nil {
+		if len(c.today) >= maxTallies {
+			clear(c.today) // the engine has them
+		}
+		t = &tally{}
+		if val, err := r.Get(tallyKey(id)); err == nil {
+			t.decode(val)
+		}
+		c.today[id] = t
+	}
+	if t.day != day {
+		*t = tally{day: day}
+	}
+	return t
+}
+
+func (t *tally) encode() []byte {
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 13), t.day)
+	b = binary.BigEndian.AppendUint32(b, uint32(t.messages))
+	b = binary.BigEndian.AppendUint32(b, uint32(t.fresh))
+	if t.told {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func (t *tally) decode(b []byte) {
+	if len(b) == 13 {
+		*t = tally{day: binary.BigEndian.Uint32(b), messages: int(binary.BigEndian.Uint32(b[4:])), fresh: int(binary.BigEndian.Uint32(b[8:])), told: b[12] != 0}
+	}
+}
+
+// charge counts the message against its account's caps, and holds it if it is over
+// them.
+func (t *Transaction) charge(ctx context.Context) error {
+	c := t.s.caps
+	if c == nil || t.sess.Origin != FromSubmission || t.sess.Account == nil {
+		return nil
+	}
+	var to []mail.Address
+	for i := range t.ways {
+		to = append(to, t.ways[i].remote...)
+	}
+	if len(to) == 0 {
+		return nil
+	}
+	out, err := c.take(t.sess.Account.ID, to, t.s.opts.Now())
+	if err != nil {
+		return err
+	}
+	t.also = append(t.also, out.batch)
+	if !out.held {
+		return nil
+	}
+	t.held, t.tell = true, out.tell
+	t.Env.HoldUntil = mail.UntilReleased
+	t.checked = append(t.checked, mail.Finding{Check: "caps", Result: "held", Text: "the account sends more than it may in a day"})
+	return nil
+}
+
+// tellHeld tells the owner of the account, and the administrator, that mail is held:
+// after the fact, once a day.
+func (t *Transaction) tellHeld(ctx context.Context) {
+	if !t.tell {
+		return
+	}
+	o, c := &t.s.opts, t.s.caps
+	owner := t.sess.Account.Address
+	m := textMessage(o.Hostname, owner, "Your mail is held: too much for one day")
+	text := heldText(owner.String(), o.Hostname, c.Messages, c.NewRecipients, t.Env.TraceID)
+	content, err := m.build(o.Rand, t.came, text)
+	if err == nil {
+		env := mail.Envelope{TraceID: t.Env.TraceID + "-held", Recipients: []mail.Recipient{
+			{Address: owner, Notify: mail.NotifyNever}, {Address: mail.Address{Local: "postmaster"}, Notify: mail.NotifyNever}}}
+		if err = t.s.Inject(ctx, env, content, nil); mail.KindOf(err) == mail.NotFound && err != nil { // there is no administrator
+			env.Recipients = env.Recipients[:1]
+			err = t.s.Inject(ctx, env, content, nil)
+		}
+	}
+	if err != nil {
+		o.Logger.Warn("nobody could be told that mail is held", "tid", t.Env.TraceID, "account", owner.String(), "err", err)
+	}
+	o.Logger.Warn("an account sends more than it may: its mail is held", "tid", t.Env.TraceID, "account", owner.String())
+}
