@@ -65,6 +65,7 @@ func Operations() []Operation {
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
+		changes("queue.drop", queueDrop), changes("queue.reroute", queueReroute), changes("queue.expire", queueExpire),
 		reads("trace.find", traceFind),
 		changes("backup.create", backupCreate),
 		reads("check", check), reads("status", status),

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"posthouse/mail"
@@ -20,6 +21,7 @@ type QueueMessage struct {
 	NextAttempt time.Time        `json:"nextAttempt"` // zero if held
 	Held        bool             `json:"held"`
 	Sending     bool             `json:"sending"` // an attempt is under way
+	Expires     time.Time        `json:"expires"` // goes back to its sender then
 	Recipients  []QueueRecipient `json:"recipients"`
 }
 
@@ -36,6 +38,7 @@ type QueuePick struct {
 	IDs    []string `json:"ids"`
 	All    bool     `json:"all"`
 	Domain string   `json:"domain"` // all that have a recipient there
+	From   string   `json:"from"`   // all with this reverse-path; "<>": with none
 }
 
 // QueueChanged is the output of the operations that change the queue.
@@ -47,7 +50,7 @@ type QueueChanged struct {
 func showQueued(in queue.Info) QueueMessage {
 	m := QueueMessage{
 		ID: in.ID.String(), TraceID: in.TraceID, From: in.Sender.String(), Destination: in.Destination, Size: in.Size,
-		Arrived: in.Arrived.UTC(), Attempts: in.Attempts, NextAttempt: in.NextAttempt.UTC(), Held: in.Held, Sending: in.Active,
+		Arrived: in.Arrived.UTC(), Attempts: in.Attempts, NextAttempt: in.NextAttempt.UTC(), Held: in.Held, Sending: in.Active, Expires: in.Expires.UTC(),
 		Recipients: []QueueRecipient{},
 	}
 	for _, r := range in.Recipients {
@@ -90,9 +93,9 @@ func (s *System) picked(ctx context.Context, op string, pick QueuePick) ([]queue
 		}
 		ids = append(ids, id)
 	}
-	if !pick.All && pick.Domain == "" {
+	if !pick.All && pick.Domain == "" && pick.From == "" {
 		if len(ids) == 0 {
-			return nil, refuse(mail.Invalid, op, "name the messages: ids as `posthouse queue list` shows them, --domain or --all")
+			return nil, refuse(mail.Invalid, op, "name the messages: ids as `posthouse queue list` shows them, --domain, --from or --all")
 		}
 		return ids, nil
 	}
@@ -104,7 +107,8 @@ func (s *System) picked(ctx context.Context, op string, pick QueuePick) ([]queue
 		}
 	}
 	err := s.Queue.List(ctx, 0, func(in queue.Info) bool {
-		if only == "" || sentTo(in, only) {
+		from := pick.From == "" || strings.EqualFold(in.Sender.String(), strings.Trim(pick.From, "<>"))
+		if from && (only == "" || sentTo(in, only)) {
 			ids = append(ids, in.ID)
 		}
 		return true

@@ -22,9 +22,7 @@ type Message struct {
 // An announcement is an entry that was handed out in a batch. If its key turns up
 // in the engine, the batch was committed.
 type announcement struct {
-	next  int64
-	size  int64
-	dest  string
+	due
 	since time.Time
 }
 
@@ -55,11 +53,11 @@ func (q *Queue) Prepare(env mail.Envelope, msg Message) (*engine.Batch, error) {
 		r := record{created: now, env: env, dest: dest, prefix: msg.Prefix, size: size}
 		r.env.Recipients = groups[dest]
 		id := q.newIDLocked(now)
-		next := now.UnixNano()
+		u := due{max(now.UnixNano(), r.heldUntil()), size, dest, env.Priority, senderOf(&env)}
 		b.Ops = append(b.Ops,
 			engine.Op{Kind: engine.Set, Key: keyOf('m', id), Val: r.encode(), Blob: msg.Blob},
-			engine.Op{Kind: engine.Set, Key: dueKey(next, id), Val: dueValue(size, dest)})
-		q.announced[id] = announcement{next, size, dest, now}
+			engine.Op{Kind: engine.Set, Key: dueKey(u.next, id), Val: dueValue(u)})
+		q.announced[id] = announcement{u, now}
 	}
 	return b, nil
 }
@@ -136,7 +134,7 @@ func (q *Queue) settle() {
 		_, err := r.Get(dueKey(a.next, id))
 		q.mu.Lock()
 		if _, still := q.announced[id]; still && err == nil {
-			q.takeInLocked(id, a.next, a.size, a.dest)
+			q.takeInLocked(id, a.due)
 			q.count.added.Add(1)
 		}
 		if err == nil || now.Sub(a.since) > keepAnnounced {
@@ -156,7 +154,7 @@ func (q *Queue) rescan() error {
 	now := q.opts.Now().UnixNano()
 	var late []*item
 	err := r.Scan(lo, hi, func(key, val []byte) bool {
-		next, id, size, dest, ok := parseDue(key, val)
+		id, u, ok := parseDue(key, val)
 		if !ok {
 			q.opts.Logger.Error("queue: bad due key", "key", key)
 			return true
@@ -165,7 +163,7 @@ func (q *Queue) rescan() error {
 		defer q.mu.Unlock()
 		q.lastID = max(q.lastID, id)
 		if q.items[id] == nil {
-			if it := q.takeInLocked(id, next, size, dest); next <= now {
+			if it := q.takeInLocked(id, u); u.next <= now {
 				late = append(late, it)
 			}
 		}

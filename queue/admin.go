@@ -21,6 +21,9 @@ type Info struct {
 	NextAttempt time.Time // zero if held
 	Held        bool
 	Active      bool // being attempted at this moment
+	Expires     time.Time
+	Priority    int8
+	Account     mail.AccountID // who handed it in; 0: nobody of ours
 	Recipients  []RecipientInfo
 }
 
@@ -38,7 +41,11 @@ var stateNames = [...]string{stWaiting: "waiting", stDelivered: "delivered", stR
 
 func (q *Queue) info(id ID, rec *record, st *state) Info {
 	in := Info{ID: id, TraceID: rec.env.TraceID, Sender: rec.env.ReversePath, Destination: rec.dest, Size: rec.size,
-		Arrived: rec.created, Attempts: st.attempts, NextAttempt: time.Unix(0, st.next)}
+		Arrived: rec.created, Attempts: st.attempts, NextAttempt: time.Unix(0, st.next),
+		Expires: (&entry{q: q, rec: rec, st: st}).until(), Priority: rec.env.Priority, Account: rec.env.Account}
+	if st.route != "" {
+		in.Destination = st.route
+	}
 	q.mu.Lock()
 	if it := q.items[id]; it != nil {
 		in.Held, in.Active = it.place == inHold, it.place == inWork
@@ -138,105 +145,6 @@ func (q *Queue) WriteContent(ctx context.Context, id ID, w io.Writer) error {
 	return err
 }
 
-// claim takes an entry from the scheduler. Conflict while it is being attempted.
-func (q *Queue) claim(op string, id ID) (*entry, error) {
-	q.settle() // it may have been committed just now
-	q.mu.Lock()
-	it := q.items[id]
-	ok := it != nil && q.claimLocked(it)
-	q.mu.Unlock()
-	if it == nil {
-		return nil, failure(mail.NotFound, op, "no such message in the queue", nil)
-	}
-	if !ok {
-		return nil, failure(mail.Conflict, op, "the message is being sent at this moment: try again", nil)
-	}
-	e, err := q.load(it)
-	if err != nil {
-		q.mu.Lock()
-		q.releaseLocked(it, it.next)
-		q.mu.Unlock()
-		return nil, engineFailure(op, err)
-	}
-	return e, nil
-}
-
-// setNext commits another time for the next attempt.
-func (q *Queue) setNext(ctx context.Context, e *entry, op string, next int64) error {
-	e.st.next = next
-	if _, err := q.opts.Engine.Commit(ctx, e.batch()).Wait(); err != nil {
-		e.st.next = e.it.key
-		e.finish()
-		return engineFailure(op, err)
-	}
-	e.finish()
-	return nil
-}
-
-// Retry has an entry attempted now, held or not, and forgives its destination.
-func (q *Queue) Retry(ctx context.Context, id ID) error {
-	e, err := q.claim("Retry", id)
-	if err != nil {
-		return err
-	}
-	q.mu.Lock()
-	e.it.dest.paused = time.Time{}
-	q.mu.Unlock()
-	return q.setNext(ctx, e, "Retry", q.opts.Now().UnixNano())
-}
-
-// Hold keeps an entry from being attempted until Release or Retry. It does not
-// expire meanwhile.
-func (q *Queue) Hold(ctx context.Context, id ID) error {
-	e, err := q.claim("Hold", id)
-	if err != nil {
-		return err
-	}
-	return q.setNext(ctx, e, "Hold", never)
-}
-
-// Release ends Hold: the entry is attempted now.
-func (q *Queue) Release(ctx context.Context, id ID) error {
-	e, err := q.claim("Release", id)
-	if err != nil {
-		return err
-	}
-	if e.it.key != never {
-		e.finish()
-		return nil
-	}
-	return q.setNext(ctx, e, "Release", q.opts.Now().UnixNano())
-}
-
-// Bounce gives up on an entry's recipients now and tells the sender.
-func (q *Queue) Bounce(ctx context.Context, id ID) error {
-	e, err := q.claim("Bounce", id)
-	if err != nil {
-		return err
-	}
-	e.mark(e.pending(), mail.Reply{Code: 554, Enhanced: [3]uint8{5, 0, 0}, Text: "returned by the operator of the mail server"}, false, "")
-	return q.conclude(e)
-}
-
-// Drop removes an entry without telling anybody.
-func (q *Queue) Drop(ctx context.Context, id ID) error {
-	e, err := q.claim("Drop", id)
-	if err != nil {
-		return err
-	}
-	for i := range e.st.rcpts {
-		e.st.rcpts[i].status, e.st.rcpts[i].reported = stFailed, true
-	}
-	if _, err := q.opts.Engine.Commit(ctx, e.batch()).Wait(); err != nil {
-		e.st.next = e.it.key
-		e.finish()
-		return engineFailure("Drop", err)
-	}
-	e.gone()
-	q.opts.Logger.Info("dropped", "tid", e.rec.env.TraceID, "id", id)
-	return nil
-}
-
 // Check reports what breaks the package's promises in the engine's last state: a
 // due key without a message, a message without exactly one due key, a record that
 // does not parse, bytes that are gone.
@@ -283,7 +191,7 @@ func checkDue(r engine.Reader, report func(problem string)) (map[ID]int, error) 
 	due := map[ID]int{}
 	lo, hi := span('d')
 	err := r.Scan(lo, hi, func(key, val []byte) bool {
-		if _, id, _, _, ok := parseDue(key, val); ok {
+		if id, _, ok := parseDue(key, val); ok {
 			due[id]++
 		} else {
 			report("queue: bad due key")

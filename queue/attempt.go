@@ -18,6 +18,7 @@ import (
 // A session is what a worker keeps from message to message: its connection.
 type session struct {
 	q    *Queue
+	site *site
 	conn *smtpclient.Conn
 }
 
@@ -97,10 +98,17 @@ func (q *Queue) attempt(s *session, it *item) {
 		q.mu.Unlock()
 		return
 	}
-	q.count.attempts.Add(1)
-	for _, idx := range e.groups() {
-		q.deliver(s, e, idx)
+	if e.overdue(q.opts.Now()) { // RFC 2852 §4.1.3: no more attempts
+		_ = q.conclude(e)
+		return
 	}
+	groups := e.groups()
+	for _, idx := range groups {
+		if !q.deliver(s, e, idx, len(groups) == 1) {
+			return // it waits for its site
+		}
+	}
+	q.count.attempts.Add(1)
 	if q.ctx.Err() != nil && !e.settled() {
 		e.finish() // broken off by Close: as if it had not been
 		return
@@ -118,15 +126,16 @@ func (e *entry) settled() bool {
 	return false
 }
 
-// deliver tries the servers for recipients that share a destination.
-func (q *Queue) deliver(s *session, e *entry, idx []int) {
+// deliver tries the servers for recipients that share a destination. If
+// they are alone it may give the entry back untouched, and returns false.
+func (q *Queue) deliver(s *session, e *entry, idx []int, alone bool) bool {
 	domain := e.rec.env.Recipients[idx[0]].Address.Domain
-	own := q.destOf(domain) == e.it.dest.name
+	own := e.destOf(domain) == e.it.dest.name
 	if own {
 		if r, host, paused := q.pausedBy(e.it.dest); paused {
 			e.mark(idx, r, false, host)
 			q.logAttempt(e, attemptLine{reply: r, remote: host, to: e.address(idx[0]), recipients: len(idx), paused: true})
-			return
+			return true
 		}
 	}
 	rt, err := q.route(q.ctx, e, domain)
@@ -135,11 +144,15 @@ func (q *Queue) deliver(s *session, e *entry, idx []int) {
 		errors.As(err, &v)
 		e.mark(idx, v.reply, false, "")
 		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), to: e.address(idx[0]), recipients: len(idx)})
-		return
+		return true
+	}
+	if own && !q.regroup(s, e.it, rt.site, alone) {
+		return false
 	}
 	s.prefer(rt.servers)
 	t := trial{q: q, s: s, e: e, rt: rt, left: idx}
 	t.run()
+	return true
 }
 
 // A trial is one attempt at a destination: server after server until nobody is left or
@@ -267,6 +280,7 @@ func (q *Queue) transact(s *session, e *entry, conn *smtpclient.Conn, idx []int,
 		res = conn.Send(q.ctx, m)
 	}
 	left := e.apply(idx, res, conn.Target().String())
+	q.judge(s.site, res)
 	q.logTransaction(e, conn, res, e.address(idx[0]), start)
 	return left
 }
@@ -289,6 +303,21 @@ func (e *entry) apply(idx []int, res smtpclient.Result, host string) []int {
 		}
 	}
 	return left
+}
+
+// judge tells the site how its receiver took a transaction.
+func (q *Queue) judge(at *site, res smtpclient.Result) {
+	taken := false
+	for _, o := range res.Outcomes {
+		if o.Remote && throttled(o.Reply) {
+			q.blame(at, o.Reply)
+			return
+		}
+		taken = taken || o.Reply.Positive()
+	}
+	if taken {
+		q.praise(at)
+	}
 }
 
 // checkpoint commits results before another host is tried.

@@ -71,9 +71,22 @@ func (e *entry) dsnRetry() time.Duration {
 	return time.Hour
 }
 
-// expire gives up on those who waited for Lifetime.
+// until is when the entry is given up.
+func (e *entry) until() time.Time {
+	if e.st.until != 0 {
+		return time.Unix(0, e.st.until)
+	}
+	return e.rec.born().Add(e.q.opts.Lifetime)
+}
+
+// overdue: the sender wants it back now (DELIVERBY with mode R, RFC 2852 §4.1.3).
+func (e *entry) overdue(now time.Time) bool {
+	return e.rec.env.ByReturn && !e.rec.env.DeliverBy.IsZero() && !now.Before(e.rec.env.DeliverBy)
+}
+
+// expire gives up on those who waited for too long.
 func (e *entry) expire(now time.Time) {
-	if now.Before(e.rec.created.Add(e.q.opts.Lifetime)) {
+	if now.Before(e.until()) && !e.overdue(now) {
 		return
 	}
 	for _, i := range e.pending() {
@@ -91,7 +104,11 @@ func (r report) empty() bool { return len(r.failed)+len(r.relayed)+len(r.delayed
 // §5.2 where NOTIFY was not given.
 func (e *entry) owed(now time.Time) report {
 	var r report
-	late := !e.st.delayed && e.q.opts.DelayDSN >= 0 && !now.Before(e.rec.created.Add(e.q.opts.DelayDSN))
+	late := !e.st.delayed && e.q.opts.DelayDSN >= 0 && !now.Before(e.rec.born().Add(e.q.opts.DelayDSN))
+	// Mode N of DELIVERBY: the sender is told, and it is tried on (RFC 2852 §4.1.3).
+	if by := e.rec.env.DeliverBy; !by.IsZero() && !e.st.late && !now.Before(by) {
+		late = true
+	}
 	for i := range e.st.rcpts {
 		rs, notify := &e.st.rcpts[i], e.rec.env.Recipients[i].Notify
 		switch {
@@ -100,7 +117,8 @@ func (e *entry) owed(now time.Time) report {
 			if notify == 0 || notify&mail.NotifyFailure != 0 {
 				r.failed = append(r.failed, i)
 			}
-		case rs.status == stRelayed && notify&mail.NotifySuccess != 0:
+		case rs.status == stRelayed && notify&mail.NotifySuccess != 0,
+			e.rec.env.ByTrace && (rs.status == stRelayed || rs.status == stDelivered) && notify&mail.NotifyNever == 0: // RFC 2852 §4.1.4
 			r.relayed = append(r.relayed, i)
 		case rs.status == stWaiting && late && (notify == 0 || notify&mail.NotifyDelay != 0):
 			r.delayed = append(r.delayed, i)
@@ -131,6 +149,8 @@ func (e *entry) settle(r report) {
 		rs.reported = rs.reported || rs.status != stWaiting
 	}
 	e.st.delayed = e.st.delayed || len(r.delayed) > 0
+	by := e.rec.env.DeliverBy
+	e.st.late = e.st.late || len(r.delayed) > 0 && !by.IsZero() && !e.q.opts.Now().Before(by)
 }
 
 // done: no recipient waits and nobody is owed a report.
@@ -154,10 +174,17 @@ func (e *entry) batch() *engine.Batch {
 	}
 	b.Ops = []engine.Op{{Kind: engine.Set, Key: keyOf('s', id), Val: e.st.encode()}}
 	if e.st.next != e.it.key {
-		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)},
-			engine.Op{Kind: engine.Set, Key: dueKey(e.st.next, id), Val: dueValue(e.rec.size, e.it.dest.name)})
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)})
+	}
+	if e.st.next != e.it.key || e.moved {
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: dueKey(e.st.next, id), Val: dueValue(e.due())})
 	}
 	return b
+}
+
+// due is what the qd key says of the entry.
+func (e *entry) due() due {
+	return due{e.st.next, e.rec.size, e.it.dest.name, e.it.priority, e.it.sender}
 }
 
 // save commits the entry's state and ends the work on it.

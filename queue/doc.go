@@ -17,6 +17,21 @@
 //	S2 waiting yes yes   time    attempted; some recipients wait, or a DSN is owed
 //	S3 held    yes maybe never   as S1 or S2, but the operator keeps it: time is the last one there is
 //
+// What moves an entry, and whether a result may be missing afterwards (no: never):
+//
+//	accepted         S0 -> S1       Add, or the batch of Prepare with its commit
+//	FUTURERELEASE    S0 -> S1       the same with a later time
+//	attempt          S1, S2 -> S2   some wait: state, new time
+//	attempt          S1, S2 -> S0   all is decided and told
+//	expiry, BY;R     S1, S2 -> S0   with the DSN
+//	Bounce           any -> S0      with the DSN
+//	Drop             any -> S0      nobody is told: the operator said so
+//	Hold             S1, S2 -> S3
+//	Release          S3 -> S2       time is now
+//	Retry            any -> S2      time is now
+//	Reroute          any, stays     the destination in qs and qd, time is now unless held
+//	SetExpiry        any, stays     until in qs, time not after it
+//
 // Each change is one commit: S0 to S1 together with all that Accept stores for the
 // same message; S1, S2 to S2 or S0 together with the DSN that tells of it. There are
 // no other states on disk, so there is nothing to repair after a crash.
@@ -37,11 +52,15 @@
 // # In memory
 //
 // Open reads the qd keys. An entry then is waiting (in a heap by time), ready (in
-// the list of its destination), active (an attempt or an operator's change is under
-// way; exactly one goroutine owns it) or held. Workers belong to a destination, at
-// most PerDestination of them; a worker keeps its connection from message to
-// message. A destination that took no connection is left alone for a while: what
-// becomes due then counts as attempted, with the failure that is known.
+// the list of a site), active (an attempt or an operator's change is under way;
+// exactly one goroutine owns it) or held. A site is the servers of one provider, as the
+// domain of the first MX tells; before it is known, each destination is one. What a
+// receiver allows it allows a site: workers belong to it, at most PerDestination, as
+// many as its window allows, which grows with success and shrinks with 421 and its like
+// (see throttles); then transactions are paced, and the site rests. A worker keeps its
+// connection from message to message. In a site senders take turns, urgent mail first.
+// A destination that took no connection is left alone for a while: what becomes due
+// then counts as attempted, with the failure that is known.
 //
 // Queue.mu guards the memory; nothing is locked and no I/O done under it.
 package queue

@@ -207,7 +207,7 @@ func (d *dsn) list(b *strings.Builder, idx []int) {
 		rs := &d.e.st.rcpts[i]
 		fmt.Fprintf(b, "\n  %s\n", d.e.rec.env.Recipients[i].Address)
 		if rs.status == stExpired {
-			fmt.Fprintf(b, "    It was tried for %s. The last problem was:\n", days(d.q.opts.Lifetime))
+			fmt.Fprintf(b, "    It was tried for %s. The last problem was:\n", days(d.now.Sub(d.e.rec.born()).Round(time.Minute)))
 		}
 		reply := strings.ReplaceAll(rs.reply.String(), "\n", "\n    ")
 		if rs.remote {
@@ -225,7 +225,7 @@ func days(t time.Duration) string {
 	return t.String()
 }
 
-func (d *dsn) until() time.Time { return d.e.rec.created.Add(d.q.opts.Lifetime) }
+func (d *dsn) until() time.Time { return d.e.until() }
 
 const dateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
 
@@ -238,6 +238,9 @@ func (d *dsn) fields() []byte {
 		field(&b, "Original-Envelope-Id", env.EnvID)
 	}
 	field(&b, "Arrival-Date", d.e.rec.created.Format(dateFormat))
+	if !env.DeliverBy.IsZero() { // RFC 2852 §5
+		field(&b, "Deliver-By-Date", env.DeliverBy.Format(dateFormat))
+	}
 	for _, g := range []struct {
 		idx    []int
 		action string
@@ -266,7 +269,7 @@ func (d *dsn) recipient(b *bytes.Buffer, i int, action string) {
 	}
 	field(b, "Final-Recipient", d.typed(addressType(r.Address)))
 	field(b, "Action", action)
-	field(b, "Status", statusOf(rs))
+	field(b, "Status", d.status(rs))
 	if rs.remote {
 		name, _, _ := strings.Cut(rs.host, "[")
 		field(b, "Remote-MTA", "dns; "+name)
@@ -303,6 +306,18 @@ func (d *dsn) typed(s string) string {
 		typ = "utf-8"
 	}
 	return typ + "; " + addr
+}
+
+// status is the Status field; what DELIVERBY ended has its own, RFC 2852 §4.1.3.
+func (d *dsn) status(rs *rcptState) string {
+	late := !d.e.rec.env.DeliverBy.IsZero() && !d.now.Before(d.e.rec.env.DeliverBy)
+	switch {
+	case rs.status == stExpired && late && d.e.rec.env.ByReturn:
+		return "5.4.7"
+	case rs.status == stWaiting && late:
+		return "4.4.7"
+	}
+	return statusOf(rs)
 }
 
 // statusOf is the Status field. A status that the server did not give is made of

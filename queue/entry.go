@@ -19,6 +19,8 @@ type entry struct {
 	rec *record
 	st  *state
 	at  int64 // when the work began: the time of all its results
+	// moved: its destination is another than the qd key says.
+	moved bool
 }
 
 // load reads an entry that the caller owns.
@@ -71,7 +73,7 @@ func (e *entry) groups() [][]int {
 	var names []string
 	var out [][]int
 	for _, i := range e.pending() {
-		name := e.q.destOf(e.rec.env.Recipients[i].Address.Domain)
+		name := e.destOf(e.rec.env.Recipients[i].Address.Domain)
 		n := slices.Index(names, name)
 		if n < 0 {
 			n = len(names)
@@ -80,6 +82,14 @@ func (e *entry) groups() [][]int {
 		out[n] = append(out[n], i)
 	}
 	return out
+}
+
+// destOf is the destination of the entry's mail for d.
+func (e *entry) destOf(d mail.Domain) string {
+	if e.st.route != "" {
+		return e.st.route
+	}
+	return e.q.destOf(d)
 }
 
 // mark notes a reply for recipients that wait. A permanent one is final.
@@ -175,8 +185,14 @@ func (e *entry) retryAt(now time.Time) int64 {
 		gap = quickRetry
 	}
 	at := now.Add(time.Duration(float64(gap) * (0.9 + 0.2*e.q.opts.Rand())))
-	if end := e.rec.created.Add(e.q.opts.Lifetime); at.After(end) && now.Before(end) {
-		at = end
+	ends := []time.Time{e.until()}
+	if by := e.rec.env.DeliverBy; !by.IsZero() {
+		ends = append(ends, by)
+	}
+	for _, end := range ends { // not later: the sender is to be told then
+		if at.After(end) && now.Before(end) {
+			at = end
+		}
 	}
 	return at.UnixNano()
 }

@@ -137,7 +137,11 @@ type Queue struct {
 	items     map[ID]*item
 	waiting   itemHeap
 	dests     map[string]*dest
-	ready     []*dest // those that have ready items, each once
+	sites     map[string]*site
+	ready     fair[*site]    // those that have ready items and may begin with them, each once
+	slow      map[*site]bool // those that have ready items and rest
+	nReady    int            // ready items
+	swept     time.Time
 	announced map[ID]announcement
 	lastID    ID
 	bytes     int64
@@ -157,7 +161,7 @@ const sessionCache = 500
 // until then it can be looked at and changed.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	o = o.withDefaults()
-	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{},
+	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{}, sites: map[string]*site{}, slow: map[*site]bool{},
 		announced: map[ID]announcement{}, changed: make(chan struct{})}
 	q.direct.AddrPolicy = smtpclient.AnyAddr
 	if q.opts.Dialer.Sessions == nil {
@@ -221,7 +225,7 @@ func (q *Queue) Idle(ctx context.Context) error {
 		q.mu.Lock()
 		c := q.changed
 		now := q.opts.Now().UnixNano()
-		idle := q.active == 0 && len(q.ready) == 0 && (len(q.waiting) == 0 || q.waiting[0].next > now)
+		idle := q.active == 0 && q.nReady == q.restingLocked(now) && (len(q.waiting) == 0 || q.waiting[0].next > now)
 		q.mu.Unlock()
 		if idle {
 			return nil
@@ -233,6 +237,17 @@ func (q *Queue) Idle(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// restingLocked is how many ready items belong to sites that rest.
+func (q *Queue) restingLocked(now int64) int {
+	n := 0
+	for s := range q.slow {
+		if s.notBefore.UnixNano() > now {
+			n += s.ready.n
+		}
+	}
+	return n
 }
 
 // signalLocked wakes those who wait in Idle.

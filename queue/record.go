@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/fnv"
 	"math"
 	"strconv"
 	"strings"
@@ -54,6 +56,22 @@ type record struct {
 	prefix  []byte // header lines in front of the blob
 	size    int64  // of prefix and blob
 	blob    engine.BlobID
+}
+
+// heldUntil is when the first attempt may be made, Unix nanoseconds; 0: at once.
+func (r *record) heldUntil() int64 {
+	if r.env.HoldUntil.IsZero() {
+		return 0
+	}
+	return r.env.HoldUntil.UnixNano()
+}
+
+// born is when the time to deliver begins: RFC 4865 §4.2.
+func (r *record) born() time.Time {
+	if r.env.HoldUntil.After(r.created) {
+		return r.env.HoldUntil
+	}
+	return r.created
 }
 
 // A status is what became of a recipient.
@@ -322,16 +340,38 @@ func decodeState(b []byte, n int) (*state, error) {
 	return s, nil
 }
 
-// dueValue is the value of qd.
-func dueValue(size int64, dest string) []byte {
-	return append(binary.AppendUvarint(nil, uint64(size)), dest...)
+// dueValue is the value of qd: size and destination, and behind a NUL, which is in no
+// destination, priority and sender. Values of version 1 end before that.
+func dueValue(u due) []byte {
+	b := append(binary.AppendUvarint(make([]byte, 0, len(u.dest)+16), uint64(u.size)), u.dest...)
+	b = append(b, 0, byte(u.priority))
+	return binary.BigEndian.AppendUint32(b, u.sender)
 }
 
-func parseDue(key, val []byte) (next int64, id ID, size int64, dest string, ok bool) {
+func parseDue(key, val []byte) (ID, due, bool) {
 	v, n := binary.Uvarint(val)
 	if len(key) != 18 || n <= 0 {
-		return 0, 0, 0, "", false
+		return 0, due{}, false
 	}
-	next, id = int64(binary.BigEndian.Uint64(key[2:])), ID(binary.BigEndian.Uint64(key[10:]))
-	return next, id, int64(v), string(val[n:]), true
+	u := due{next: int64(binary.BigEndian.Uint64(key[2:])), size: int64(v)}
+	name, more, found := bytes.Cut(val[n:], []byte{0})
+	if u.dest = string(name); found {
+		if len(more) != 5 {
+			return 0, due{}, false
+		}
+		u.priority, u.sender = int8(more[0]), binary.BigEndian.Uint32(more[1:])
+	}
+	return ID(binary.BigEndian.Uint64(key[10:])), u, true
+}
+
+// senderOf is a number for who shares the queue with others: the account that handed
+// the message in, else the reverse-path.
+func senderOf(env *mail.Envelope) uint32 {
+	h := fnv.New32a()
+	if env.Account != 0 {
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(env.Account)))
+	} else {
+		_, _ = h.Write([]byte(strings.ToLower(env.ReversePath.String())))
+	}
+	return h.Sum32()
 }

@@ -66,8 +66,8 @@ func FuzzRecord(f *testing.F) {
 				t.Fatalf("%+v\n%+v, %v", s, again, err)
 			}
 		}
-		if next, id, size, dest, ok := parseDue(b, b); ok && !bytes.Equal(dueKey(next, id)[2:], b[2:]) {
-			t.Fatal(next, id, size, dest)
+		if id, u, ok := parseDue(b, b); ok && !bytes.Equal(dueKey(u.next, id)[2:], b[2:]) {
+			t.Fatal(id, u)
 		}
 	})
 }
@@ -95,7 +95,7 @@ func FuzzField(f *testing.F) {
 					t.Fatalf("%q", line)
 				}
 			}
-			want := "Reporting-MTA Original-Envelope-Id Arrival-Date Original-Recipient Final-Recipient Action Status " +
+			want := "Reporting-MTA Original-Envelope-Id Arrival-Date Deliver-By-Date Original-Recipient Final-Recipient Action Status " +
 				"Remote-MTA Diagnostic-Code Last-Attempt-Date "
 			if reply != "" && orcpt != "" && strings.TrimSpace(reply) != "" && names != want {
 				t.Fatalf("%q: %s", d.fields(), names)
@@ -117,7 +117,7 @@ func TestMemory(t *testing.T) {
 		b := &engine.Batch{Expect: engine.AnyVersion}
 		for id := ID(i + 1); id <= ID(i+1000); id++ {
 			dest := fmt.Sprintf("d%d.test", id%1000)
-			b.Ops = append(b.Ops, engine.Op{Key: keyOf('m', id), Val: r.encode()}, engine.Op{Key: dueKey(next, id), Val: dueValue(100, dest)})
+			b.Ops = append(b.Ops, engine.Op{Key: keyOf('m', id), Val: r.encode()}, engine.Op{Key: dueKey(next, id), Val: dueValue(due{size: 100, dest: dest})})
 		}
 		if _, err := eng.Commit(t.Context(), b).Wait(); err != nil {
 			t.Fatal(err)

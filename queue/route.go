@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"posthouse/dns"
 	"posthouse/mail"
 	"posthouse/sasl"
@@ -115,6 +117,7 @@ type server struct {
 // A route is the servers for one attempt, in the order in which to try them.
 type route struct {
 	servers []server
+	site    string // whose servers they are; "": one's own
 	need    tlspolicy.Need
 	hop     bool // named by the operator
 	unsure  bool // there may be more servers, which cannot be asked for now
@@ -151,8 +154,23 @@ func (q *Queue) route(ctx context.Context, e *entry, d mail.Domain) (route, erro
 		return route{}, denied(550, [3]uint8{5, 7, 10}, "the message requires verified TLS, which is not configured here")
 	}
 	rt, err := q.mxServers(ctx, d, mx, td)
-	rt.need = need
+	rt.need, rt.site = need, siteOf(mx.records)
 	return rt, err
+}
+
+// siteOf names the site of servers: the organizational domain of the most preferred
+// one, the first by name.
+func siteOf(mx []dns.MX) string {
+	first := mx[0]
+	for _, m := range mx {
+		if m.Preference == first.Preference && m.Host < first.Host {
+			first = m
+		}
+	}
+	if org, err := publicsuffix.EffectiveTLDPlusOne(first.Host); err == nil {
+		return org
+	}
+	return first.Host
 }
 
 // hopOf is the hop for mail of e to d, if it has one.

@@ -6,7 +6,7 @@ import (
 
 // counters count since Open.
 type counters struct {
-	added, attempts, delivered, deferred, bounced, expired, reports, doubleBounces atomic.Uint64
+	added, attempts, delivered, deferred, bounced, expired, reports, doubleBounces, throttled atomic.Uint64
 }
 
 // Stats are gauges of the queue and counters since Open.
@@ -24,19 +24,22 @@ type Stats struct {
 	Expired       uint64 // recipients given up after Lifetime
 	Reports       uint64 // DSNs
 	DoubleBounces uint64 // reports that could not be delivered
+	Throttled     uint64 // replies by which receivers asked for less
+	Sites         int    // groups of servers
 }
 
 // Stats returns the figures of now.
 func (q *Queue) Stats() Stats {
 	c := &q.count
 	s := Stats{Added: c.added.Load(), Attempts: c.attempts.Load(), Delivered: c.delivered.Load(), Deferred: c.deferred.Load(),
-		Bounced: c.bounced.Load(), Expired: c.expired.Load(), Reports: c.reports.Load(), DoubleBounces: c.doubleBounces.Load()}
+		Bounced: c.bounced.Load(), Expired: c.expired.Load(), Reports: c.reports.Load(), DoubleBounces: c.doubleBounces.Load(), Throttled: c.throttled.Load()}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Entries, s.Active, s.Held, s.Bytes, s.Destinations = len(q.items), q.active, q.held, q.bytes, len(q.dests)
+	s.Sites = len(q.sites)
 	now := q.opts.Now()
 	for _, d := range q.dests {
-		if now.Before(d.paused) {
+		if d.paused(now) {
 			s.Paused++
 		}
 	}

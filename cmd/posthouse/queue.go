@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"posthouse/admin"
+	"posthouse/config"
 )
 
 func (a *app) queueCommand() *cobra.Command {
@@ -15,7 +16,62 @@ func (a *app) queueCommand() *cobra.Command {
 		a.queueChange("retry", "Attempt delivery now", "Will be attempted now: %d."),
 		a.queueChange("hold", "Stop attempts until released", "Held: %d."),
 		a.queueChange("release", "Go on after hold", "Released: %d."),
-		a.queueChange("bounce", "Give up and tell the senders", "Given up: %d; the senders are told."))
+		a.queueChange("bounce", "Give up and tell the senders", "Given up: %d; the senders are told."),
+		a.queueChange("drop", "Remove without telling anybody", "Removed: %d; nobody is told."),
+		a.queueReroute(), a.queueExpire())
+}
+
+func (a *app) queueReroute() *cobra.Command {
+	var in admin.QueueReroute
+	var mx bool
+	c := &cobra.Command{
+		Use: "reroute ID... | --domain DOMAIN --to HOST:PORT | --mx", Short: "Send messages to another server than their domain says", ValidArgsFunction: a.complete(0, "queue.list"),
+		Example: "  posthouse queue reroute --domain example.net --to relay.example.com:25\n  posthouse queue reroute 3f2a --mx",
+		RunE: func(c *cobra.Command, args []string) error {
+			if in.IDs = args; mx == (in.To != "") {
+				return usage("say where to: --to HOST:PORT, or --mx for where the domain says")
+			}
+			var out admin.QueueChanged
+			if err := a.call(c.Context(), "queue.reroute", in, &out); err != nil {
+				return err
+			}
+			return a.print(out, out.IDs, func(t *table) { t.line("Rerouted: %d.", len(out.IDs)) })
+		},
+	}
+	pickFlags(c, &in.QueuePick)
+	c.Flags().StringVar(&in.To, "to", "", "`host:port` of the server")
+	c.Flags().BoolVar(&mx, "mx", false, "where configuration and MX say, again")
+	return c
+}
+
+func (a *app) queueExpire() *cobra.Command {
+	var in admin.QueueExpire
+	var wait string
+	c := &cobra.Command{
+		Use: "expire ID... | --domain DOMAIN --in TIME", Short: "Change when messages are given up", ValidArgsFunction: a.complete(0, "queue.list"),
+		Example: "  posthouse queue expire 3f2a --in 12h\n  posthouse queue expire --domain example.net --in 10d",
+		RunE: func(c *cobra.Command, args []string) error {
+			d, err := config.ParseDuration(wait)
+			if err != nil || d <= 0 {
+				return usage("say in how long, as --in 12h or --in 10d")
+			}
+			in.IDs, in.Seconds = args, int64(d.Duration().Seconds())
+			var out admin.QueueChanged
+			if err := a.call(c.Context(), "queue.expire", in, &out); err != nil {
+				return err
+			}
+			return a.print(out, out.IDs, func(t *table) { t.line("Changed: %d.", len(out.IDs)) })
+		},
+	}
+	pickFlags(c, &in.QueuePick)
+	c.Flags().StringVar(&wait, "in", "", "`time` from now, as 12h or 10d")
+	return c
+}
+
+func pickFlags(c *cobra.Command, in *admin.QueuePick) {
+	c.Flags().StringVar(&in.Domain, "domain", "", "all that goes to this `domain`")
+	c.Flags().StringVar(&in.From, "from", "", "all from this `address`; \"<>\" is reports")
+	c.Flags().BoolVar(&in.All, "all", false, "the whole queue")
 }
 
 func (a *app) queueList() *cobra.Command {
@@ -95,6 +151,7 @@ func (a *app) queueShow() *cobra.Command {
 				t.row("Goes to", out.Destination)
 				t.row("Attempts", out.Attempts)
 				t.row("Next", nextAttempt(a, out.QueueMessage))
+				t.row("Given up", out.Expires)
 				for _, r := range out.Recipients {
 					t.line("")
 					t.row("To", r.Address)
@@ -110,20 +167,25 @@ func (a *app) queueShow() *cobra.Command {
 func (a *app) queueChange(verb, short, done string) *cobra.Command {
 	var in admin.QueuePick
 	var yes, dry bool
+	final := verb == "bounce" || verb == "drop"
 	c := &cobra.Command{
 		Use: verb + " ID... | --domain DOMAIN | --all", Short: short, ValidArgsFunction: a.complete(0, "queue.list"),
 		Example: fmt.Sprintf("  posthouse queue %s 3f2a\n  posthouse queue %s --domain example.net", verb, verb),
 		RunE: func(c *cobra.Command, args []string) error {
 			in.IDs = args
-			if verb == "bounce" {
-				if len(args) == 0 && in.Domain == "" && !in.All {
-					return usage("name the messages: ids, --domain or --all")
+			if final {
+				if len(args) == 0 && in.Domain == "" && in.From == "" && !in.All {
+					return usage("name the messages: ids, --domain, --from or --all")
 				}
 				if dry {
-					a.say("Their senders would be told that they are given up. Nothing was changed.")
+					a.say("These messages would be given up. Nothing was changed.")
 					return nil
 				}
-				if err := a.confirm(yes, "These messages are given up and their senders told."); err != nil {
+				what := "These messages are given up and their senders told."
+				if verb == "drop" {
+					what = "These messages are given up and nobody is told."
+				}
+				if err := a.confirm(yes, what); err != nil {
 					return err
 				}
 			}
@@ -134,9 +196,8 @@ func (a *app) queueChange(verb, short, done string) *cobra.Command {
 			return a.print(out, out.IDs, func(t *table) { t.line(done, len(out.IDs)) })
 		},
 	}
-	c.Flags().StringVar(&in.Domain, "domain", "", "all that goes to this `domain`")
-	c.Flags().BoolVar(&in.All, "all", false, "the whole queue")
-	if verb == "bounce" {
+	pickFlags(c, &in)
+	if final {
 		confirmFlags(c, &yes, &dry)
 	}
 	return c
