@@ -71,7 +71,7 @@ func (x *machine) checkNotes(v *View) {
 			x.t.Fatal(err)
 		}
 	}
-	if !maps.Equal(have, x.m.notes) || v.Usage().Annotations != size {
+	if !maps.Equal(have, x.m.notes) || v.Usage().Annotations != size+x.m.noted() {
 		x.t.Fatalf("annotations %v of %d bytes, want %v", have, v.Usage().Annotations, x.m.notes)
 	}
 }

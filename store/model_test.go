@@ -36,6 +36,8 @@ type modelBox struct {
 	next     UID
 	msgs     []modelMessage
 	gone     map[UID]ModSeq // of this UIDVALIDITY
+	rights   Rights         // of the guest
+	theirs   map[UID]seenState
 }
 
 type model struct {
@@ -48,6 +50,8 @@ type model struct {
 	now      int64
 	notes    map[modelNote]string
 	times    []int64 // of each ModSeq, from the first
+	letters  map[modelLetterNote]string
+	history  []modelPast // of each ModSeq
 }
 
 // modelDead is a message that was expunged.
@@ -58,7 +62,8 @@ type modelDead struct {
 }
 
 func (m *model) clone() *model {
-	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead), times: slices.Clip(m.times), notes: maps.Clone(m.notes)}
+	c := &model{boxes: map[string]*modelBox{}, subs: maps.Clone(m.subs), modseq: m.modseq, validity: m.validity, text: maps.Clone(m.text), dead: slices.Clone(m.dead), times: slices.Clip(m.times), notes: maps.Clone(m.notes),
+		letters: maps.Clone(m.letters), history: slices.Clip(m.history)}
 	for p, b := range m.boxes {
 		n := *b
 		n.msgs = slices.Clone(b.msgs)
@@ -66,6 +71,7 @@ func (m *model) clone() *model {
 			n.msgs[i].flags = maps.Clone(n.msgs[i].flags)
 		}
 		n.gone = maps.Clone(b.gone)
+		n.theirs = maps.Clone(b.theirs)
 		c.boxes[p] = &n
 	}
 	return c
@@ -144,6 +150,9 @@ func (x *machine) update(fn func(tx *Tx, m *model) error) error {
 		next.modseq = x.modseq()
 		for len(next.times) <= int(next.modseq) {
 			next.times = append(next.times, next.now)
+		}
+		for len(next.history) <= int(next.modseq) {
+			next.history = append(next.history, next.past())
 		}
 		x.m = next
 	}
@@ -333,7 +342,9 @@ func (x *machine) CopyOrMove(t *rapid.T) {
 		for _, p := range slices.Clone(src.msgs) {
 			if set.Contains(p.uid) {
 				s.Add(p.uid)
-				d.Add(m.add(dest, p))
+				u := m.add(dest, p)
+				d.Add(u)
+				m.noteAgain(Membership{from, p.uid}, Membership{to, u}, func(user mail.AccountID) bool { return move || user == 0 || user == x.id })
 			}
 		}
 		if move {
@@ -366,7 +377,10 @@ func (x *machine) create(v *View, m *model, path string) {
 	if err != nil {
 		x.t.Fatalf("%s not made: %v", path, err)
 	}
-	*b = modelBox{id: mb.ID, next: b.next, validity: x.fresh(m), gone: map[UID]ModSeq{}}
+	*b = modelBox{id: mb.ID, next: b.next, validity: x.fresh(m), gone: map[UID]ModSeq{}, theirs: map[UID]seenState{}}
+	if up := m.boxes[parentPath(path)]; up != nil {
+		b.rights = up.rights
+	}
 }
 
 func (x *machine) Create(t *rapid.T) {
@@ -416,7 +430,8 @@ func (x *machine) Delete(t *rapid.T) {
 		}
 		b := m.byID(id)
 		m.expunge(b, UIDSet{{1, 1<<32 - 1}})
-		b.noselect = true
+		b.noselect, b.rights = true, 0
+		clear(b.theirs)
 		maps.DeleteFunc(m.notes, func(n modelNote, _ string) bool { return n.box == id })
 		m.prune()
 		return nil
@@ -443,7 +458,7 @@ func (x *machine) Rename(t *rapid.T) {
 			x.create(&tx.View, m, path)
 			src := m.boxes[old]
 			for _, p := range src.msgs {
-				m.add(m.boxes[path], p)
+				m.noteAgain(Membership{id, p.uid}, Membership{m.boxes[path].id, m.add(m.boxes[path], p)}, everybody)
 			}
 			m.expunge(src, UIDSet{{1, 1<<32 - 1}})
 			return nil
@@ -509,6 +524,7 @@ func (x *machine) Reap(t *rapid.T) {
 		t.Fatal(err)
 	}
 	x.m.dead = nil
+	x.m.forget()
 }
 
 func (x *machine) Reopen(t *rapid.T) {
@@ -554,7 +570,11 @@ func (x *machine) Check(t *rapid.T) {
 		x.checkHeld(v)
 		x.checkFloor(v)
 		x.checkNotes(v)
+		x.checkUsage(v)
+		x.checkDeltas(v)
+		x.checkMembers(v)
 	})
+	x.checkGuest()
 	x.s.checkOnce(t, x.id)
 }
 
@@ -682,7 +702,7 @@ func newMachine(t *rapid.T, eng engine.Engine, id mail.AccountID) *machine {
 		return s
 	}
 	x.s = x.open(eng)
-	x.m = &model{boxes: map[string]*modelBox{}, subs: map[string]bool{}, text: map[EmailID]string{}, notes: map[modelNote]string{}}
+	x.m = &model{boxes: map[string]*modelBox{}, subs: map[string]bool{}, text: map[EmailID]string{}, notes: map[modelNote]string{}, letters: map[modelLetterNote]string{}}
 	if err := x.s.Update(context.Background(), []mail.AccountID{x.id}, nil, func(txs []*Tx) error {
 		if err := txs[0].CreateAccount(nil); err != nil {
 			return err
@@ -694,6 +714,7 @@ func newMachine(t *rapid.T, eng engine.Engine, id mail.AccountID) *machine {
 	}
 	x.reopen()
 	x.m.modseq = x.modseq()
+	x.m.history = append(make([]modelPast, x.m.modseq), x.m.past())
 	return x
 }
 
@@ -744,6 +765,14 @@ func runModel(t *testing.T, open func() engine.Engine) {
 			"undelete":   x.Undelete,
 			"annotate":   x.Annotate,
 			"reopen":     x.Reopen,
+			"share":      x.Share,
+			"guest":      x.GuestFlags,
+			"guest2":     x.GuestFlags,
+			"guestMove":  x.GuestCopyOrMove,
+			"guestOther": x.GuestOther,
+			"mailboxes":  x.SetMailboxes,
+			"keywords":   x.SetEmailFlags,
+			"note":       x.AnnotateMessage,
 		})
 		x.reopen()
 		x.Check(t)

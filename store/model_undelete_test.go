@@ -73,7 +73,7 @@ func (x *machine) revive(tx *Tx, m *model, last map[EmailID]modelDead) {
 		if b := m.byID(d.box); b == nil || b.noselect {
 			rest = append(rest, d)
 		} else {
-			m.add(b, d.msg)
+			m.noteAgain(Membership{d.box, d.msg.uid}, Membership{b.id, m.add(b, d.msg)}, everybody)
 		}
 	}
 	if len(rest) == 0 {
@@ -84,7 +84,8 @@ func (x *machine) revive(tx *Tx, m *model, last map[EmailID]modelDead) {
 		m.subs[restoredPath] = true
 	}
 	for _, d := range rest {
-		m.add(m.boxes[restoredPath], d.msg)
+		b := m.boxes[restoredPath]
+		m.noteAgain(Membership{d.box, d.msg.uid}, Membership{b.id, m.add(b, d.msg)}, everybody)
 	}
 }
 
