@@ -64,6 +64,7 @@ func operations(n int) []operation {
 		{name: "FETCH BODYSTRUCTURE", run: all(n, structure), rate: 2e6, cpu: 0.5},
 		{name: "FETCH HEADER.FIELDS", run: all(n, headerFields), rate: 7e5, cpu: 1.4},
 		{name: "FETCH BODY[]", run: all(n, body), rate: 1.7e5, cpu: 5},
+		{name: "FETCH BODY[], one by one", run: fetchOne, rate: 20_000, cpu: 12},
 		{name: "FETCH BODY[], TLS", tls: true, run: all(n, body), rate: 97_000, cpu: 9},
 		{name: "FETCH FLAGS, cold", when: cold, run: all(n, "FETCH 1:* (FLAGS)"), rate: 2.6e6},
 		{name: "FETCH ENVELOPE, cold", when: cold, run: all(n, envelope), rate: 1.65e5},
@@ -184,6 +185,18 @@ func storeOne(s *session) (n, bytes int64, err error) {
 			}
 			n, bytes = n+1, bytes+got
 		}
+	}
+	return n, bytes, nil
+}
+
+// fetchOne is what mbsync does: a command for each message.
+func fetchOne(s *session) (n, bytes int64, err error) {
+	for i := range 500 {
+		got, err := s.do("UID FETCH %d (UID FLAGS BODY.PEEK[])", i+1)
+		if err != nil {
+			return n, bytes, err
+		}
+		n, bytes = n+1, bytes+got
 	}
 	return n, bytes, nil
 }
