@@ -4,6 +4,7 @@
 //	delivery  durable APPEND over IMAP, LMTP, SMTP into the mailbox
 //	imap      commands on a mailbox of many messages, and on many mailboxes
 //	clients   idle connections, push, mbsync
+//	store     the store's own API, without peers
 //
 // For each row it gives rates and the server's CPU time (of all processes of its
 // tree). Wall-clock rates on a shared machine differ between minutes, CPU time
@@ -57,9 +58,14 @@ var parts = []part{
 	{"delivery", "Delivery", runDelivery},
 	{"imap", "IMAP commands", runIMAP},
 	{"clients", "Idle connections, push and synchronisation", runClients},
+	{"store", "The store", runStore},
 }
 
 func main() {
+	if dir := os.Getenv(fillEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, "bench:", fillForever(context.Background(), dir))
+		os.Exit(1)
+	}
 	b := parseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -80,7 +86,7 @@ func parseFlags() *benchmark {
 	flag.StringVar(&b.base, "dir", "", "where servers keep mail; a new directory in /var/tmp if empty")
 	flag.StringVar(&b.md, "md", "", "also write the results to this Markdown `file`, in place of the same parts there")
 	only := flag.String("only", ".", "rows to run, as a `regexp` over their names, such as \"APPEND 10\"")
-	which := flag.String("part", "delivery,imap,clients", "parts to run")
+	which := flag.String("part", "delivery,imap,clients,store", "parts to run")
 	who := flag.String("peers", "posthouse,dovecot,cyrus,postfix", "who takes part")
 	flag.BoolVar(&b.syncs, "syncs", true, "count syncs with strace in short runs of their own")
 	flag.Parse()

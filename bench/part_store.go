@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"posthouse/mail"
+	"posthouse/store"
+	"posthouse/store/engine"
+	"posthouse/store/engine/local"
+)
+
+// A storeRow is a row of the part "store".
+type storeRow struct {
+	name, aim string
+	run       func(ctx context.Context, b *storeBench) (string, error)
+}
+
+// storeRows is the table. Each row has a store of its own but those that ask the
+// large mailbox.
+var storeRows = []storeRow{
+	{"append 8 KB, 1 writer", "≥ 80 % of the engine alone", appendRow(1)},
+	{"append 8 KB, 10 writers", "≥ 80 % of the engine alone", appendRow(10)},
+	{"append 8 KB, 100 writers", "≥ 80 % of the engine alone; ≤ 1.2 bytes written a byte", appendRow(100)},
+	{"10,000 accounts × 100 messages of 1 KB", "≥ 40,000 msg/s, ≤ 250 MB", manyAccounts},
+	{"restart after kill -9 and 1 GB", "≤ 0.5 s", restartRow},
+	{"open the mailbox, cold", "≤ 12 ms", func(ctx context.Context, b *storeBench) (string, error) { return b.opened(ctx, true) }},
+	{"open the mailbox, warm", "≤ 2 ms", func(ctx context.Context, b *storeBench) (string, error) { return b.opened(ctx, false) }},
+	{"memory of the loaded mailbox", "≤ 4 MB", memoryRow},
+	{"STORE on all of it, durable", "≤ 2 ms", storeAll},
+	{"read all bodies, cold", "≤ 2.3 s", func(ctx context.Context, b *storeBench) (string, error) { return b.readAll(ctx, true) }},
+	{"read all bodies, warm", "≤ 0.8 s", func(ctx context.Context, b *storeBench) (string, error) { return b.readAll(ctx, false) }},
+	{"expunge half of it, and give the space back", "0.02 s, 0.6–4 s", expungeHalf},
+}
+
+// A storeBench keeps the large mailbox between rows.
+type storeBench struct {
+	*benchmark
+	dir string
+	eng *local.Engine
+	st  *store.Store
+}
+
+// runStore is the part "store": the store through its own API.
+func runStore(ctx context.Context, b *benchmark) (table, error) {
+	t := table{head: []string{"row", "store", "result", "aim"}}
+	t.notes = []string{fmt.Sprintf(`Through the store's API, in one process, on the embedded engine; an answer means durable. The engine alone commits a blob
+of 8 KB and two small keys without a store above it, in the same minute. The mailbox has %d messages of about %d bytes. Cold: the store opened anew, with
+an empty page cache.`, b.messages, meanSize)}
+	s := &storeBench{benchmark: b}
+	for _, row := range storeRows {
+		if !b.only.MatchString(row.name) {
+			continue
+		}
+		text, err := row.run(ctx, s)
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", row.name, err)
+		}
+		fmt.Printf("%-45s %s\n", row.name, text)
+		t.rows = append(t.rows, []string{row.name, "embedded", text, row.aim})
+	}
+	return t, s.shut()
+}
+
+func (b *storeBench) newDir() (string, error) { return os.MkdirTemp(b.base, "store") }
+
+func openStore(ctx context.Context, dir string) (*local.Engine, *store.Store, error) {
+	eng, err := local.Open(ctx, local.Options{Dir: dir, MinFree: -1, IndexCache: 64 << 20, MemTable: 64 << 20})
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := store.Open(ctx, eng, store.Options{ReapAfter: -1})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (%v)", err, eng.Close())
+	}
+	return eng, st, nil
+}
+
+func closeStore(eng *local.Engine, st *store.Store) error {
+	err := st.Close()
+	if cerr := eng.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// makeAccounts makes the accounts 1 to n.
+func makeAccounts(ctx context.Context, st *store.Store, n int) error {
+	for lo := 1; lo <= n; lo += 100 {
+		var ids []mail.AccountID
+		for id := lo; id < min(lo+100, n+1); id++ {
+			ids = append(ids, mail.AccountID(id))
+		}
+		err := st.Update(ctx, ids, nil, func(txs []*store.Tx) error {
+			for _, tx := range txs {
+				if err := tx.CreateAccount(nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append1 appends a message to the INBOX of an account.
+func append1(ctx context.Context, st *store.Store, id mail.AccountID, text []byte) error {
+	a, err := st.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	m, err := st.Stage(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if _, err := m.Write(text); err != nil {
+		return err
+	}
+	if err := m.Finish(); err != nil {
+		return err
+	}
+	return a.Update(ctx, func(tx *store.Tx) error {
+		inbox, err := tx.Mailbox("INBOX")
+		if err == nil {
+			_, err = tx.Append(inbox.ID, m, store.AppendOptions{})
+		}
+		return err
+	})
+}
+
+// many lets writers work until end, or for most units; it returns how many.
+func many(writers int, end time.Time, most int64, f func(writer int, n int64) error) (int64, error) {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	errs := make([]error, writers)
+	for w := range writers {
+		wg.Go(func() {
+			for errs[w] == nil && time.Now().Before(end) {
+				k := n.Add(1)
+				if k > most {
+					n.Add(-1)
+					return
+				}
+				errs[w] = f(w, k)
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n.Load(), nil
+}
+
+// appendRow appends with writers that have an account each, in turns with the
+// engine alone.
+func appendRow(writers int) func(context.Context, *storeBench) (string, error) {
+	return func(ctx context.Context, b *storeBench) (string, error) {
+		dir, err := b.newDir()
+		if err != nil {
+			return "", err
+		}
+		defer os.RemoveAll(dir)
+		eng, st, err := openStore(ctx, dir)
+		if err != nil {
+			return "", err
+		}
+		if err := makeAccounts(ctx, st, writers); err != nil {
+			return "", err
+		}
+		text, _ := message(8192, "sender@client.example", "a@bench.test")
+		val := make([]byte, 500)
+		var ours, alone []float64
+		var mail int64
+		var cpu time.Duration
+		before := eng.Stats()
+		for range b.rounds {
+			c := ownCPU()
+			start := time.Now()
+			n, err := many(writers, start.Add(b.cell), maxMessages, func(w int, _ int64) error {
+				return append1(ctx, st, accountOf(w), text)
+			})
+			if err != nil {
+				return "", err
+			}
+			ours = append(ours, float64(n)/time.Since(start).Seconds())
+			mail, cpu = mail+n, cpu+ownCPU()-c
+		}
+		after := eng.Stats()
+		for range b.rounds {
+			start := time.Now()
+			n, err := many(writers, start.Add(b.cell), maxMessages, func(w int, k int64) error {
+				key := fmt.Appendf(nil, "zz%d", k)
+				_, err := eng.Commit(ctx, &engine.Batch{Account: engine.Account(1_000_000 + w), Expect: engine.AnyVersion,
+					Ops: []engine.Op{{Key: key, Val: val, Blob: &engine.Blob{Bytes: text}}, {Key: []byte("zy"), Val: val[:60]}}}).Wait()
+				return err
+			})
+			if err != nil {
+				return "", err
+			}
+			alone = append(alone, float64(n)/time.Since(start).Seconds())
+		}
+		slices.Sort(ours)
+		slices.Sort(alone)
+		a, e := ours[len(ours)/2], alone[len(alone)/2]
+		written := float64(after.WrittenBytes-before.WrittenBytes) / float64(mail*8192)
+		return fmt.Sprintf("%.0f msg/s, engine alone %.0f (%.0f %%); %d µs CPU, %.2f syncs a message; %.2f bytes written to the log a byte",
+			a, e, 100*a/e, (cpu / time.Duration(mail)).Microseconds(), float64(after.Syncs-before.Syncs)/float64(mail), written), closeStore(eng, st)
+	}
+}
+
+func accountOf(writer int) mail.AccountID { return mail.AccountID(writer + 1) }
+
+// manyAccounts fills 10,000 accounts from 100 writers.
+func manyAccounts(ctx context.Context, b *storeBench) (string, error) {
+	dir, err := b.newDir()
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	eng, st, err := openStore(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	const accounts = 10_000
+	if err := makeAccounts(ctx, st, accounts); err != nil {
+		return "", err
+	}
+	text, _ := message(1024, "sender@client.example", "a@bench.test")
+	start := time.Now()
+	total := int64(accounts * 100)
+	if b.quick {
+		total = accounts
+	}
+	n, err := many(100, start.Add(5*time.Minute), total, func(_ int, k int64) error {
+		return append1(ctx, st, mail.AccountID(k%accounts+1), text)
+	})
+	took := time.Since(start)
+	if err != nil {
+		return "", err
+	}
+	rss, err := memoryOf([]int{os.Getpid()})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%.0f msg/s of %d, %d MB", float64(n)/took.Seconds(), n, rss>>20), closeStore(eng, st)
+}
+
+// fillEnv makes a child of this program fill a store until it is killed.
+const fillEnv = "POSTHOUSE_BENCH_FILL"
+
+// fillForever appends until the process is killed; it says each 10,000th.
+func fillForever(ctx context.Context, dir string) error {
+	_, st, err := openStore(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := makeAccounts(ctx, st, 50); err != nil {
+		return err
+	}
+	text, _ := message(8192, "sender@client.example", "a@bench.test")
+	_, err = many(50, time.Now().Add(time.Hour), math.MaxInt64, func(w int, k int64) error {
+		if k%10_000 == 0 {
+			fmt.Println(k)
+		}
+		return append1(ctx, st, accountOf(w), text)
+	})
+	return err
+}
+
+// restartRow kills a store that has taken 1 GB, and opens it.
+func restartRow(ctx context.Context, b *storeBench) (string, error) {
+	dir, err := b.newDir()
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	want := "130000" // of 8 KB
+	if b.quick {
+		want = "20000"
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), fillEnv+"="+dir)
+	w := &watcher{want: want, seen: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-w.seen:
+	case err := <-ended:
+		return "", fmt.Errorf("the child ended: %w\n%s", err, w.text.String())
+	case <-ctx.Done():
+	}
+	cmd.Process.Signal(syscall.SIGKILL)
+	<-ended
+	start := time.Now()
+	eng, st, err := openStore(ctx, dir)
+	took := time.Since(start)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%v after %s messages of 8 KB, %d frames replayed", took.Round(time.Millisecond), want, eng.Stats().ReplayedFrames), closeStore(eng, st)
+}
+
