@@ -322,4 +322,3 @@ func restartRow(ctx context.Context, b *storeBench) (string, error) {
 	}
 	return fmt.Sprintf("%v after %s messages of 8 KB, %d frames replayed", took.Round(time.Millisecond), want, eng.Stats().ReplayedFrames), closeStore(eng, st)
 }
-
