@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -131,4 +133,63 @@ func wantRefusals(t *testing.T, mx *smtpConn, c *imapConn, user string, leave in
 		}
 	}
 	return taken
+}
+
+// TestFullDiskLedger fills the disk under load, again and again, and kills the
+// server in the middle of that: every acknowledged change is there exactly once,
+// what was refused is not, and once there is space all is taken again.
+func TestFullDiskLedger(t *testing.T) {
+	rounds := 4
+	if os.Getenv("POSTHOUSE_LONG") != "" {
+		rounds = 200
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	out := startSink(t)
+	r := newRigOn(t, rigOptions{relay: out.addr, more: "free_disk = \"8 MB\"\nreap_after = 0"}, func(r *rig) { mountSmall(t, r, "256m") })
+	var acked, refused atomic.Int64
+	var ledgers []*ledger
+	for i := range 2 {
+		l := newLedger(fmt.Sprintf("u%d@%s", i, r.domain), seed+uint64(i), &acked)
+		r.addAccount(t, l.user)
+		ledgers = append(ledgers, l)
+	}
+	r.start(t)
+	for n := range rounds {
+		wait := loadLedgersThat(r, ledgers, func(refusal) bool {
+			refused.Add(1)
+			time.Sleep(time.Millisecond) // a client that tries again, not synchronisation
+			return true
+		})
+		pause := func() { time.Sleep(time.Duration(20+rng.IntN(150)) * time.Millisecond) } // load, not synchronisation
+		pause()
+		before := refused.Load()
+		free := fill(t, r, rng.Int64N(4)<<20)
+		for end := time.Now().Add(patience); refused.Load() == before; time.Sleep(time.Millisecond) { // polling, bounded
+			if time.Now().After(end) {
+				t.Fatal("nothing is refused on a full disk")
+			}
+		}
+		pause()
+		killed := rng.IntN(2) == 0
+		if killed {
+			r.kill(t)
+			wait()
+			r.start(t)
+			verifyLedgers(t, r, ledgers, n)
+			wait = func() {}
+		}
+		free()
+		pause()
+		if !killed {
+			r.kill(t)
+			wait()
+			r.start(t)
+		}
+		verifyLedgers(t, r, ledgers, n)
+	}
+	verifyRemote(t, out, ledgers)
+	r.check(t)
+	t.Logf("%d rounds, %d acknowledged operations, all there; %d refused", rounds, acked.Load(), refused.Load())
 }

@@ -65,27 +65,33 @@ func TestKill(t *testing.T) {
 	t.Logf("%d rounds of kill -9, %d acknowledged operations, all there; slowest restart %v", rounds, acked.Load(), slowest)
 }
 
-// loadLedgers starts all clients. They end when the server is gone.
+// loadLedgers starts all clients. They end when the server is gone. The load asks
+// for nothing that may be refused.
 func loadLedgers(t *testing.T, r *rig, ledgers []*ledger) (wait func()) {
+	return loadLedgersThat(r, ledgers, func(no refusal) bool { t.Errorf("refused: %s", no); return false })
+}
+
+// loadLedgersThat asks goOn whether to go on after a refusal.
+func loadLedgersThat(r *rig, ledgers []*ledger, goOn func(refusal) bool) (wait func()) {
 	var wg sync.WaitGroup
 	for _, l := range ledgers {
 		wg.Go(func() {
 			if c, err := dialIMAP(r.imap, l.user, r.password); err == nil {
 				defer c.Close()
-				repeat(t, func() error { return l.change(c) })
+				repeat(goOn, func() error { return l.change(c) })
 			}
 		})
 		wg.Go(func() {
 			if c, err := dialSMTP(r.mx); err == nil {
 				defer c.Close()
-				repeat(t, func() error { return l.deliver(c) })
+				repeat(goOn, func() error { return l.deliver(c) })
 			}
 		})
 		wg.Go(func() {
 			if c, err := dialSMTP(r.submission); err == nil {
 				defer c.Close()
 				if c.authPlain(l.user, r.password) == nil {
-					repeat(t, func() error { return l.submit(c) })
+					repeat(goOn, func() error { return l.submit(c) })
 				}
 			}
 		})
@@ -93,14 +99,12 @@ func loadLedgers(t *testing.T, r *rig, ledgers []*ledger) (wait func()) {
 	return wg.Wait
 }
 
-// repeat runs op until the connection breaks. A refusal is a fault: the load
-// asks for nothing that may be refused.
-func repeat(t *testing.T, op func() error) {
+// repeat runs op until the connection breaks, or goOn ends it after a refusal.
+func repeat(goOn func(refusal) bool, op func() error) {
 	for {
 		err := op()
-		if no, ok := err.(refusal); ok {
-			t.Errorf("refused: %s", no)
-			return
+		if no, ok := err.(refusal); ok && goOn(no) {
+			continue
 		}
 		if err != nil {
 			return
