@@ -88,9 +88,10 @@ type SMTP struct {
 
 // IMAP is the section [imap].
 type IMAP struct {
-	Withhold     []string          `toml:"withhold" doc:"Extensions that are neither announced nor served, for clients that stumble over one." values:"list of capabilities, as [\"QRESYNC\"]"`
-	WithholdFrom map[string]string `toml:"withhold_from" doc:"The same for certain clients, by the name that they tell with ID (RFC 2971), or its beginning, and after a slash the beginning of their version. Goes before what is built in: an empty list gives a client everything. As in: \"Microsoft Office 365\" = \"UIDONLY\", \"iPhone Mail/15\" = \"QRESYNC NOTIFY\"" values:"client = capabilities with spaces between them"`
-	ServerID     bool              `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
+	Withhold       []string          `toml:"withhold" doc:"Extensions that are neither announced nor served, for clients that stumble over one." values:"list of capabilities, as [\"QRESYNC\"]"`
+	WithholdFrom   map[string]string `toml:"withhold_from" doc:"The same for certain clients, by the name that they tell with ID (RFC 2971), or its beginning, and after a slash the beginning of their version. Goes before what is built in: an empty list gives a client everything. As in: \"Microsoft Office 365\" = \"UIDONLY\", \"iPhone Mail/15\" = \"QRESYNC NOTIFY\"" values:"client = capabilities with spaces between them"`
+	SharedAccounts []string          `toml:"shared_accounts" doc:"Accounts that are there for all, as info@example.org: the mailboxes that they share stand under \"Shared Folders\", those of people under \"Other Users\"." values:"list of addresses"`
+	ServerID       bool              `toml:"server_id" doc:"Tell name and version of the server to clients that ask with ID (RFC 2971)."`
 }
 
 // Queue is the section [queue]: mail that waits for another server.
@@ -157,7 +158,7 @@ func Default() Config {
 		Login: Login{SCRAM: true, SCRAMIterations: 32768},
 		OAuth: OAuth{Claim: "email"},
 		SMTP:  defaultSMTP(),
-		IMAP:  IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, ServerID: true},
+		IMAP:  IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, SharedAccounts: []string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),

@@ -49,7 +49,8 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 	if d.Err() != nil {
 		return d.Err()
 	}
-	if err := c.appendable(path); err != nil {
+	to, err := c.appendable(path)
+	if err != nil {
 		return err
 	}
 	var ups []upload
@@ -81,27 +82,30 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	return c.appendAll(path, ups)
+	return c.appendAll(&to, ups)
 }
 
-// appendable reports early that a mailbox takes no messages.
-func (c *conn) appendable(path string) error {
-	return c.acct.View(c.ctx, func(v *store.View) error {
-		_, err := destination(v, path)
+// appendable finds a mailbox that takes messages, or reports early that it takes none.
+func (c *conn) appendable(path string) (to target, err error) {
+	if to, err = c.target(path); err != nil {
+		return to, orTryCreate(err)
+	}
+	return to, to.acct.View(c.ctx, func(v *store.View) error {
+		_, err := to.destination(v)
 		return err
 	})
 }
 
 // destination finds the mailbox that takes messages.
-func destination(v *store.View, path string) (*store.Mailbox, error) {
-	m, err := v.Mailbox(path)
+func (t *target) destination(v *store.View) (*store.Mailbox, error) {
+	m, err := t.mailbox(v)
 	if err != nil {
 		return nil, orTryCreate(err)
 	}
 	if m.NoSelect {
 		return nil, no("TRYCREATE", "the mailbox takes no messages")
 	}
-	return m, nil
+	return m, orTryCreate(allowed(v, m, store.RightInsert))
 }
 
 // receive reads flags, date and literal of one message of at most left bytes.
@@ -178,12 +182,12 @@ func (c *conn) stream(to *store.Staged, n int64) error {
 }
 
 // appendAll stores all messages of one APPEND in one transaction.
-func (c *conn) appendAll(path string, ups []upload) error {
+func (c *conn) appendAll(to *target, ups []upload) error {
 	var validity uint32
 	var uids store.UIDSet
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
+	err := to.acct.Update(c.ctx, func(tx *store.Tx) error {
 		uids = uids[:0]
-		m, err := destination(&tx.View, path)
+		m, err := to.destination(&tx.View)
 		if err != nil {
 			return err
 		}

@@ -35,12 +35,13 @@ type listOptions struct {
 	tellSubscribed bool
 	status         []*statusItem
 	metadata       []entry
+	myRights       bool
 }
 
 // A listed is one line of an answer to LIST.
 type listed struct {
 	path       string
-	box        *store.Mailbox // nil: \NonExistent
+	box        *place // nil: \NonExistent
 	subscribed bool
 	below      bool // a subscribed mailbox below it: CHILDINFO
 }
@@ -121,8 +122,13 @@ func (c *conn) list(ref string, o *listOptions) error {
 			continue
 		}
 		c.sayList(&e, o)
+		if o.myRights && e.box != nil && e.box.acct != nil {
+			if err := c.sayRightsOf(*e.box); err != nil { // RFC 8440 §3
+				return err
+			}
+		}
 		if len(o.status) > 0 && e.box != nil && !e.box.NoSelect {
-			c.sayStatus(e.box, o.status) // RFC 5819 §2
+			c.sayStatus(*e.box, o.status) // RFC 5819 §2
 		}
 		if len(o.metadata) > 0 && e.box != nil && !e.box.NoSelect && (e.subscribed || !o.subscribed) {
 			// RFC 9590 §3: of one that went meanwhile there is none
@@ -137,22 +143,33 @@ func (c *conn) list(ref string, o *listOptions) error {
 	return nil
 }
 
-// tree returns mailboxes and subscriptions of one moment.
-func (c *conn) tree() (boxes []*store.Mailbox, subs []string, err error) {
+// tree returns mailboxes and subscriptions of one moment, and behind them the
+// mailboxes of others.
+func (c *conn) tree() (boxes []place, subs []string, err error) {
 	err = c.acct.View(c.ctx, func(v *store.View) error {
-		boxes, subs = v.Mailboxes(), v.Subscriptions()
+		own := v.Mailboxes()
+		boxes = make([]place, len(own))
+		for i, m := range own {
+			boxes[i] = place{m, c.acct}
+		}
+		subs = v.Subscriptions()
 		return nil
 	})
-	return boxes, subs, err
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := c.neighbourhood(subs)
+	return append(boxes, others...), subs, err
 }
 
 // candidates are all names that a LIST may show: the mailboxes, and for
 // SUBSCRIBED the names that are subscribed to without there being a mailbox. With
 // RECURSIVEMATCH a name above one that is not shown stands for it, even if there
 // is no mailbox of that name (RFC 5258 §5, the example with qux2).
-func (c *conn) candidates(boxes []*store.Mailbox, subs []string, o *listOptions, m *matcher) []listed {
+func (c *conn) candidates(boxes []place, subs []string, o *listOptions, m *matcher) []listed {
 	all := make([]listed, 0, len(boxes))
-	for _, b := range boxes {
+	for i := range boxes {
+		b := &boxes[i]
 		all = append(all, listed{path: b.Path, box: b, subscribed: b.Subscribed})
 	}
 	if o.subscribed {
@@ -242,7 +259,7 @@ func (c *conn) sayList(e *listed, o *listOptions) {
 	if e.box == nil {
 		c.say(`\NonExistent`)
 	} else {
-		c.out = c.appendAttributes(c.out, e.box)
+		c.out = c.appendAttributes(c.out, e.box.Mailbox)
 	}
 	if (o.subscribed || o.tellSubscribed) && e.subscribed {
 		if len(c.out) > mark {

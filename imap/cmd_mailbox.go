@@ -39,8 +39,13 @@ func (c *conn) create(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
+	t, err := c.target(m.Path)
+	if err != nil {
+		return err
+	}
+	m.Path = t.path
 	var made *store.Mailbox
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
+	err = t.acct.Update(c.ctx, func(tx *store.Tx) error {
 		if _, err := tx.MailboxByRole(m.Role); err == nil {
 			return no("USEATTR", "another mailbox has this special use") // RFC 6154 §3
 		}
@@ -55,7 +60,7 @@ func (c *conn) create(d *wire.Decoder) error {
 	}
 	for _, x := range c.tab.extensions {
 		if x.onCreate != nil {
-			x.onCreate(c, made)
+			x.onCreate(c, &place{t.shown(made), t.acct})
 		}
 	}
 	return nil
@@ -68,19 +73,23 @@ func (c *conn) delete(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	var id store.MailboxID
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		m, err := tx.Mailbox(path)
+	t, err := c.target(path)
+	if err != nil {
+		return err
+	}
+	gone := place{acct: t.acct}
+	err = t.acct.Update(c.ctx, func(tx *store.Tx) error {
+		m, err := t.mailbox(&tx.View)
 		if err != nil {
 			return err
 		}
 		if m.NoSelect && m.HasChildren {
 			return no("HASCHILDREN", "the mailbox has children")
 		}
-		id = m.ID
+		gone.Mailbox = m
 		return tx.DeleteMailbox(m.ID)
 	})
-	if err == nil && c.state == stateSelected && c.sel.mailbox == id {
+	if err == nil && c.selected(&gone) {
 		c.unselect()
 		c.untagged("OK [CLOSED] the selected mailbox is deleted")
 	}
@@ -96,12 +105,23 @@ func (c *conn) rename(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	return c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		m, err := tx.Mailbox(from)
+	old, err := c.target(from)
+	if err != nil {
+		return err
+	}
+	dest, err := c.target(to)
+	if err != nil {
+		return err
+	}
+	if old.acct.ID() != dest.acct.ID() {
+		return no("CANNOT", "a mailbox stays with its owner")
+	}
+	return old.acct.Update(c.ctx, func(tx *store.Tx) error {
+		m, err := old.mailbox(&tx.View)
 		if err != nil {
 			return err
 		}
-		return tx.RenameMailbox(m.ID, strings.TrimSuffix(to, "/"))
+		return tx.RenameMailbox(m.ID, dest.path)
 	})
 }
 

@@ -51,23 +51,12 @@ func (c *conn) copyCmd(d *wire.Decoder, move bool) error {
 		return err
 	}
 	uids := c.uids(spans)
-	var done store.Copied
-	err = c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		to, err := destination(&tx.View, path)
-		if err != nil {
-			return err
-		}
-		switch {
-		case len(uids) == 0:
-			done = store.Copied{}
-		case move:
-			done, err = tx.Move(c.sel.mailbox, to.ID, uids)
-		default:
-			done, err = tx.Copy(c.sel.mailbox, to.ID, uids)
-		}
-		return err
-	})
+	to, err := c.target(path)
 	if err != nil {
+		return orTryCreate(err)
+	}
+	done, err := c.transfer(&to, uids, move)
+	if err != nil && len(done.Source) == 0 {
 		return c.selectedGone(err)
 	}
 	if len(done.Source) == 0 {
@@ -84,7 +73,34 @@ func (c *conn) copyCmd(d *wire.Decoder, move bool) error {
 	} else {
 		c.okCode = string(code)
 	}
-	return nil
+	return err
+}
+
+// transfer copies or moves messages of the selected mailbox, within its account in one
+// transaction.
+func (c *conn) transfer(to *target, uids store.UIDSet, move bool) (done store.Copied, err error) {
+	if to.acct.ID() != c.sel.acct.ID() {
+		return c.copyAcross(to, uids, move)
+	}
+	err = c.sel.acct.Update(c.ctx, func(tx *store.Tx) error {
+		m, err := to.destination(&tx.View)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(uids) == 0:
+			done = store.Copied{}
+		case move:
+			done, err = tx.Move(c.sel.mailbox, m.ID, uids)
+		default:
+			done, err = tx.Copy(c.sel.mailbox, m.ID, uids)
+		}
+		return err
+	})
+	if err != nil {
+		done = store.Copied{}
+	}
+	return done, err
 }
 
 // selectedGone tells a missing selected mailbox from other failures.
@@ -137,7 +153,7 @@ func (c *conn) expungeDeleted(spans []span) error {
 	if spans != nil {
 		uids = c.uids(spans)
 	}
-	return c.acct.Update(c.ctx, func(tx *store.Tx) error {
+	return c.sel.acct.Update(c.ctx, func(tx *store.Tx) error {
 		cur, err := tx.Snapshot(c.sel.mailbox)
 		if err != nil {
 			return c.gone(err)

@@ -51,9 +51,10 @@ type searchCommand struct {
 	spans []span // matches, as places in the selection
 	// snap is what the places are in, and cur what is searched: the selection and
 	// its present state, or twice another mailbox, which is box then.
+	acct      *store.Account
 	snap, cur *store.Snapshot
 	from      int // the first place in cur that is looked at
-	box       *store.Mailbox
+	box       *place
 	multi     bool // ESEARCH: message numbers mean nothing
 
 	sorted  bool // by SORT: order holds them in their order
@@ -223,7 +224,7 @@ func (c *conn) messages(d *wire.Decoder, byUID bool) search.Key {
 
 // find runs the search on the present state and keeps what the client knows.
 func (c *conn) find(s *searchCommand, key search.Key) (err error) {
-	s.snap = c.sel.snap
+	s.acct, s.snap = c.sel.acct, c.sel.snap
 	if s.cur, err = c.current(); err != nil {
 		return err
 	}
@@ -235,7 +236,7 @@ func (c *conn) findIn(s *searchCommand, key search.Key) error {
 	const block = 1024
 	for lo := s.from; lo < s.cur.Len(); lo += block {
 		w := search.Window{Snap: s.cur, Lo: lo, Hi: min(lo+block, s.cur.Len())}
-		err := search.RunScored(c.ctx, c.acct, w, key, func(i int, row store.Row, score uint8) bool {
+		err := search.RunScored(c.ctx, s.acct, w, key, func(i int, row store.Row, score uint8) bool {
 			if s.cur != s.snap {
 				var known bool
 				if i, known = s.snap.Search(row.UID); !known {

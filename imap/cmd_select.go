@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"strings"
+
 	"posthouse/imap/wire"
 	"posthouse/mail"
 	"posthouse/store"
@@ -55,8 +57,16 @@ func (c *conn) selectMailbox(d *wire.Decoder, readOnly bool) error {
 	}
 	var vanished store.UIDSet
 	var snap *store.Snapshot
-	err := c.acct.View(c.ctx, func(v *store.View) error {
-		m, err := v.Mailbox(path)
+	t, err := c.target(path)
+	if err != nil {
+		return err
+	}
+	rights := store.AllRights
+	err = t.acct.View(c.ctx, func(v *store.View) error {
+		m, err := t.mailbox(v)
+		if err == nil {
+			rights, err = v.Rights(m.ID)
+		}
 		if err != nil {
 			return err
 		}
@@ -72,7 +82,8 @@ func (c *conn) selectMailbox(d *wire.Decoder, readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	c.sel = selection{mailbox: snap.Mailbox().ID, readOnly: readOnly, snap: snap, told: snap}
+	readOnly = readOnly || rights&mayChange == 0
+	c.sel = selection{acct: t.acct, name: t.name, rights: rights, mailbox: snap.Mailbox().ID, readOnly: readOnly, snap: snap, told: snap}
 	c.state = stateSelected
 	c.claimRecent()
 	c.announce()
@@ -105,20 +116,44 @@ func (c *conn) announce() {
 	c.say("] predicted next UID\r\n")
 	c.sayFlagLists(snap)
 	if c.dia.rev2 {
+		shown := *m
+		if !c.sel.acct.Owned() {
+			shown.Role = mail.RoleNone // a special use is the owner's
+		}
 		c.say("* LIST (")
-		c.out = c.appendAttributes(c.out, m)
+		c.out = c.appendAttributes(c.out, &shown)
 		c.say(`) "/" `)
-		c.out = c.dia.appendMailbox(c.out, m.Path)
+		c.out = c.dia.appendMailbox(c.out, c.sel.name)
 		c.say("\r\n")
 	}
 	for _, x := range c.tab.extensions {
 		if x.onSelect != nil {
-			x.onSelect(c, m)
+			x.onSelect(c, &place{m, c.sel.acct})
 		}
 	}
 }
 
 const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
+
+// mayChange are the rights without all of which a mailbox is read-only, RFC 4314 §5.2.
+const mayChange = store.RightInsert | store.RightExpunge | store.RightSeen | store.RightDeleted | store.RightWrite
+
+// permanent spells the system flags that somebody may change, RFC 4314 §5.2.
+func permanent(r store.Rights) string {
+	if r == store.AllRights {
+		return systemFlags
+	}
+	var b strings.Builder
+	for _, f := range []struct {
+		right store.Rights
+		name  string
+	}{{store.RightWrite, `\Answered \Flagged`}, {store.RightDeleted, `\Deleted`}, {store.RightSeen, `\Seen`}, {store.RightWrite, `\Draft`}} {
+		if r.Has(f.right) {
+			b.WriteString(" " + f.name)
+		}
+	}
+	return strings.TrimPrefix(b.String(), " ")
+}
 
 // sayKeywords tells of keywords that are new, before a response names one (RFC
 // 9051 §7.3.5).
@@ -139,11 +174,14 @@ func (c *conn) sayFlagLists(snap *store.Snapshot) {
 		c.say("* OK [PERMANENTFLAGS ()] read-only\r\n")
 		return
 	}
-	c.say("* OK [PERMANENTFLAGS (", systemFlags)
-	for _, k := range snap.Keywords() {
-		c.say(" ", string(k))
+	c.say("* OK [PERMANENTFLAGS (", permanent(c.sel.rights))
+	if c.sel.rights.Has(store.RightWrite) {
+		for _, k := range snap.Keywords() {
+			c.say(" ", string(k))
+		}
+		c.say(` \*`)
 	}
-	c.say(` \*)] flags that stay`, "\r\n")
+	c.say(")] flags that stay\r\n")
 }
 
 // firstUnseen finds the first message without \Seen. The count of the mailbox
@@ -166,7 +204,7 @@ func (c *conn) closeMailbox(d *wire.Decoder) error {
 		return d.Err()
 	}
 	if !c.sel.readOnly {
-		if err := c.expungeDeleted(nil); err != nil {
+		if err := c.expungeDeleted(nil); err != nil && mail.KindOf(err) != mail.Denied { // RFC 4314 §4
 			return err
 		}
 	}

@@ -13,11 +13,11 @@ type statusItem struct {
 }
 
 // mailboxState is the mailbox whose status is asked for.
-type mailboxState struct{ *store.Mailbox }
+type mailboxState struct{ place }
 
 var statusItems = []statusItem{
 	{"MESSAGES", func(dst []byte, _ *conn, m *mailboxState) []byte { return appendUint(dst, uint64(m.Messages)) }},
-	{"RECENT", func(dst []byte, c *conn, m *mailboxState) []byte { return appendUint(dst, c.recentOf(m.ID)) }},
+	{"RECENT", func(dst []byte, c *conn, m *mailboxState) []byte { return appendUint(dst, c.recentOf(&m.place)) }},
 	{"UIDNEXT", func(dst []byte, _ *conn, m *mailboxState) []byte { return appendUint(dst, uint64(m.UIDNext)) }},
 	{"UIDVALIDITY", func(dst []byte, _ *conn, m *mailboxState) []byte { return appendUint(dst, uint64(m.UIDValidity)) }},
 	{"UNSEEN", func(dst []byte, _ *conn, m *mailboxState) []byte { return appendUint(dst, uint64(m.Unseen)) }},
@@ -31,13 +31,13 @@ var extStatusSize = &extension{name: "STATUS=SIZE", rfc: "RFC 8438",
 }
 
 // recentOf counts what the next session would be told of as \Recent.
-func (c *conn) recentOf(id store.MailboxID) (n uint64) {
-	if c.state == stateSelected && id == c.sel.mailbox {
+func (c *conn) recentOf(p *place) (n uint64) {
+	if c.selected(p) {
 		return uint64(c.recentCount())
 	}
-	first := c.acct.Recent(id)
-	_ = c.acct.View(c.ctx, func(v *store.View) error { // a mailbox that just went has none
-		snap, err := v.Snapshot(id)
+	first := p.acct.Recent(p.ID)
+	_ = p.acct.View(c.ctx, func(v *store.View) error { // a mailbox that just went has none
+		snap, err := v.Snapshot(p.ID)
 		if err == nil && first > 0 {
 			i, _ := snap.Search(first)
 			n = uint64(snap.Len() - i)
@@ -56,10 +56,16 @@ func (c *conn) statusCmd(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	var m *store.Mailbox
-	err := c.acct.View(c.ctx, func(v *store.View) (err error) {
-		m, err = v.Mailbox(path)
+	t, err := c.target(path)
+	if err != nil {
 		return err
+	}
+	var m *store.Mailbox
+	err = t.acct.View(c.ctx, func(v *store.View) (err error) {
+		if m, err = t.mailbox(v); err != nil {
+			return err
+		}
+		return allowed(v, m, store.RightRead)
 	})
 	if err != nil {
 		return err
@@ -67,7 +73,7 @@ func (c *conn) statusCmd(d *wire.Decoder) error {
 	if m.NoSelect {
 		return &mail.Error{Kind: mail.NotFound, Op: "imap.status", Text: "the mailbox cannot be selected"}
 	}
-	c.sayStatus(m, items)
+	c.sayStatus(place{t.shown(m), t.acct}, items)
 	return nil
 }
 
@@ -91,7 +97,7 @@ func (c *conn) readStatusItems(d *wire.Decoder) []*statusItem {
 	return items
 }
 
-func (c *conn) sayStatus(m *store.Mailbox, items []*statusItem) {
+func (c *conn) sayStatus(m place, items []*statusItem) {
 	c.say("* STATUS ")
 	dst := append(c.dia.appendMailbox(c.out, m.Path), " ("...)
 	state := mailboxState{m}

@@ -86,7 +86,7 @@ func (c *conn) store(spans []span, o *storeOptions) error {
 	uids := c.uids(spans)
 	var before *store.Snapshot
 	var changed, modified store.UIDSet
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
+	err := c.sel.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
 		if before, err = tx.Snapshot(c.sel.mailbox); err != nil {
 			return c.gone(err)
 		}

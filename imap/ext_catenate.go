@@ -209,16 +209,24 @@ func indexFold(s, part string) int {
 // copyPiece copies the bytes that a URL names. \Seen is not set (RFC 4469 §3).
 func (c *conn) copyPiece(p pieceURL, link string, to *store.Staged, left int64) error {
 	var m fetched
-	err := c.acct.View(c.ctx, func(v *store.View) error {
+	acct := c.sel.acct
+	t := target{}
+	if p.mailbox != "" {
+		var err error
+		if t, err = c.target(p.mailbox); err != nil {
+			return badURL(link)
+		}
+		acct = t.acct
+	} else if c.state != stateSelected {
+		return badURL(link)
+	}
+	err := acct.View(c.ctx, func(v *store.View) error {
 		var box *store.Mailbox
 		var err error
-		switch {
-		case p.mailbox != "":
-			box, err = v.Mailbox(p.mailbox)
-		case c.state == stateSelected:
+		if p.mailbox != "" {
+			box, err = t.mailbox(v)
+		} else {
 			box, err = v.MailboxByID(c.sel.mailbox)
-		default:
-			return badURL(link)
 		}
 		if err != nil || box.NoSelect || p.validity != 0 && p.validity != box.UIDValidity {
 			return badURL(link)
@@ -248,7 +256,7 @@ func (c *conn) copyPiece(p pieceURL, link string, to *store.Staged, left int64) 
 	if r.Len() > left {
 		return no("TOOBIG", "the message is too large")
 	}
-	body, err := c.acct.Open(c.ctx, m.email)
+	body, err := acct.Open(c.ctx, m.email)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 // may make a change depend on there having been none since.
 var extCondstore = &extension{name: "CONDSTORE", rfc: "RFC 7162",
 	enable:       func(c *conn) { c.becomeAware() },
-	onSelect:     (*conn).sayHighest,
+	onSelect:     func(c *conn, p *place) { c.sayHighest(p.Mailbox) },
 	selectParams: []selectParam{{"CONDSTORE", func(_ *conn, _ *wire.Decoder, o *selectOptions) { o.condstore = true }}},
 	status: []statusItem{{"HIGHESTMODSEQ", func(dst []byte, c *conn, m *mailboxState) []byte {
 		c.dia.condstore = true // RFC 7162 §3.1.7

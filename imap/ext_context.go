@@ -102,7 +102,7 @@ func (c *conn) updateResults(cur *store.Snapshot, uids store.UIDSet) error {
 		var match store.UIDSet
 		for _, r := range uids {
 			lo, hi := bounds(cur, r)
-			err := search.RunWindow(c.ctx, c.acct, search.Window{Snap: cur, Lo: lo, Hi: hi}, x.key, func(_ int, row store.Row) bool {
+			err := search.RunWindow(c.ctx, c.sel.acct, search.Window{Snap: cur, Lo: lo, Hi: hi}, x.key, func(_ int, row store.Row) bool {
 				match = addUID(match, row.UID)
 				return true
 			})
@@ -161,7 +161,7 @@ func (x *searchContext) add(c *conn, cur *store.Snapshot, uids store.UIDSet) err
 		return nil
 	}
 	rows := cur.RowsOf(x.members)
-	order, err := search.Sort(c.ctx, c.acct, rows, x.sort, func(int) error { return nil })
+	order, err := search.Sort(c.ctx, c.sel.acct, rows, x.sort, func(int) error { return nil })
 	if err != nil {
 		return err
 	}

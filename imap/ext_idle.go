@@ -2,11 +2,9 @@ package imap
 
 import (
 	"errors"
-	"net"
 	"strings"
 
 	"posthouse/imap/wire"
-	"posthouse/store"
 )
 
 var extIdle = &extension{name: "IDLE", rfc: "RFC 2177",
@@ -14,19 +12,19 @@ var extIdle = &extension{name: "IDLE", rfc: "RFC 2177",
 }
 
 // idle is IDLE, RFC 2177 §3: changes are told as they happen until the client
-// says DONE. A goroutine turns the watcher's channel into an end of the read; it
-// touches nothing else of the connection.
+// says DONE. A watcher ends the read; it touches nothing else of the connection.
 func (c *conn) idle(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	w := c.acct.Watch()
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go c.watch(w, c.nc, stop, stopped)
+	acct := c.acct
+	if c.state == stateSelected {
+		acct = c.sel.acct
+	}
+	nc := c.nc
+	w := acct.WatchFunc(func() { c.wake(nc) })
 	c.srv.stats.idling.Add(1)
 	defer func() {
-		close(stop)
-		<-stopped
 		w.Close()
 		c.idling = false
 		c.woken.Store(false)
@@ -52,18 +50,5 @@ func (c *conn) idle(d *wire.Decoder) error {
 			return nil
 		}
 		return bad("expected DONE")
-	}
-}
-
-// watch wakes the connection for each change until stop is closed.
-func (c *conn) watch(w *store.Watcher, nc net.Conn, stop <-chan struct{}, stopped chan<- struct{}) {
-	defer close(stopped)
-	for {
-		select {
-		case <-w.C():
-			c.wake(nc)
-		case <-stop:
-			return
-		}
 	}
 }

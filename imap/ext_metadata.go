@@ -156,11 +156,11 @@ func (c *conn) metadata(d *wire.Decoder) error {
 }
 
 // annotated finds what has annotations: 0 is the account.
-func annotated(v *store.View, path string) (store.MailboxID, error) {
-	if path == "" {
+func (t *target) annotated(v *store.View) (store.MailboxID, error) {
+	if t.name == "" {
 		return 0, nil
 	}
-	m, err := v.Mailbox(path)
+	m, err := t.mailbox(v)
 	if err != nil {
 		return 0, err
 	}
@@ -188,8 +188,13 @@ func (c *conn) sayMetadata(path string, q *metadataQuery) error {
 		dst = append(wire.AppendAstring(dst, name, c.dia.utf8()), ' ')
 		dst = appendValue(dst, value)
 	}
-	err := c.acct.View(c.ctx, func(v *store.View) error {
-		id, err := annotated(v, path)
+	t, err := c.target(path)
+	if err != nil {
+		c.out = c.out[:start]
+		return err
+	}
+	err = t.acct.View(c.ctx, func(v *store.View) error {
+		id, err := t.annotated(v)
 		if err != nil {
 			return err
 		}
@@ -274,8 +279,12 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 	if len(list) == 0 {
 		return bad("SETMETADATA wants an entry")
 	}
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		id, err := annotated(&tx.View, path)
+	t, err := c.target(path)
+	if err != nil {
+		return err
+	}
+	err = t.acct.Update(c.ctx, func(tx *store.Tx) error {
+		id, err := t.annotated(&tx.View)
 		if err != nil {
 			return err
 		}

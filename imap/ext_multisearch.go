@@ -51,8 +51,8 @@ func (c *conn) esearchCmd(d *wire.Decoder) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range boxes {
-		if err := c.searchMailbox(m, *s, key); err != nil {
+	for i := range boxes {
+		if err := c.searchMailbox(&boxes[i], *s, key); err != nil {
 			return err
 		}
 	}
@@ -61,18 +61,18 @@ func (c *conn) esearchCmd(d *wire.Decoder) error {
 
 // searchMailbox searches one mailbox and answers if something matches (§2.1). Of
 // the selected one the client is told nothing that it does not know yet.
-func (c *conn) searchMailbox(m *store.Mailbox, s searchCommand, key search.Key) error {
-	selected := c.state == stateSelected && c.sel.mailbox == m.ID
-	s.snap = nil
+func (c *conn) searchMailbox(m *place, s searchCommand, key search.Key) error {
+	selected := c.selected(m)
+	s.acct, s.snap = m.acct, nil
 	if selected {
 		s.snap = c.sel.snap
 	}
-	err := c.acct.View(c.ctx, func(v *store.View) (err error) {
+	err := m.acct.View(c.ctx, func(v *store.View) (err error) {
 		s.cur, err = v.Snapshot(m.ID)
 		return err
 	})
 	if err != nil {
-		return nil // it was deleted just now
+		return nil // it was deleted just now, or may not be read
 	}
 	if s.snap == nil {
 		s.snap = s.cur
@@ -155,10 +155,10 @@ func storePath(name string) string {
 
 // matches reports whether the filter means a mailbox, which is not the selected
 // one where that matters.
-func (f *mailboxFilter) matches(m *store.Mailbox) bool {
+func (f *mailboxFilter) matches(m *place) bool {
 	switch f.kind {
-	case filterPersonal:
-		return true
+	case filterPersonal: // RFC 5465 §6.2: of the personal namespace
+		return m.acct != nil && m.acct.Owned()
 	case filterSubscribed:
 		return m.Subscribed
 	case filterMailboxes:
@@ -192,14 +192,14 @@ func (fs mailboxFilters) allow(c *conn, s *searchCommand) error {
 }
 
 // mailboxes are the mailboxes that the filters mean, each once.
-func (fs mailboxFilters) mailboxes(c *conn) (out []*store.Mailbox, err error) {
+func (fs mailboxFilters) mailboxes(c *conn) (out []place, err error) {
 	boxes, _, err := c.tree()
 	for _, m := range boxes {
 		if m.NoSelect {
 			continue
 		}
 		for i := range fs {
-			if fs[i].matches(m) || fs[i].kind == filterSelected && m.ID == c.sel.mailbox {
+			if fs[i].matches(&m) || fs[i].kind == filterSelected && c.selected(&m) {
 				out = append(out, m)
 				break
 			}

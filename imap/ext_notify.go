@@ -48,7 +48,7 @@ type notification struct {
 	selected eventGroup // of the selected mailbox; none: nothing is told of it
 	delayed  bool       // SELECTED-DELAYED
 	others   []eventGroup
-	boxes    []*store.Mailbox // as last told
+	boxes    []place // as last told
 	subs     []string
 	stop     func() // ends the watch
 }
@@ -91,7 +91,7 @@ func (c *conn) notifyCmd(d *wire.Decoder) error {
 	n.boxes, n.subs = boxes, subs
 	c.notify = n
 	if n.selected.want != 0 || len(n.others) > 0 {
-		n.stop = c.watchAll()
+		n.stop = c.watchAll(boxes)
 	}
 	if status {
 		return c.sayAllStatus(n)
@@ -107,17 +107,32 @@ func (c *conn) stopNotify() {
 	}
 }
 
-// watchAll wakes the connection at each change of the account until the result is
-// called.
-func (c *conn) watchAll() func() {
-	w := c.acct.Watch()
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go c.watch(w, c.nc, stop, stopped)
-	return func() {
-		close(stop)
-		<-stopped
-		w.Close()
+// watchAll wakes the connection at each change of the accounts whose mailboxes it is
+// told of, until the result is called.
+func (c *conn) watchAll(boxes []place) func() {
+	nc := c.nc
+	wake := func() { c.wake(nc) }
+	watchers := []*store.Watcher{c.acct.WatchFunc(wake)}
+	for _, acct := range owners(boxes) {
+		if !acct.Owned() {
+			watchers = append(watchers, acct.WatchFunc(wake))
+		}
 	}
+	return func() {
+		for _, w := range watchers {
+			w.Close()
+		}
+	}
+}
+
+// owners are the accounts of mailboxes, each once.
+func owners(boxes []place) (all []*store.Account) {
+	for i := range boxes {
+		if a := boxes[i].acct; a != nil && (len(all) == 0 || all[len(all)-1].ID() != a.ID()) {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // readEventGroup reads "(" filter-mailboxes SP events ")", RFC 5465 §8.

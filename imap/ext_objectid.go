@@ -12,19 +12,19 @@ import (
 // extObjectID is OBJECTID, RFC 8474: names of mailboxes, messages and
 // conversations that stay when these are renamed, moved and copied.
 var extObjectID = &extension{name: "OBJECTID", rfc: "RFC 8474",
-	onSelect: func(c *conn, m *store.Mailbox) {
-		c.untagged("OK [", string(appendMailboxID(nil, m)), "] id")
+	onSelect: func(c *conn, p *place) {
+		c.untagged("OK [", string(appendMailboxID(nil, p)), "] id")
 	},
-	onCreate: func(c *conn, m *store.Mailbox) { c.okCode = string(appendMailboxID(nil, m)) },
+	onCreate: func(c *conn, p *place) { c.okCode = string(appendMailboxID(nil, p)) },
 	status: []statusItem{{"MAILBOXID", func(dst []byte, _ *conn, m *mailboxState) []byte {
-		return append(appendMailboxNumber(append(dst, '('), m.Mailbox), ')')
+		return append(appendMailboxNumber(append(dst, '('), &m.place), ')')
 	}}},
 	fetch: []fetchItem{
-		{name: "EMAILID", write: func(_ *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
-			return append(appendUint(append(dst, "EMAILID (M"...), uint64(m.row.Email)), ')')
+		{name: "EMAILID", write: func(f *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
+			return append(appendOwner(appendUint(append(dst, "EMAILID (M"...), uint64(m.row.Email)), f.c.sel.acct), ')')
 		}},
-		{name: "THREADID", need: needRecord, write: func(_ *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
-			return append(appendUint(append(dst, "THREADID (T"...), uint64(m.email.Thread)), ')')
+		{name: "THREADID", need: needRecord, write: func(f *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
+			return append(appendOwner(appendUint(append(dst, "THREADID (T"...), uint64(m.email.Thread)), f.c.sel.acct), ')')
 		}},
 	},
 	search: []searchKey{
@@ -34,25 +34,41 @@ var extObjectID = &extension{name: "OBJECTID", rfc: "RFC 8474",
 }
 
 // appendMailboxID appends MAILBOXID as a response code, RFC 8474 §4.1 and §4.2.
-func appendMailboxID(dst []byte, m *store.Mailbox) []byte {
+func appendMailboxID(dst []byte, m *place) []byte {
 	return append(appendMailboxNumber(append(dst, "MAILBOXID ("...), m), ')')
 }
 
 // appendMailboxNumber appends the id of a mailbox. A mailbox that was deleted while
 // it had children and is made anew keeps its number in the store, so the
 // UIDVALIDITY is part of the id (RFC 8474 §4).
-func appendMailboxNumber(dst []byte, m *store.Mailbox) []byte {
+func appendMailboxNumber(dst []byte, m *place) []byte {
 	dst = appendUint(append(dst, 'F'), uint64(m.ID))
-	return appendUint(append(dst, '-'), uint64(m.UIDValidity))
+	dst = appendUint(append(dst, '-'), uint64(m.UIDValidity))
+	return appendOwner(dst, m.acct)
+}
+
+// appendOwner ends an id of what belongs to somebody else: numbers are an account's.
+func appendOwner(dst []byte, acct *store.Account) []byte {
+	if acct.Owned() {
+		return dst
+	}
+	return appendUint(append(dst, "-A"...), uint64(acct.ID()))
 }
 
 // objectKey reads an objectid, RFC 8474 §6; one that names nothing matches nothing.
 func objectKey(letter byte, key func(uint64) search.Key) readKey {
-	return func(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key {
+	return func(c *conn, d *wire.Decoder, s *searchCommand) search.Key {
 		d.SP()
 		id := d.Astring()
 		if !isObjectID(id) {
 			d.Bad("bad object id")
+		}
+		if c.state == stateSelected && !s.multi && !c.sel.acct.Owned() {
+			owner := string(appendOwner(nil, c.sel.acct))
+			if !strings.HasSuffix(id, owner) {
+				return search.UIDs(nil)
+			}
+			id = strings.TrimSuffix(id, owner)
 		}
 		if id == "" || id[0] != letter || strings.HasPrefix(id[1:], "0") {
 			return search.UIDs(nil)

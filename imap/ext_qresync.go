@@ -175,7 +175,7 @@ func (c *conn) sayVanishedEarlier(set wire.NumSet, since store.ModSeq) error {
 		want = uidRanges(set.Ranges)
 	}
 	var gone store.UIDSet
-	err := c.acct.View(c.ctx, func(v *store.View) error {
+	err := c.sel.acct.View(c.ctx, func(v *store.View) error {
 		all, err := v.Vanished(c.sel.mailbox, since)
 		if err != nil {
 			return err

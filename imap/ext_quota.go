@@ -76,6 +76,15 @@ func (c *conn) quotaRoot(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
+	t, err := c.target(path)
+	if err != nil {
+		return err
+	}
+	if !t.own() { // what others may hold is none of ours
+		c.say("* QUOTAROOT ")
+		c.out = append(c.dia.appendMailbox(c.out, path), "\r\n"...)
+		return nil
+	}
 	c.say("* QUOTAROOT ")
 	c.out = append(c.dia.appendMailbox(c.out, path), ' ')
 	c.out = append(c.appendQuotaRoot(c.out, c.user.Address.String()), "\r\n"...)

@@ -37,8 +37,12 @@ func (c *conn) replaceCmd(d *wire.Decoder) error {
 	if len(old) == 0 {
 		return errNothingToReplace
 	}
-	if err := c.appendable(path); err != nil {
+	to, err := c.appendable(path)
+	if err != nil {
 		return err
+	}
+	if to.acct.ID() != c.sel.acct.ID() {
+		return no("CANNOT", "the mailboxes belong to two people: append, then expunge") // RFC 8508 wants one step
 	}
 	u, err := c.receive(d, c.srv.opts.Limits.MessageBytes)
 	if u.staged != nil {
@@ -50,15 +54,15 @@ func (c *conn) replaceCmd(d *wire.Decoder) error {
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
-	return c.replace(c.uids(old), path, u)
+	return c.replace(c.uids(old), &to, u)
 }
 
 // replace removes the old message first: only what the account grows counts
 // against its quota (RFC 8508 §3.4).
-func (c *conn) replace(old store.UIDSet, path string, u upload) error {
+func (c *conn) replace(old store.UIDSet, dest *target, u upload) error {
 	var added store.Appended
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		to, err := destination(&tx.View, path)
+	err := c.sel.acct.Update(c.ctx, func(tx *store.Tx) error {
+		to, err := dest.destination(&tx.View)
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,10 @@ var extUnselect = &extension{name: "UNSELECT", rfc: "RFC 3691",
 
 var extNamespace = &extension{name: "NAMESPACE", rfc: "RFC 2342",
 	commands: []command{{"NAMESPACE", loggedIn, tellAll, false, func(c *conn, d *wire.Decoder) error {
-		if d.End(); d.Err() == nil { // RFC 2342 §5: personal mailboxes only
+		if d.End(); d.Err() == nil && c.srv.opts.Neighbours == nil { // RFC 2342 §5
 			c.untagged(`NAMESPACE (("" "/")) NIL NIL`)
+		} else if d.Err() == nil {
+			c.untagged(`NAMESPACE (("" "/")) (("`, othersPrefix, `" "/")) (("`, sharedPrefix, `" "/"))`)
 		}
 		return d.Err()
 	}}},

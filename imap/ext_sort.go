@@ -88,7 +88,7 @@ func (c *conn) sort(s *searchCommand, keys []search.SortKey) error {
 	for i := range keys {
 		keys[i].Scores = s.scores
 	}
-	order, err := search.Sort(c.ctx, c.acct, rows, keys, func(done int) error { return c.progress(done, len(rows)) })
+	order, err := search.Sort(c.ctx, c.sel.acct, rows, keys, func(done int) error { return c.progress(done, len(rows)) })
 	if err != nil {
 		return err
 	}

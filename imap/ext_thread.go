@@ -48,7 +48,7 @@ func (c *conn) threadCmd(d *wire.Decoder) error {
 		return c.gone(err)
 	}
 	rows, places := s.matched()
-	f, err := search.Thread(c.ctx, c.acct, rows, alg.by, func(done int) error { return c.progress(done, len(rows)) })
+	f, err := search.Thread(c.ctx, c.sel.acct, rows, alg.by, func(done int) error { return c.progress(done, len(rows)) })
 	if err != nil {
 		return err
 	}

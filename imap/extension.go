@@ -3,8 +3,6 @@ package imap
 import (
 	"slices"
 	"strings"
-
-	"posthouse/store"
 )
 
 // extensions lists what this server speaks, in the order in which CAPABILITY
@@ -23,6 +21,7 @@ func extensions() []*extension {
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 		extCompress, extMultiSearch, extLanguage, extI18N,
 		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial,
+		extACL, extRights, extListMyRights,
 		extFuzzy, extFilters, extUIDBatches, extMessageLimit, extJMAPAccess,
 	}
 }
@@ -54,10 +53,10 @@ type extension struct {
 	sortKeys      []sortKey
 	threads       []threadAlgorithm
 
-	enable   func(c *conn)                   // run by ENABLE; nil if it is not enabled that way
-	onSelect func(c *conn, m *store.Mailbox) // untagged responses of SELECT and EXAMINE
-	onCreate func(c *conn, m *store.Mailbox) // after CREATE
-	reset    func(c *conn)                   // run by UNAUTHENTICATE: forget what belongs to the login
+	enable   func(c *conn)           // run by ENABLE; nil if it is not enabled that way
+	onSelect func(c *conn, p *place) // untagged responses of SELECT and EXAMINE
+	onCreate func(c *conn, p *place) // after CREATE
+	reset    func(c *conn)           // run by UNAUTHENTICATE: forget what belongs to the login
 	// check, if set, refuses an annotation of the account whose value would mean
 	// nothing to the extension.
 	check func(c *conn, name string, value []byte) error

@@ -261,7 +261,7 @@ func (f *fetch) markSeen(spans []span) error {
 	if len(unseen) == 0 {
 		return nil
 	}
-	err = c.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
+	err = c.sel.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
 		f.seen, _, err = tx.SetFlags(c.sel.mailbox, unseen,
 			store.FlagChange{Op: store.FlagsAdd, Flags: []mail.Flag{mail.FlagSeen}})
 		return err

@@ -34,7 +34,7 @@ const pageRecords = 256
 // one writes one page of the messages lo <= i < hi and returns where it ended.
 func (f *fetch) one(lo, hi int) (next int, err error) {
 	f.page = f.page[:0]
-	err = f.c.acct.View(f.c.ctx, func(v *store.View) error {
+	err = f.c.sel.acct.View(f.c.ctx, func(v *store.View) error {
 		cur, err := v.Snapshot(f.c.sel.mailbox)
 		if err != nil {
 			return err
@@ -187,7 +187,7 @@ func (f *fetch) messages() error {
 	}
 	done := 0
 	var failed error
-	err := f.c.acct.ReadAll(f.c.ctx, f.wanted, func(i int, raw []byte, err error) bool {
+	err := f.c.sel.acct.ReadAll(f.c.ctx, f.wanted, func(i int, raw []byte, err error) bool {
 		if failed = f.large(done, i); failed == nil {
 			done = i + 1
 			if err != nil {
@@ -215,7 +215,7 @@ func (f *fetch) large(lo, hi int) (err error) {
 		if m.email == nil {
 			continue
 		}
-		if m.body, err = f.c.acct.Open(f.c.ctx, m.email); err != nil {
+		if m.body, err = f.c.sel.acct.Open(f.c.ctx, m.email); err != nil {
 			err = f.unreadable(err)
 			continue
 		}

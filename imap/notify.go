@@ -73,7 +73,7 @@ func (n *notification) fetchNew(c *conn, added store.UIDSet) error {
 }
 
 // wants is what was asked for of a mailbox.
-func (n *notification) wants(m *store.Mailbox) (want events) {
+func (n *notification) wants(m *place) (want events) {
 	for i := range n.others {
 		if n.others[i].filter.matches(m) {
 			want |= n.others[i].want
@@ -84,21 +84,18 @@ func (n *notification) wants(m *store.Mailbox) (want events) {
 
 // sayAllStatus answers NOTIFY SET STATUS, RFC 5465 §3.1.
 func (c *conn) sayAllStatus(n *notification) error {
-	for _, m := range n.boxes {
+	for i := range n.boxes {
+		m := &n.boxes[i]
 		want := n.wants(m)
-		if want&messageEvents == 0 || m.NoSelect || c.isSelected(m) {
+		if want&messageEvents == 0 || m.NoSelect || c.selected(m) {
 			continue
 		}
-		c.sayStatusOf(m, "MESSAGES", "UIDNEXT", "UIDVALIDITY", c.ifAware(want&eventFlags != 0))
+		c.sayStatusOf(*m, "MESSAGES", "UIDNEXT", "UIDVALIDITY", c.ifAware(want&eventFlags != 0))
 		if err := c.drain(); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (c *conn) isSelected(m *store.Mailbox) bool {
-	return c.state == stateSelected && c.sel.mailbox == m.ID
 }
 
 // ifAware is HIGHESTMODSEQ if it is wanted, or if the client uses it.
@@ -110,7 +107,7 @@ func (c *conn) ifAware(wanted bool) string {
 }
 
 // sayStatusOf writes a STATUS response; empty names are passed over.
-func (c *conn) sayStatusOf(m *store.Mailbox, names ...string) {
+func (c *conn) sayStatusOf(m place, names ...string) {
 	aware := c.dia.condstore // asking for HIGHESTMODSEQ makes aware, being told does not
 	var items []*statusItem
 	for _, name := range names {
@@ -132,35 +129,41 @@ func (c *conn) tellOthers() error {
 	if err != nil {
 		return err
 	}
-	before := make(map[store.MailboxID]*store.Mailbox, len(n.boxes))
-	for _, m := range n.boxes {
-		before[m.ID] = m
+	before := make(map[placeKey]*place, len(n.boxes))
+	for i := range n.boxes {
+		before[n.boxes[i].key()] = &n.boxes[i]
 	}
 	c.ready()
-	for _, m := range boxes {
-		old := before[m.ID]
-		delete(before, m.ID)
-		if old != m {
+	for i := range boxes {
+		m := &boxes[i]
+		old := before[m.key()]
+		delete(before, m.key())
+		if old == nil || !old.same(m) {
 			c.tellMailbox(n, old, m)
 		}
 		if err := c.drain(); err != nil {
 			return err
 		}
 	}
-	for _, m := range n.boxes {
-		if before[m.ID] != nil && n.wants(m)&eventName != 0 {
+	for i := range n.boxes {
+		m := &n.boxes[i]
+		if before[m.key()] != nil && n.wants(m)&eventName != 0 {
 			c.sayName(m.Path, nil, "")
 		}
 	}
 	if !slices.Equal(subs, n.subs) {
 		c.tellSubscriptions(n, boxes, subs)
 	}
+	if len(boxes) != len(n.boxes) && !slices.EqualFunc(owners(boxes), owners(n.boxes), func(a, b *store.Account) bool { return a.ID() == b.ID() }) {
+		n.stop()
+		n.stop = c.watchAll(boxes)
+	}
 	n.boxes, n.subs = boxes, subs
 	return c.drain()
 }
 
 // tellMailbox tells what became of one mailbox; old is nil if it is new.
-func (c *conn) tellMailbox(n *notification, old, m *store.Mailbox) {
+func (c *conn) tellMailbox(n *notification, old, m *place) {
 	want := n.wants(m)
 	if old != nil {
 		want |= n.wants(old)
@@ -177,39 +180,41 @@ func (c *conn) tellMailbox(n *notification, old, m *store.Mailbox) {
 			c.sayName(m.Path, m, "")
 		}
 	}
-	if old == nil || m.NoSelect || want&messageEvents == 0 || c.isSelected(m) {
+	if old == nil || m.NoSelect || want&messageEvents == 0 || c.selected(m) {
 		return
 	}
 	switch {
 	case old.UIDNext != m.UIDNext || old.Messages != m.Messages || old.UIDValidity != m.UIDValidity:
-		c.sayStatusOf(m, "MESSAGES", "UIDNEXT", "UIDVALIDITY", c.ifAware(false))
+		c.sayStatusOf(*m, "MESSAGES", "UIDNEXT", "UIDVALIDITY", c.ifAware(false))
 	case want&eventFlags != 0 && old.HighestModSeq != m.HighestModSeq:
-		c.sayStatusOf(m, "UIDVALIDITY", "UNSEEN", c.ifAware(false))
+		c.sayStatusOf(*m, "UIDVALIDITY", "UNSEEN", c.ifAware(false))
 	}
 }
 
 // renamedAbove reports whether a mailbox only followed its parent, of which the
 // client is told (RFC 5465 §5.4).
-func renamedAbove(old, path string, n *notification, m *store.Mailbox) bool {
+func renamedAbove(old, path string, n *notification, m *place) bool {
 	i, j := strings.LastIndexByte(old, '/'), strings.LastIndexByte(path, '/')
 	if i < 0 || j < 0 || old[i:] != path[j:] || m.Parent == 0 {
 		return false
 	}
-	return slices.ContainsFunc(n.boxes, func(p *store.Mailbox) bool { return p.ID == m.Parent && p.Path == old[:i] && p.Path != path[:j] })
+	return slices.ContainsFunc(n.boxes, func(p place) bool {
+		return p.acct == m.acct && p.ID == m.Parent && p.Path == old[:i] && p.Path != path[:j]
+	})
 }
 
 // tellSubscriptions tells of names that were subscribed to or no longer are, RFC
 // 5465 §5.5.
-func (c *conn) tellSubscriptions(n *notification, boxes []*store.Mailbox, subs []string) {
+func (c *conn) tellSubscriptions(n *notification, boxes []place, subs []string) {
 	tell := func(path string, subscribed bool) {
-		m := &store.Mailbox{Path: path, Subscribed: subscribed}
-		i := slices.IndexFunc(boxes, func(b *store.Mailbox) bool { return b.Path == path })
+		m := &place{&store.Mailbox{Path: path, Subscribed: subscribed}, c.acct}
+		i := slices.IndexFunc(boxes, func(b place) bool { return b.Path == path })
 		if i >= 0 {
-			m = boxes[i]
+			m = &boxes[i]
 		}
-		was := *m
+		was := *m.Mailbox
 		was.Subscribed = !subscribed // a filter may mean subscribed mailboxes
-		if (n.wants(m)|n.wants(&was))&eventSubscription == 0 {
+		if (n.wants(m)|n.wants(&place{&was, m.acct}))&eventSubscription == 0 {
 			return
 		}
 		if i < 0 {
@@ -231,7 +236,7 @@ func (c *conn) tellSubscriptions(n *notification, boxes []*store.Mailbox, subs [
 
 // sayName writes a LIST response without being asked; m is nil if there is no such
 // mailbox.
-func (c *conn) sayName(path string, m *store.Mailbox, old string) {
+func (c *conn) sayName(path string, m *place, old string) {
 	c.say("* LIST (")
 	if m == nil {
 		c.say(`\NonExistent`)
@@ -239,7 +244,7 @@ func (c *conn) sayName(path string, m *store.Mailbox, old string) {
 		if m.Subscribed {
 			c.say(`\Subscribed `)
 		}
-		c.out = c.appendAttributes(c.out, m)
+		c.out = c.appendAttributes(c.out, m.Mailbox)
 	}
 	c.say(`) "/" `)
 	c.out = c.dia.appendMailbox(c.out, path)

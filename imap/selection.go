@@ -12,7 +12,10 @@ import (
 // knows UIDs alone: a message's sequence number is its place in snap, the state
 // that was last announced as a whole.
 type selection struct {
+	acct     *store.Account // whose it is, as this user may use it
 	mailbox  store.MailboxID
+	name     string // as the client names it
+	rights   store.Rights
 	readOnly bool
 	snap     *store.Snapshot // numbers
 	// told is the state whose flags the client knows. It runs ahead of snap while
@@ -128,7 +131,7 @@ func uidsIn(snap *store.Snapshot, spans []span) store.UIDSet {
 
 // current returns the present state of the selected mailbox.
 func (c *conn) current() (cur *store.Snapshot, err error) {
-	err = c.acct.View(c.ctx, func(v *store.View) (err error) {
+	err = c.sel.acct.View(c.ctx, func(v *store.View) (err error) {
 		cur, err = v.Snapshot(c.sel.mailbox)
 		return err
 	})
@@ -277,9 +280,9 @@ func (c *conn) appendFlags(dst []byte, snap *store.Snapshot, row store.Row) []by
 func (c *conn) claimRecent() (fresh bool) {
 	var first store.UID
 	if c.sel.readOnly {
-		first = c.acct.Recent(c.sel.mailbox)
+		first = c.sel.acct.Recent(c.sel.mailbox)
 	} else {
-		first = c.acct.ClaimRecent(c.sel.mailbox)
+		first = c.sel.acct.ClaimRecent(c.sel.mailbox)
 	}
 	if n := len(c.sel.recent); n > 0 { // EXAMINE claims nothing and gets the same again
 		first = max(first, c.sel.recent[n-1].Last+1)

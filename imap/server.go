@@ -50,6 +50,11 @@ type Options struct {
 	// JMAP is the URL of the session of JMAP (RFC 8620 §2), where the same mail is; "":
 	// there is none.
 	JMAP string
+	// Neighbours let people share mailboxes (RFC 4314); nil: nobody does.
+	Neighbours Neighbours
+	// SharedAccounts are addresses of accounts that are there for all: what they share
+	// stands in the shared namespace, not in that of other users (RFC 2342 §5).
+	SharedAccounts []string
 	// Quotas are for admins; nil: nobody sets quotas here.
 	Quotas Quotas
 	Now    func() time.Time

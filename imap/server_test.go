@@ -65,6 +65,39 @@ func (a *attempt) Password(_ context.Context, c sasl.Credentials) error {
 	return nil
 }
 
+// Groups, Identify and Name make people Neighbours: team is ben and root.
+func (people) Groups(_ context.Context, id mail.AccountID) ([]mail.AccountID, error) {
+	if id == 1 {
+		return nil, nil
+	}
+	return []mail.AccountID{team}, nil
+}
+
+const team = 10
+
+func (people) Identify(_ context.Context, a mail.Address) (mail.AccountID, error) {
+	id, ok := accounts[a.Local]
+	if a.Local == "team" {
+		id, ok = team, true
+	}
+	if !ok || a.Domain != "demo.test" {
+		return 0, &mail.Error{Kind: mail.NotFound, Op: "test"}
+	}
+	return id, nil
+}
+
+func (people) Name(_ context.Context, id mail.AccountID) (mail.Address, error) {
+	for name, n := range accounts {
+		if n == id {
+			return mail.Address{Local: name, Domain: "demo.test"}, nil
+		}
+	}
+	if id == team {
+		return mail.Address{Local: "team", Domain: "demo.test"}, nil
+	}
+	return mail.Address{}, &mail.Error{Kind: mail.NotFound, Op: "test"}
+}
+
 // quotas keeps the quotas of the people.
 type quotas struct{ st *store.Store }
 
@@ -126,13 +159,16 @@ func newHouseOver(t testing.TB, eng engine.Engine, o Options) *house {
 	h.store = st
 	for _, id := range accounts {
 		err := st.Update(t.Context(), []mail.AccountID{id}, nil, func(txs []*store.Tx) error {
-			return txs[0].CreateAccount(roleBoxes)
+			if err := txs[0].CreateAccount(roleBoxes); err != nil {
+				return err
+			}
+			return txs[0].SetDomain("demo.test")
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	o.Store, o.Directory, o.Quotas = st, people{}, quotas{st}
+	o.Store, o.Directory, o.Quotas, o.Neighbours, o.SharedAccounts = st, people{}, quotas{st}, people{}, []string{"root@demo.test"}
 	o.Now = func() time.Time { return h.now }
 	if o.Limits.LoginPause == 0 {
 		o.Limits.LoginPause = -1

@@ -91,6 +91,7 @@ func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
 		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.loginTLS(),
 		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
+		Neighbours: s.dir, SharedAccounts: s.cfg.IMAP.SharedAccounts,
 	}
 	if s.cfg.IMAP.ServerID {
 		o.Version = Version()

@@ -278,7 +278,7 @@ func (v *View) mayCreate(op, path string) error {
 			return err
 		}
 	}
-	return denied(op)
+	return noMailbox(op) // as below a mailbox that the reader cannot see
 }
 
 // owned refuses what only the owner may do.

@@ -6,12 +6,24 @@ import "sync"
 type Watcher struct {
 	acct *account
 	c    chan struct{}
+	f    func() // instead of c
 	once sync.Once
 }
 
 // Watch returns a watcher that is woken after each update from now on.
 func (a *account) Watch() *Watcher {
 	w := &Watcher{acct: a, c: make(chan struct{}, 1)}
+	a.pub.Lock()
+	a.watchers[w] = struct{}{}
+	a.pub.Unlock()
+	return w
+}
+
+// WatchFunc returns a watcher that calls f after each update from now on, where the
+// update ends: f must return at once and not use the store. It is not called once Close
+// has returned. It takes no goroutine.
+func (a *account) WatchFunc(f func()) *Watcher {
+	w := &Watcher{acct: a, f: f}
 	a.pub.Lock()
 	a.watchers[w] = struct{}{}
 	a.pub.Unlock()
@@ -33,11 +45,17 @@ func (w *Watcher) Close() {
 func (w *Watcher) endLocked() {
 	w.once.Do(func() {
 		delete(w.acct.watchers, w)
-		close(w.c)
+		if w.c != nil {
+			close(w.c)
+		}
 	})
 }
 
 func (w *Watcher) wake() {
+	if w.f != nil {
+		w.f()
+		return
+	}
 	select {
 	case w.c <- struct{}{}:
 	default:
