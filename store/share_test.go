@@ -211,7 +211,7 @@ func TestVerbsNeedRights(t *testing.T) {
 		"other note": func(tx *Tx) error { return tx.SetAnnotation(inbox, 3, "/comment", []byte("x")) },
 		"of account": func(tx *Tx) error { return tx.SetAnnotation(0, 0, "/comment", []byte("x")) },
 	} {
-		wantKind(t, what, a.As(me).Update(t.Context(), do), mail.Denied)
+		wantKind(t, what, a.As(me).Update(t.Context(), do), mail.NotFound)
 	}
 }
 
