@@ -15,14 +15,14 @@ var extACL = &extension{name: "ACL", rfc: "RFC 4314",
 	commands: []command{
 		{"SETACL", loggedIn, tellAll, false, (*conn).setACL},
 		{"DELETEACL", loggedIn, tellAll, false, (*conn).deleteACL},
-		{"GETACL", loggedIn, tellAll, false, (*conn).getACL},
+		{"GETACL", loggedIn, tellAll, false, (*conn).aclCmd},
 		{"LISTRIGHTS", loggedIn, tellAll, false, (*conn).listRights},
 		{"MYRIGHTS", loggedIn, tellAll, false, (*conn).myRights},
 	},
 }
 
 // extRights announces the rights beside those of RFC 2086, RFC 4314 §2.2.
-var extRights = &extension{name: "RIGHTS=kxte", rfc: "RFC 4314", when: shares}
+var extRights = &extension{name: "RIGHTS=kxten", rfc: "RFC 4314", when: shares}
 
 // extListMyRights is LIST-MYRIGHTS, RFC 8440 §3.
 var extListMyRights = &extension{name: "LIST-MYRIGHTS", rfc: "RFC 8440",
@@ -148,7 +148,7 @@ func (c *conn) grant(name string, g store.Grant, rights func(had store.Rights) s
 }
 
 // GETACL, RFC 4314 §3.3.
-func (c *conn) getACL(d *wire.Decoder) error {
+func (c *conn) aclCmd(d *wire.Decoder) error {
 	var list []store.Grant
 	name, err := c.viewOf(d, func(v *store.View, m *store.Mailbox) (err error) {
 		list, err = v.ACL(m.ID)
