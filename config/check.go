@@ -38,6 +38,11 @@ func (p *parse) check() {
 			}
 		}
 	}
+	for _, s := range c.SMTP.Hooks {
+		if _, err := ParseHook(s); err != nil {
+			p.problem("smtp.hooks", "%q: %v", s, err)
+		}
+	}
 	for zone, weight := range c.SMTP.Lists {
 		if _, err := ParseList(weight); err != nil || !strings.Contains(zone, ".") {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)

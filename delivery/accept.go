@@ -152,7 +152,7 @@ func (s *served) add(more *served) {
 // commit stores the message for some recipients: all in one durable unit, or, with
 // an error, nothing. It leaves out those in done and adds those it served.
 func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients []int, done *served) error {
-	trace := t.appendTrace(make([]byte, 0, 512))
+	trace := t.appendTrace(append(make([]byte, 0, 512+len(t.hookLines)), t.hookLines...))
 	now := newServed()
 	drops := t.drops(verdicts, recipients, trace, done, now)
 	batches, err := t.batches(ctx, recipients, trace, done, now)

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"posthouse/directory"
+	"posthouse/hook"
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/store"
@@ -78,6 +79,8 @@ type Options struct {
 	Trace trace.Recorder
 	// Checks of who sent mail that comes from other servers; nil makes none.
 	Checks *Checks
+	// Hooks are asked about mail from other servers and from accounts.
+	Hooks []hook.Asked
 	// Caps of what accounts send; they need Engine, where they are counted.
 	Caps   Caps
 	Engine engine.Engine

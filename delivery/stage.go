@@ -24,6 +24,7 @@ func stages() []stage {
 		checkDKIM,
 		checkARC,
 		checkDMARC,
+		checkHook,
 		checkWeight,
 	}
 }

@@ -32,7 +32,8 @@ type Transaction struct {
 	also        []*store.Batch // what must take effect with it
 	err         error
 	outcome     outcome
-	held, tell  bool // it is over the account's caps; and somebody must be told
+	hookLines   []byte // header lines that hooks put in front
+	held, tell  bool   // it is over the account's caps; and somebody must be told
 }
 
 // A way is where mail for one recipient goes.

@@ -15,6 +15,7 @@ import (
 	"posthouse/admin"
 	"posthouse/config"
 	"posthouse/delivery"
+	"posthouse/hook"
 	"posthouse/imap"
 	"posthouse/jmap"
 	"posthouse/mailauth/dnsbl"
@@ -25,7 +26,7 @@ import (
 func (s *Server) openDelivery(context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng,
+		Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Hooks: hooks(s.cfg.SMTP.Hooks),
 		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
 	})
 	s.onStop("front ends", s.stopFronts)
@@ -74,6 +75,28 @@ func (s *Server) startSMTP(ctx context.Context) error {
 		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
 	})
 	return nil
+}
+
+// hooks reads what config has checked.
+func hooks(list []string) []hook.Asked {
+	var out []hook.Asked
+	for _, text := range list {
+		h, err := config.ParseHook(text)
+		if err != nil {
+			continue
+		}
+		a := hook.Asked{Name: h.Program, Time: h.Time, Open: h.Open, Submitted: h.Submitted, Received: h.Received}
+		switch h.Program {
+		case "milter":
+			a.Hook = &hook.Milter{Address: h.Address}
+		case "rspamd":
+			a.Hook = &hook.Rspamd{URL: h.Address}
+		case "clamav":
+			a.Hook = &hook.ClamAV{Address: h.Address}
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // networks reads what config has checked.

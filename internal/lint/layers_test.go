@@ -23,7 +23,7 @@ var ranks = [][]string{
 	{"delivery"},
 	{"queue"},
 	{"tlspolicy", "reports"},
-	{"search", "smtpclient", "spam"},
+	{"search", "smtpclient", "spam", "hook"},
 	{"search/fts"},
 	{"store", "directory", "trace"},
 	{"store/engine/*"},

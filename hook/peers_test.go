@@ -1,0 +1,208 @@
+package hook
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"posthouse/dns"
+	"posthouse/dns/dnstest"
+	"posthouse/mailauth/dkim"
+)
+
+// A signer is a key of far.test, in DNS and in a file.
+type signer struct {
+	dir, file, record string
+	key               dkim.SigningKey
+	dns               *dnstest.Server
+}
+
+// program finds a program of Debian, or skips the test; where peers are needed, it
+// fails.
+func program(t *testing.T, path string) string {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("POSTHOUSE_NEED_PEERS") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	return path
+}
+
+func newSigner(t *testing.T) *signer {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hook") // t.TempDir is too long for a socket's name
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &signer{dir: dir, file: filepath.Join(dir, "key.pem"), key: dkim.SigningKey{Domain: "far.test", Selector: "r", Key: private}}
+	if s.record, err = s.key.Record(); err != nil {
+		t.Fatal(err)
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
+	s.write(t, "key.pem", string(block))
+	s.dns = dnstest.New(t, fmt.Sprintf("r._domainkey.far.test. TXT %q %q\n", s.record[:200], s.record[200:]))
+	return s
+}
+
+func (s *signer) write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// start runs a program until the end of the test and waits for its socket.
+func (s *signer) start(t *testing.T, socket, path string, args ...string) string {
+	t.Helper()
+	socket = filepath.Join(s.dir, socket)
+	cmd := exec.Command(path, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var log strings.Builder
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }() // it is ended by a signal
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it and its children; nothing of it is kept
+		<-ended
+		if t.Failed() {
+			t.Logf("%s said:\n%s", path, log.String())
+		}
+	})
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) { // polling, bounded
+		if nc, err := net.Dial("unix", socket); err == nil {
+			nc.Close()
+			return socket
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s ended:\n%s", path, log.String())
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not listen", path)
+		}
+	}
+}
+
+const plainMessage = "From: Eve <eve@far.test>\r\nTo: ada@demo.test\r\nSubject: a message\r\n\twith a long subject\r\nDate: Mon, 23 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@far.test>\r\n\r\nHello,\r\n\r\nthis is  text. \r\n\r\n\r\n"
+
+// verified checks a signature that another program made.
+func (s *signer) verified(t *testing.T, header []byte) {
+	t.Helper()
+	m := dkim.NewMessage(dkim.Limits{}, false)
+	_, _ = m.Write(append(header, plainMessage...))
+	m.Finish()
+	res := m.Verify(t.Context(), dkim.NewKeys(s.dns.Client(t, dns.Options{}), time.Now))
+	if len(res) != 1 || res[0].Status != dkim.Pass || res[0].Domain != "far.test" {
+		t.Errorf("%+v\n%s", res, header)
+	}
+}
+
+// signed is a message with a signature of ours.
+func (s *signer) signed(t *testing.T) *Message {
+	t.Helper()
+	m := dkim.NewMessage(dkim.Limits{}, true)
+	_, _ = m.Write([]byte(plainMessage))
+	m.Finish()
+	sig, err := m.AppendSignature(nil, nil, s.key, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := example(string(sig) + plainMessage)
+	msg.Prefix = nil
+	return msg
+}
+
+func ask(t *testing.T, h Hook, m *Message) Verdict {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	v, err := h.Ask(ctx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Debian's opendkim as a milter: it signs and we verify, we sign and it verifies.
+func TestOpenDKIM(t *testing.T) {
+	path := program(t, "/usr/sbin/opendkim")
+	s := newSigner(t)
+	common := "Syslog no\nAuthservID mx.demo.test\nAlwaysAddARHeader yes\nRequireSafeKeys no\nCanonicalization relaxed/simple\n"
+	sign := s.write(t, "sign.conf", common+fmt.Sprintf("Mode s\nSocket local:%s/sign\nDomain far.test\nSelector r\nKeyFile %s\nInternalHosts 192.0.2.1\n", s.dir, s.file))
+	m := example(plainMessage)
+	m.Prefix, m.Account = nil, "eve@far.test"
+	v := ask(t, &Milter{s.start(t, "sign", path, "-f", "-x", sign)}, m)
+	if v.Action != Pass {
+		t.Fatalf("%+v", v)
+	}
+	s.verified(t, v.Header)
+
+	data := s.write(t, "dns", "r._domainkey.far.test "+s.record+"\n")
+	verify := s.write(t, "verify.conf", common+fmt.Sprintf("Mode v\nSocket local:%s/verify\nTestDNSData %s\n", s.dir, data))
+	v = ask(t, &Milter{s.start(t, "verify", path, "-f", "-x", verify)}, s.signed(t))
+	if v.Action != Pass || !strings.Contains(string(v.Header), "dkim=pass") {
+		t.Errorf("%+v\n%s", v, v.Header)
+	}
+}
+
+// Rspamd over HTTP: the same.
+func TestRspamdSigns(t *testing.T) {
+	path := program(t, "/usr/bin/rspamd")
+	s := newSigner(t)
+	s.write(t, "tld", "com\norg\ntest\n")
+	conf := s.write(t, "rspamd.conf", strings.NewReplacer("DIR", s.dir, "DNS", s.dns.Addr.String()).Replace(`
+options { pidfile = "DIR/pid"; filters = "dkim"; url_tld = "DIR/tld"; disable_hyperscan = true; tempdir = "DIR"; control_socket = "DIR/control mode=0600";
+  dns { nameserver = ["DNS"]; timeout = 5s; retransmits = 3; } local_addrs = []; }
+logging { type = "console"; level = "warning"; }
+worker "normal" { bind_socket = "DIR/s mode=0666"; count = 1; }
+metric "default" { actions { reject = 150; add_header = 60; } symbol "R_DKIM_ALLOW" { weight = -1; } symbol "R_DKIM_REJECT" { weight = 1; } }
+modules { path = "/usr/share/rspamd/plugins/dkim_signing.lua"; }
+dkim { }
+dkim_signing { sign_authenticated = true; allow_username_mismatch = true; use_domain = "header"; check_pubkey = false; domain { far.test { path = "DIR/key.pem"; selector = "r"; } } }
+`))
+	args := []string{"-c", conf, "-f"}
+	if os.Getuid() == 0 {
+		args = append(args, "-i")
+	}
+	socket := s.start(t, "s", path, args...)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	r := &Rspamd{URL: "http://rspamd", Client: &http.Client{Transport: transport}}
+	m := example(plainMessage)
+	m.Prefix, m.Account = nil, "eve@far.test"
+	v := ask(t, r, m)
+	if v.Action != Pass {
+		t.Fatalf("%+v", v)
+	}
+	s.verified(t, v.Header)
+	if v = ask(t, r, s.signed(t)); v.Action != Pass || !strings.Contains(v.Findings[0].Text, "R_DKIM_ALLOW") {
+		t.Errorf("%+v", v)
+	}
+}
