@@ -1,0 +1,197 @@
+// Every action, once. Menus, toolbar, palette, shortcuts, swipes, the sheet of keys and the
+// tests are made from this list; an action that changes mail says how it is undone by
+// going through mail.act.
+import { mail, type Patch } from '../store/mail.svelte'
+import { ui, go, openThread, compose, targets, rowThread, boxName, closeComposer } from '../store/ui.svelte'
+import { settings, save, look } from '../store/settings.svelte'
+import { toast } from '../store/toasts.svelte'
+import { client } from '../jmap/client'
+import { t } from '../kit/i18n'
+import { reply, forward } from './reply'
+import type { Email } from '../jmap/types'
+
+export type Group = 'This conversation' | 'Move through the list' | 'Go to' | 'Write' | 'View' | 'Account'
+export interface Action {
+  id: string; name: string; group: Group; icon: string
+  keys?: string[] // "e", "Shift+I", "Ctrl+K", "g i"
+  when?: () => boolean
+  run: () => unknown
+  mail?: boolean // acts on conversations: shown in menus and on rows
+}
+
+const hasTarget = () => targets().length > 0
+const role = (r: string) => mail.box(r)?.id
+const here = () => (ui.search || ui.place === 'starred' ? undefined : ui.place)
+
+// threadsOf loads what an action must know, where the list has not.
+async function emailsOf(threads: string[]): Promise<Email[]> {
+  for (const th of threads) if (!mail.threads.has(th)) await mail.loadThread(th)
+  return threads.flatMap((th) => mail.thread(th))
+}
+
+// next moves focus and reader on when what they show leaves the list.
+function next(gone: string[]) {
+  const open = gone.includes(ui.thread)
+  const first = Math.min(...gone.map((th) => mail.query.indexOf(th)).filter((i) => i >= 0), ui.focus)
+  queueMicrotask(() => {
+    ui.selected = []
+    ui.focus = Math.max(0, Math.min(first, mail.query.length - 1))
+    if (!open) return
+    const th = look.phone ? undefined : rowThread(ui.focus)
+    openThread(th || '', true)
+    if (th) openDraftInstead(th)
+  })
+}
+
+function openDraftInstead(_: string) {}
+
+async function move(to: string | undefined, label: (n: number) => string, o: { from?: string; keywords?: Patch; threads?: string[] } = {}) {
+  if (!to) return toast(t('There is no such mailbox here.'), undefined, true)
+  const threads = o.threads ?? targets()
+  if (!threads.length) return
+  const changes = new Map<string, Patch>()
+  const trash = role('trash'), sent = role('sent'), drafts = role('drafts')
+  for (const e of await emailsOf(threads)) {
+    const p: Patch = { ...o.keywords }
+    if (o.from) {
+      if (!e.mailboxIds[o.from]) continue
+      p[`mailboxIds/${o.from}`] = null
+      if (Object.keys(e.mailboxIds).length === 1) p[`mailboxIds/${to}`] = true
+    } else {
+      // A conversation moves without what was sent and drafts, unless one looks at those.
+      if (!here() && (e.mailboxIds[sent!] || e.mailboxIds[drafts!] || e.mailboxIds[trash!]) || here() && !e.mailboxIds[here()!]) continue
+      for (const b in e.mailboxIds) if (b !== to) p[`mailboxIds/${b}`] = null
+      if (!e.mailboxIds[to]) p[`mailboxIds/${to}`] = true
+    }
+    if (Object.keys(p).length) changes.set(e.id, p)
+  }
+  if (!changes.size) return
+  const leaves = here() && here() !== to
+  if (leaves) next(threads)
+  mail.act(changes, label(threads.length), leaves ? threads : [])
+}
+
+async function keyword(word: string, on: boolean | 'toggle', label: (on: boolean, n: number) => string, o: { last?: boolean; say?: boolean; threads?: string[] } = {}) {
+  const threads = o.threads ?? targets()
+  const all = await emailsOf(threads)
+  const value = on === 'toggle' ? !all.some((e) => e.keywords[word]) : on
+  const changes = new Map<string, Patch>()
+  for (const th of threads) {
+    const list = all.filter((e) => e.threadId === th)
+    for (const e of o.last && value ? list.slice(-1) : list) if (!!e.keywords[word] !== value) changes.set(e.id, { [`keywords/${word}`]: value || null })
+  }
+  if (changes.size) mail.act(changes, label(value, threads.length), [], { say: o.say })
+}
+
+export const archive = (threads?: string[]) => move(role('archive'), (n) => t('Archived {n, plural, one {# conversation} other {# conversations}}', { n }), { from: here() === role('archive') ? undefined : role('inbox'), threads })
+export const moveTo = (id: string) => move(id, (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to {box}', { n, box: boxName(mail.boxByID(id)!, t) }))
+export const star = (threads?: string[]) => keyword('$flagged', 'toggle', (on) => (on ? t('Starred') : t('Star removed')), { last: true, say: false, threads })
+export const read = (on: boolean, threads?: string[]) => keyword('$seen', on, (on) => (on ? t('Marked as read') : t('Marked as unread')), { threads })
+export const trash = async (threads = targets()) => {
+  if (here() === role('trash')) {
+    const ids = (await emailsOf(threads)).filter((e) => e.mailboxIds[here()!]).map((e) => e.id)
+    if (confirm(t('Delete {n, plural, one {# message} other {# messages}} for ever?', { n: ids.length }))) { next(threads); await mail.destroy(ids, threads) }
+    return
+  }
+  return move(role('trash'), (n) => t('Deleted {n, plural, one {# conversation} other {# conversations}}', { n }), { threads })
+}
+export const junk = (threads?: string[]) => here() === role('junk')
+  ? move(role('inbox'), (n) => t('Not junk: moved {n, plural, one {# conversation} other {# conversations}} to Inbox', { n }), { keywords: { 'keywords/$junk': null, 'keywords/$notjunk': true }, threads })
+  : move(role('junk'), (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to Junk', { n }), { keywords: { 'keywords/$junk': true, 'keywords/$notjunk': null }, threads })
+
+export async function label(box: string) {
+  const all = await emailsOf(targets()), on = !all.every((e) => e.mailboxIds[box])
+  const changes = new Map<string, Patch>()
+  for (const e of all) if (!!e.mailboxIds[box] !== on && (on || Object.keys(e.mailboxIds).length > 1)) changes.set(e.id, { [`mailboxIds/${box}`]: on || null })
+  const b = mail.boxByID(box)!
+  if (changes.size) mail.act(changes, on ? t('Label {box} added', { box: b.name }) : t('Label {box} removed', { box: b.name }), [])
+}
+
+function focusRow(i: number) {
+  ui.focus = Math.max(0, Math.min(i, mail.query.length - 1))
+  document.getElementById('list')?.dispatchEvent(new CustomEvent('reveal'))
+  if (ui.thread && !look.phone) { const th = rowThread(ui.focus); if (th) openThread(th, true) }
+}
+function step(by: number) {
+  if (ui.thread) { // open goes with the focus
+    const i = mail.query.indexOf(ui.thread)
+    if (i >= 0) ui.focus = i
+    const th = rowThread(ui.focus + by)
+    if (th) { ui.focus += by; openThread(th, true); document.getElementById('list')?.dispatchEvent(new CustomEvent('reveal')) }
+  } else focusRow(ui.focus + by)
+}
+export function toggle(th: string | undefined) {
+  if (!th) return
+  ui.selected = ui.selected.includes(th) ? ui.selected.filter((x) => x !== th) : [...ui.selected, th]
+  if (!ui.selected.length) ui.all = false
+}
+function selectWhere(f: (e: Email, th: string) => boolean) {
+  const out: string[] = []
+  for (let i = 0; i < mail.query.ids.length && out.length < 2000; i++) {
+    const th = rowThread(i)
+    if (th && mail.thread(th).some((e) => f(e, th))) out.push(th)
+  }
+  ui.selected = out
+}
+const goRole = (r: string) => () => { const id = role(r); if (id) go(id) }
+const focusSearch = () => document.getElementById('search')?.focus()
+
+const a = (id: string, name: string, group: Group, icon: string, keys: string[], run: () => unknown, o: Partial<Action> = {}): Action => ({ id, name, group, icon, keys, run, ...o })
+
+export const actions: Action[] = [
+  a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: hasTarget, mail: true }),
+  a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: hasTarget, mail: true }),
+  a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: hasTarget, mail: true }),
+  a('star', 'Star', 'This conversation', 'star', ['s'], () => star(), { when: hasTarget, mail: true }),
+  a('read', 'Mark as read', 'This conversation', 'mailopen', ['Shift+I'], () => read(true), { when: hasTarget, mail: true }),
+  a('unread', 'Mark as unread', 'This conversation', 'dot', ['Shift+U'], () => read(false), { when: hasTarget, mail: true }),
+  a('move', 'Move to…', 'This conversation', 'folder', ['v'], () => (ui.overlay = 'move'), { when: hasTarget, mail: true }),
+  a('label', 'Label…', 'This conversation', 'tag', ['l'], () => (ui.overlay = 'label'), { when: hasTarget, mail: true }),
+  a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => keyword('$muted', 'toggle', (on) => (on ? t('Muted') : t('Unmuted'))), { when: hasTarget, mail: true }),
+  a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread }),
+  a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),
+  a('redo', 'Redo', 'This conversation', 'undo', ['Shift+Z'], () => mail.redo()),
+  a('next', 'Next conversation', 'Move through the list', 'down', ['j', 'ArrowDown'], () => step(1)),
+  a('previous', 'Previous conversation', 'Move through the list', 'up', ['k', 'ArrowUp'], () => step(-1)),
+  a('open', 'Open', 'Move through the list', 'mailopen', ['o', 'Enter'], () => { const th = rowThread(ui.focus); if (th) openThread(th) }, { when: () => !ui.thread || look.phone }),
+  a('back', 'Back to the list', 'Move through the list', 'back', ['u', 'Escape'], () => { if (ui.selected.length) { ui.selected = []; ui.all = false } else if (ui.thread) openThread(''); else if (ui.search) goRole('inbox')() }),
+  a('next-message', 'Next message of the conversation', 'Move through the list', 'down', ['n'], () => dispatchEvent(new CustomEvent('message', { detail: 1 })), { when: () => !!ui.thread }),
+  a('previous-message', 'Previous message of the conversation', 'Move through the list', 'up', ['p'], () => dispatchEvent(new CustomEvent('message', { detail: -1 })), { when: () => !!ui.thread }),
+  a('first', 'First conversation', 'Move through the list', 'up', ['Home'], () => focusRow(0)),
+  a('last', 'Last conversation', 'Move through the list', 'down', ['End'], () => focusRow(mail.query.length - 1)),
+  a('page-down', 'Ten down', 'Move through the list', 'down', ['PageDown'], () => focusRow(ui.focus + 10)),
+  a('page-up', 'Ten up', 'Move through the list', 'up', ['PageUp'], () => focusRow(ui.focus - 10)),
+  a('select', 'Select', 'Move through the list', 'check', ['x'], () => toggle(rowThread(ui.focus))),
+  a('select-down', 'Select downwards', 'Move through the list', 'check', ['Shift+ArrowDown', 'Shift+J'], () => { const th = rowThread(ui.focus); if (th && !ui.selected.includes(th)) toggle(th); focusRow(ui.focus + 1); const to = rowThread(ui.focus); if (to && !ui.selected.includes(to)) toggle(to) }),
+  a('select-up', 'Select upwards', 'Move through the list', 'check', ['Shift+ArrowUp', 'Shift+K'], () => { const th = rowThread(ui.focus); if (th && !ui.selected.includes(th)) toggle(th); focusRow(ui.focus - 1); const to = rowThread(ui.focus); if (to && !ui.selected.includes(to)) toggle(to) }),
+  a('select-all', 'Select all', 'Move through the list', 'check', ['* a', 'Ctrl+A'], () => selectWhere(() => true)),
+  a('select-none', 'Select none', 'Move through the list', 'x', ['* n'], () => { ui.selected = []; ui.all = false }),
+  a('select-read', 'Select read', 'Move through the list', 'check', ['* r'], () => selectWhere((e) => !!e.keywords.$seen)),
+  a('select-unread', 'Select unread', 'Move through the list', 'check', ['* u'], () => selectWhere((e) => !e.keywords.$seen)),
+  a('select-starred', 'Select starred', 'Move through the list', 'check', ['* s'], () => selectWhere((e) => !!e.keywords.$flagged)),
+  a('compose', 'Compose', 'Write', 'pen', ['c'], () => compose()),
+  a('reply', 'Reply', 'Write', 'reply', ['r'], () => reply(false), { when: () => !!ui.thread }),
+  a('reply-all', 'Reply to all', 'Write', 'reply', ['a'], () => reply(true), { when: () => !!ui.thread }),
+  a('forward', 'Forward', 'Write', 'forward', ['f'], () => forward(), { when: () => !!ui.thread }),
+  a('search', 'Search', 'Go to', 'search', ['/'], focusSearch),
+  a('inbox', 'Inbox', 'Go to', 'inbox', ['g i'], goRole('inbox')),
+  a('starred', 'Starred', 'Go to', 'star', ['g s'], () => go('starred')),
+  a('drafts', 'Drafts', 'Go to', 'draft', ['g d'], goRole('drafts')),
+  a('sent', 'Sent', 'Go to', 'send', ['g t'], goRole('sent')),
+  a('archived', 'Archive', 'Go to', 'arch', ['g a'], goRole('archive')),
+  a('junked', 'Junk', 'Go to', 'spam', ['g j'], goRole('junk')),
+  a('trashed', 'Trash', 'Go to', 'trash', ['g x'], goRole('trash')),
+  a('palette', 'Command palette', 'View', 'search', ['Ctrl+K'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
+  a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
+  a('help', 'Keyboard shortcuts', 'View', 'list', ['?'], () => (ui.overlay = 'help')),
+  a('settings', 'Settings', 'View', 'gear', ['Ctrl+,'], () => (ui.overlay = 'settings')),
+  a('dark', 'Switch between light and dark', 'View', 'gear', ['Shift+T'], () => save({ theme: look.dark ? 'light' : 'dark' })),
+  a('density', 'Change the density', 'View', 'menu', [], () => save({ density: settings.density === 'compact' ? 'cosy' : settings.density === 'cosy' ? 'comfy' : 'compact' })),
+  a('original', 'Show the original colours', 'View', 'img', ['Shift+D'], () => dispatchEvent(new CustomEvent('original')), { when: () => !!ui.thread }),
+  a('print', 'Print', 'View', 'print', ['Ctrl+P'], () => window.print(), { when: () => !!ui.thread }),
+  a('refresh', 'Look for new mail', 'View', 'refresh', [], () => mail.sync()),
+  a('sign-out', 'Sign out', 'Account', 'out', [], async () => { await client.logout(); sessionStorage.clear(); location.href = '/' }),
+]
+
+export const action = (id: string) => actions.find((x) => x.id === id)!
+export { closeComposer }

@@ -1,0 +1,64 @@
+// Answers: who gets them, what they quote.
+import { mail } from '../store/mail.svelte'
+import { ui, compose, type ComposeSeed } from '../store/ui.svelte'
+import { client } from '../jmap/client'
+import type { Address, Detail } from '../jmap/types'
+import { fullDate, t } from '../kit/i18n'
+import { toast } from '../store/toasts.svelte'
+
+export const show = (x: Address) => (x.name ? `${/[",<>@;:\\]/.test(x.name) ? '"' + x.name.replace(/["\\]/g, '\\$&') + '"' : x.name} <${x.email}>` : x.email)
+export const showAll = (l: Address[] | null | undefined) => (l || []).map(show).join(', ')
+const mine = (e: string) => mail.identities.some((i) => i.email.toLowerCase() === e.toLowerCase())
+const escape = (s: string) => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
+
+async function last(): Promise<Detail | undefined> {
+  await mail.loadThread(ui.thread)
+  const drafts = mail.box('drafts')?.id || ''
+  const list = mail.thread(ui.thread).filter((e) => !e.mailboxIds[drafts])
+  const id = ui.message && list.some((e) => e.id === ui.message) ? ui.message : list[list.length - 1]?.id
+  return id ? mail.details.get(id) : undefined
+}
+
+async function quoted(d: Detail): Promise<string> {
+  const r = await fetch(`/r/${client.account}/${d.id}/quote`, { headers: { 'X-Posthouse-Client': '1' } })
+  return r.ok ? r.text() : escape(d.preview)
+}
+
+const prefixed = (p: string, s: string | null) => (new RegExp(`^\\s*${p}:`, 'i').test(s || '') ? s || '' : `${p}: ${s || ''}`)
+
+function threading(d: Detail): Pick<ComposeSeed, 'inReplyTo' | 'references'> {
+  return { inReplyTo: d.messageId || [], references: [...(d.references || d.inReplyTo || []), ...(d.messageId || [])] }
+}
+
+const me = (d: Detail) => [...(d.to || []), ...(d.cc || [])].find((x) => mine(x.email))?.email
+
+export async function reply(all: boolean) {
+  try {
+    const d = await last()
+    if (!d) return
+    const own = d.from?.some((x) => mine(x.email))
+    const to = own ? d.to || [] : d.replyTo?.length ? d.replyTo : d.from || []
+    const seen = new Set(to.map((x) => x.email.toLowerCase()))
+    const cc = all ? [...(own ? [] : d.to || []), ...(d.cc || [])].filter((x) => !mine(x.email) && !seen.has(x.email.toLowerCase())) : []
+    const who = d.from?.[0]?.name || d.from?.[0]?.email || ''
+    const body = ui.quote ? `<p>${escape(ui.quote).replaceAll('\n', '<br>')}</p>` : await quoted(d)
+    compose({
+      to: showAll(to), cc: showAll(cc), subject: prefixed('Re', d.subject), ...threading(d), from: me(d), thread: d.threadId,
+      html: `<div><br></div><div>${escape(t('On {date}, {who} wrote:', { date: fullDate(d.sentAt || d.receivedAt), who }))}</div><blockquote type="cite">${body}</blockquote>`,
+      answered: { id: d.id, keyword: '$answered' },
+    })
+  } catch { toast(t('The message could not be loaded. Try again.'), undefined, true) }
+}
+
+export async function forward() {
+  try {
+    const d = await last()
+    if (!d) return
+    const head = [[t('From'), showAll(d.from)], [t('Date'), fullDate(d.sentAt || d.receivedAt)], [t('Subject'), d.subject || ''], [t('To'), showAll(d.to)]]
+    compose({
+      subject: prefixed('Fwd', d.subject), references: [...(d.references || []), ...(d.messageId || [])], from: me(d), answered: { id: d.id, keyword: '$forwarded' },
+      html: `<div><br></div><div>${escape(t('Forwarded message'))}</div>${head.map(([k, v]) => `<div><b>${escape(k)}:</b> ${escape(v)}</div>`).join('')}<div><br></div>${await quoted(d)}`,
+      parts: d.attachments.map((p) => ({ blobId: p.blobId, type: p.type, name: p.name || 'attachment', size: p.size, cid: p.cid, disposition: p.disposition })),
+    })
+  } catch { toast(t('The message could not be loaded. Try again.'), undefined, true) }
+}

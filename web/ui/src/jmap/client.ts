@@ -1,0 +1,181 @@
+// The only module that talks to the server: JMAP over fetch, uploads, and the stream
+// of changes. One read and one write are under way at a time; calls made within a few
+// milliseconds share a request.
+
+export type Args = Record<string, unknown>
+export type Invocation = [name: string, args: any, id: string]
+
+export class JMAPError extends Error {
+  constructor(public type: string, text?: string) { super(text || type) }
+}
+export class Offline extends Error {}
+export class LoggedOut extends Error {}
+
+export interface Boot { account?: string; user?: string; name?: string; people?: { Name: string; Address: string; Password: string }[] }
+
+export const boot: Boot = JSON.parse(document.querySelector<HTMLMetaElement>('meta[name=boot]')?.content || '{}')
+
+const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
+const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'https://posthouse.email/jmap']
+
+interface Waiting { calls: [string, Args][]; done: (r: Invocation[]) => void; fail: (e: unknown) => void }
+
+class Lane {
+  waiting: Waiting[] = []
+  busy = false
+  timer = 0
+  constructor(private client: Client) {}
+
+  add(w: Waiting) {
+    this.waiting.push(w)
+    if (!this.busy && !this.timer) this.timer = window.setTimeout(() => { this.timer = 0; this.flush() }, 2)
+  }
+
+  async flush() {
+    if (this.busy || !this.waiting.length) return
+    this.busy = true
+    const batch: Waiting[] = []
+    let n = 0
+    while (this.waiting.length && (n === 0 || n + this.waiting[0].calls.length <= 16)) {
+      const w = this.waiting.shift()!
+      n += w.calls.length
+      batch.push(w)
+    }
+    const methodCalls: Invocation[] = []
+    batch.forEach((w, b) => w.calls.forEach(([name, args], i) => {
+      const fixed: Args = { accountId: this.client.account, ...args }
+      for (const k in fixed) {
+        if (k[0] === '#') fixed[k] = { ...(fixed[k] as Args), resultOf: `${b}.${(fixed[k] as any).resultOf}` }
+      }
+      methodCalls.push([name, fixed, `${b}.${i}`])
+    }))
+    try {
+      const out = await this.client.post({ using: this.client.using, methodCalls })
+      const by: Invocation[][] = batch.map(() => [])
+      for (const r of out.methodResponses as Invocation[]) {
+        const [b, i] = r[2].split('.')
+        by[+b].push([r[0], r[1], i])
+      }
+      batch.forEach((w, b) => w.done(by[b]))
+    } catch (e) {
+      batch.forEach((w) => w.fail(e))
+    }
+    this.busy = false
+    if (this.waiting.length) this.flush()
+  }
+}
+
+export class Client {
+  account = boot.account || ''
+  user = boot.user || ''
+  using = using
+  onLoggedOut = () => {}
+  onOnline = (_: boolean) => {}
+  session: any = null
+  private reads = new Lane(this)
+  private writes = new Lane(this)
+
+  async login(username: string, password: string): Promise<{ wait?: number; refused?: string }> {
+    let r: Response
+    try {
+      r = await fetch('/jmap/login', { method: 'POST', headers, body: JSON.stringify({ username, password }) })
+    } catch { throw new Offline() }
+    if (r.status === 429) return { wait: +(r.headers.get('Retry-After') || 60) }
+    if (r.status === 401 || r.status === 403) return { refused: 'wrong' }
+    if (!r.ok) return { refused: 'failed' }
+    const j = await r.json()
+    this.account = j.accountId
+    this.user = j.username
+    this.session = null
+    return {}
+  }
+
+  async logout() { await fetch('/jmap/logout', { method: 'POST', headers }).catch(() => null) }
+
+  // sessionObject is fetched when something first needs it: limits, submission.
+  async sessionObject() {
+    if (!this.session) {
+      const r = await fetch('/jmap/session', { headers })
+      if (r.ok) this.session = await r.json()
+    }
+    return this.session || { capabilities: {}, accounts: {} }
+  }
+
+  async post(body: unknown): Promise<any> {
+    let r: Response
+    try {
+      r = await fetch('/jmap/api', { method: 'POST', headers, body: JSON.stringify(body) })
+    } catch {
+      this.onOnline(false)
+      throw new Offline()
+    }
+    if (r.status === 401) { this.onLoggedOut(); throw new LoggedOut() }
+    if (r.status >= 502) { this.onOnline(false); throw new Offline() }
+    this.onOnline(true)
+    const j = await r.json().catch(() => ({}))
+    if (r.status === 400 && j.type === 'urn:ietf:params:jmap:error:unknownCapability' && this.using.length > 2) {
+      this.using = this.using.slice(0, this.using.length - 1)
+      ;(body as any).using = this.using
+      return this.post(body)
+    }
+    if (!r.ok) throw new JMAPError(j.type || `http-${r.status}`, j.detail)
+    return j
+  }
+
+  read(calls: [string, Args][]): Promise<Invocation[]> {
+    return new Promise((done, fail) => this.reads.add({ calls, done, fail }))
+  }
+
+  write(calls: [string, Args][]): Promise<Invocation[]> {
+    return new Promise((done, fail) => this.writes.add({ calls, done, fail }))
+  }
+
+  upload(data: Blob, progress?: (part: number) => void, abort?: AbortSignal): Promise<{ blobId: string; type: string; size: number }> {
+    return new Promise((done, fail) => {
+      const x = new XMLHttpRequest()
+      x.open('POST', `/jmap/upload/${this.account}/`)
+      x.setRequestHeader('X-Posthouse-Client', '1')
+      x.setRequestHeader('Content-Type', data.type || 'application/octet-stream')
+      x.upload.onprogress = (e) => progress?.(e.loaded / Math.max(1, e.total))
+      x.onload = () => x.status < 300 ? done(JSON.parse(x.responseText)) : fail(new JMAPError(`http-${x.status}`))
+      x.onerror = () => fail(new Offline())
+      x.onabort = () => fail(new DOMException('aborted', 'AbortError'))
+      abort?.addEventListener('abort', () => x.abort())
+      x.send(data)
+    })
+  }
+
+  downloadURL(blobId: string, name: string, type: string) {
+    return `/jmap/download/${this.account}/${encodeURIComponent(blobId)}/${encodeURIComponent(name || 'file')}?type=${encodeURIComponent(type)}`
+  }
+
+  // listen calls f when the server says that something changed. Where there is no
+  // stream it asks from time to time instead.
+  listen(f: () => void): () => void {
+    let es: EventSource | null = null, timer = 0, wait = 1000, ended = false
+    const again = () => {
+      es?.close()
+      if (ended) return
+      timer = window.setTimeout(open, wait + Math.random() * 500)
+      wait = Math.min(wait * 2, 30_000)
+    }
+    const open = () => {
+      es = new EventSource('/jmap/eventsource?types=*&closeafter=no&ping=30')
+      es.onopen = () => { if (wait > 1000) f(); wait = 1000; this.onOnline(true) }
+      es.addEventListener('state', () => f())
+      es.onerror = () => { again(); if (document.visibilityState === 'visible') f() }
+    }
+    open()
+    return () => { ended = true; clearTimeout(timer); es?.close() }
+  }
+}
+
+// pick returns the answer of the i-th call; its error as an exception.
+export function pick(out: Invocation[], i: number): any {
+  const r = out.find((x) => x[2] === String(i))
+  if (!r) throw new JMAPError('serverFail', 'no answer')
+  if (r[0] === 'error') throw new JMAPError(r[1].type, r[1].description)
+  return r[1]
+}
+
+export const client = new Client()

@@ -1,0 +1,176 @@
+// What one writes: kept in the browser at each change, at the server every few seconds.
+import { client, pick, JMAPError } from '../jmap/client'
+import { mail } from './mail.svelte'
+import { compose, ui, type ComposeSeed } from './ui.svelte'
+import { toast, drop, type Toast } from './toasts.svelte'
+import { settings } from './settings.svelte'
+import { t } from '../kit/i18n'
+import type { Address } from '../jmap/types'
+
+export interface File { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }
+export interface Draft {
+  key: string; id: string; to: string; cc: string; bcc: string; subject: string; html: string; text: string; plain: boolean; from: string
+  files: File[]; inReplyTo?: string[]; references?: string[]; answered?: { id: string; keyword: string }
+}
+
+export function parseAddresses(s: string): Address[] {
+  const out: Address[] = []
+  for (const m of s.matchAll(/\s*(?:(?:"((?:[^"\\]|\\.)*)"|([^<>,;"]*?))\s*<\s*([^<>\s]+)\s*>|([^,;\s<>]+@[^,;\s<>]+|[^,;]+))\s*(?:[,;]|$)/g)) {
+    const email = (m[3] || m[4] || '').trim()
+    if (email) out.push({ name: (m[1]?.replace(/\\(.)/g, '$1') ?? m[2] ?? '').trim() || null, email })
+  }
+  return out
+}
+
+export function keep(d: Draft) {
+  try { localStorage.setItem('draft-' + d.key, JSON.stringify({ ...d, at: Date.now() })) } catch { /* full: the server has it */ }
+}
+export function forget(key: string) { localStorage.removeItem('draft-' + key) }
+
+// restoreDrafts opens again what was being written when the page went away.
+export function restoreDrafts() {
+  for (let i = 0; i < localStorage.length; i++) {
+    const k = localStorage.key(i)!
+    if (!k.startsWith('draft-')) continue
+    try {
+      const d: Draft & { at: number } = JSON.parse(localStorage.getItem(k)!)
+      if (Date.now() - d.at > 7 * 864e5) { localStorage.removeItem(k); continue }
+      compose({ key: d.key, draft: d.id || undefined, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files, inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from })
+    } catch { localStorage.removeItem(k) }
+  }
+}
+
+// flow writes text as format=flowed: long lines end with a space where they are cut.
+export function flow(text: string): string {
+  return text.split('\n').map((l) => {
+    if (l.startsWith('>')) return l
+    if (l !== '-- ') l = l.replace(/ +$/, '')
+    if (/^( |From )/.test(l)) l = ' ' + l
+    if (l.length <= 76) return l
+    const out: string[] = []
+    let line = ''
+    for (const w of l.split(' ')) {
+      if (line && line.length + w.length > 74) { out.push(line + ' '); line = /^(>| |From )/.test(w) ? ' ' + w : w } else line = line ? line + ' ' + w : w
+    }
+    return [...out, line].join('\r\n')
+  }).join('\r\n')
+}
+
+// inlined uploads the pictures that are in the HTML as data, and names them as parts.
+async function inlined(d: Draft): Promise<string> {
+  let html = d.html.replace(/\u200b/g, '')
+  for (const m of [...html.matchAll(/src="(data:(image\/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=]+))"/g)]) {
+    const bin = Uint8Array.from(atob(m[3]), (c) => c.charCodeAt(0))
+    const up = await client.upload(new Blob([bin], { type: m[2] }))
+    const cid = `img-${up.blobId.replace(/[^\w]/g, '').slice(-24)}@posthouse`
+    if (!d.files.some((f) => f.cid === cid)) d.files.push({ blobId: up.blobId, type: m[2], name: `image-${d.files.length + 1}.${m[2].slice(6).replace('jpeg', 'jpg')}`, size: bin.length, cid, disposition: 'inline' })
+    html = html.replace(m[1], 'cid:' + cid)
+  }
+  return html
+}
+
+const part = (f: File) => ({ blobId: f.blobId, type: f.type, name: f.name, disposition: f.disposition || 'attachment', ...(f.cid ? { cid: f.cid } : {}) })
+
+async function object(d: Draft, from: Address): Promise<any> {
+  const drafts = mail.box('drafts')
+  const o: any = {
+    mailboxIds: { [drafts?.id || mail.boxes[0].id]: true }, keywords: { $draft: true, $seen: true }, from: [from],
+    to: parseAddresses(d.to), cc: parseAddresses(d.cc), bcc: parseAddresses(d.bcc), subject: d.subject,
+  }
+  for (const k of ['to', 'cc', 'bcc']) if (!o[k].length) delete o[k]
+  if (d.inReplyTo?.length) o.inReplyTo = d.inReplyTo
+  if (d.references?.length) o.references = d.references.slice(-30)
+  const html = d.plain ? '' : await inlined(d)
+  o.bodyValues = { t: { value: d.plain ? flow(d.text) : d.text } }
+  const text = { partId: 't', type: 'text/plain' } as any
+  const inline = d.plain ? [] : d.files.filter((f) => f.cid && html.includes('cid:' + f.cid)), rest = d.files.filter((f) => !inline.includes(f) && f.disposition !== 'inline')
+  let body: any = text
+  if (d.plain) text['header:Content-Type'] = ' text/plain; charset=utf-8; format=flowed'
+  if (!d.plain) {
+    o.bodyValues.h = { value: `<!doctype html><html><body>${html}</body></html>` }
+    const h = { partId: 'h', type: 'text/html' }
+    body = { type: 'multipart/alternative', subParts: [text, inline.length ? { type: 'multipart/related', subParts: [h, ...inline.map(part)] } : h] }
+  }
+  o.bodyStructure = rest.length ? { type: 'multipart/mixed', subParts: [body, ...rest.map(part)] } : body
+  return o
+}
+
+// store saves a draft; the one before goes in the same request. It returns the new id.
+export async function store(d: Draft, from: Address): Promise<string> {
+  const o = await object(d, from)
+  let out = await client.write([['Email/set', { create: { d: o }, ...(d.id ? { destroy: [d.id] } : {}) }]])
+  let r = pick(out, 0)
+  if (r.notCreated?.d && d.plain && o.bodyStructure) { // a server that does not take the header form
+    const walk = (p: any) => { delete p['header:Content-Type']; p.subParts?.forEach(walk) }
+    walk(o.bodyStructure)
+    out = await client.write([['Email/set', { create: { d: o } }]])
+    r = pick(out, 0)
+  }
+  if (r.notCreated?.d) throw new JMAPError(r.notCreated.d.type, r.notCreated.d.description)
+  d.id = r.created.d.id
+  keep(d)
+  return d.id
+}
+
+export async function discard(d: Draft) {
+  forget(d.key)
+  if (d.id) { await client.write([['Email/set', { destroy: [d.id] }]]); mail.sync() }
+}
+
+// send hands a stored draft over. For some seconds it can be taken back: the server holds
+// it, so this page may close meanwhile.
+export async function send(d: Draft, from: Address, archiveThread?: () => void) {
+  await store(d, from)
+  const identity = mail.identities.find((i) => i.email.toLowerCase() === from.email.toLowerCase()) || mail.identities[0]
+  const drafts = mail.box('drafts')?.id || '', sent = mail.box('sent')?.id
+  const session = await client.sessionObject()
+  const most = session.accounts?.[client.account]?.accountCapabilities?.['urn:ietf:params:jmap:submission']?.maxDelayedSend || 0
+  const seconds = settings.undoSeconds, held = seconds > 0 && most >= seconds
+  const rcpt = [...parseAddresses(d.to), ...parseAddresses(d.cc), ...parseAddresses(d.bcc)].map((a) => ({ email: a.email, parameters: null }))
+  const update: any = { [`mailboxIds/${drafts}`]: null, 'keywords/$draft': null }
+  if (sent) update[`mailboxIds/${sent}`] = true
+  async function submit() {
+    const out = await client.write([['EmailSubmission/set', {
+      create: { s: { identityId: identity.id, emailId: d.id, envelope: { mailFrom: { email: from.email, parameters: held ? { HOLDFOR: String(seconds) } : null }, rcptTo: rcpt } } },
+      onSuccessUpdateEmail: { '#s': update },
+    }]])
+    const r = pick(out, 0)
+    if (r.notCreated?.s) throw new JMAPError(r.notCreated.s.type, r.notCreated.s.description || (r.notCreated.s.invalidRecipients || []).join(', '))
+    forget(d.key)
+    if (d.answered) mail.act(new Map([[d.answered.id, { [`keywords/${d.answered.keyword}`]: true as const }]]), '', [], { undo: false, say: false })
+    archiveThread?.()
+    mail.sync()
+    return r.created.s.id as string
+  }
+  const again = () => compose({ key: d.key, draft: d.id, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files, inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from })
+  let shown: Toast
+  if (held) {
+    const id = await submit()
+    const undo = async () => {
+      try {
+        const r = pick(await client.write([['EmailSubmission/set', { update: { [id]: { undoStatus: 'canceled' } } }]]), 0)
+        if (r.notUpdated?.[id]) throw new JMAPError(r.notUpdated[id].type)
+        await client.write([['Email/set', { update: { [d.id]: { [`mailboxIds/${drafts}`]: true, 'keywords/$draft': true, ...(sent ? { [`mailboxIds/${sent}`]: null } : {}) } } }]])
+        again()
+        mail.sync()
+      } catch { toast(t('It was sent already.'), undefined, true) }
+    }
+    shown = toast(t('Sending'), [{ text: t('Undo'), run: undo }], false, seconds)
+    setTimeout(() => { drop(shown.id); if (!ui.composers.some((c) => c.seed.key === d.key)) toast(t('Sent')) }, seconds * 1000)
+  } else if (seconds > 0) {
+    let done = false
+    const now = async () => {
+      if (done) return
+      done = true
+      removeEventListener('pagehide', now)
+      try { await submit(); toast(t('Sent')) } catch (e) { toast(t('Not sent: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true); again() }
+    }
+    const n = setTimeout(now, seconds * 1000)
+    addEventListener('pagehide', now)
+    shown = toast(t('Sending'), [{ text: t('Undo'), run: () => { done = true; clearTimeout(n); removeEventListener('pagehide', now); again() } }, { text: t('Send now'), run: () => { clearTimeout(n); now() } }], false, seconds)
+  } else {
+    await submit()
+    toast(t('Sent'))
+  }
+}
+export type { ComposeSeed }

@@ -1,0 +1,317 @@
+// What the client knows of the account: records as the server gave them, and on top of
+// them the patches that the server has not confirmed yet.
+import { client, pick, JMAPError, Offline, LoggedOut } from '../jmap/client'
+import { listProperties, detailProperties, type Email, type Detail, type Mailbox, type Identity } from '../jmap/types'
+import { Query } from './query.svelte'
+import { t } from '../kit/i18n'
+import { announce, toast } from './toasts.svelte'
+
+export type Patch = Record<string, true | null> // "mailboxIds/F1-1", "keywords/$seen"
+export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string }
+
+const batch = 200
+
+export class Mail {
+  boxes = $state.raw<Mailbox[]>([])
+  identities = $state.raw<Identity[]>([])
+  emails = new Map<string, Email>()
+  threads = new Map<string, string[]>()
+  details = new Map<string, Detail>()
+  rev = $state(0) // counts changes of emails and threads
+  query = $state.raw<Query>(null as unknown as Query)
+  state = ''
+  ready = $state(false)
+  online = $state(true)
+  synced = $state(Date.now())
+  waiting = $state(0) // actions that the server has not confirmed
+  private pending = new Map<string, Patch[]>()
+  private undoStack: Op[] = []
+  private redoStack: Op[] = []
+  canUndo = $state(false)
+  private syncing: Promise<void> | null = null
+  private again = false
+
+  box(role: string) { return this.boxes.find((b) => b.role === role) }
+  boxByID(id: string) { return this.boxes.find((b) => b.id === id) }
+
+  // start asks for everything that the first picture needs, in one request.
+  async start(makeFilter: (boxes: Mailbox[]) => any) {
+    const out = await client.read([['Mailbox/get', { ids: null }], ['Identity/get', { ids: null }], ['Email/get', { ids: [], properties: ['id'] }]])
+    const r = pick(out, 0)
+    this.boxes = sortBoxes(r.list)
+    this.state = pick(out, 2).state
+    try { this.identities = pick(out, 1).list } catch { this.identities = [] }
+    if (!this.identities.length) this.identities = [{ id: '', name: '', email: client.user, textSignature: '', htmlSignature: '' }]
+    this.open(makeFilter(this.boxes))
+    this.ready = true
+  }
+
+  open(filter: any) {
+    this.query = new Query(this, filter)
+    return this.query.fetch(0)
+  }
+
+  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) this.threads.set(th.id, th.emailIds) }
+  takeEmails(r: { list: Email[] }) {
+    for (const e of r.list) {
+      this.emails.set(e.id, e)
+      const d = this.details.get(e.id)
+      if (d) { d.mailboxIds = e.mailboxIds; d.keywords = e.keywords }
+    }
+    this.rev++
+  }
+
+  async fetchEmails(ids: string[]) {
+    for (let i = 0; i < ids.length; i += batch) {
+      const out = await client.read([['Email/get', { ids: ids.slice(i, i + batch), properties: listProperties }]])
+      this.takeEmails(pick(out, 0))
+    }
+  }
+
+  // email is the record with the patches that are under way.
+  email(id: string | undefined): Email | undefined {
+    this.rev
+    const e = id ? this.emails.get(id) : undefined
+    const patches = e && this.pending.get(e.id)
+    if (!e || !patches?.length) return e
+    const out = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }
+    for (const p of patches) applyPatch(out, p)
+    return out
+  }
+
+  thread(id: string): Email[] {
+    this.rev
+    return (this.threads.get(id) || []).map((e) => this.email(e)).filter((e): e is Email => !!e).sort((a, b) => a.receivedAt < b.receivedAt ? -1 : 1)
+  }
+
+  async loadThread(id: string): Promise<void> {
+    if (!this.threads.has(id)) {
+      const out = await client.read([['Thread/get', { ids: [id] }], ['Email/get', { '#ids': { resultOf: 0, name: 'Thread/get', path: '/list/*/emailIds' }, properties: detailProperties }]])
+      this.takeThreads(pick(out, 0).list)
+      this.takeDetails(pick(out, 1).list)
+      return
+    }
+    const lack = (this.threads.get(id) || []).filter((e) => !this.details.has(e))
+    if (!lack.length) return
+    const out = await client.read([['Email/get', { ids: lack.slice(0, batch), properties: detailProperties }]])
+    this.takeDetails(pick(out, 0).list)
+  }
+
+  takeDetails(list: Detail[]) {
+    for (const d of list) {
+      this.details.set(d.id, d)
+      this.emails.set(d.id, d)
+    }
+    while (this.details.size > 500) this.details.delete(this.details.keys().next().value!)
+    this.rev++
+  }
+
+  // sync brings everything up to the server's state. Calls while it runs make it run once more.
+  sync(): Promise<void> {
+    if (this.syncing) { this.again = true; return this.syncing }
+    this.syncing = (async () => {
+      do { this.again = false; await this.syncOnce() } while (this.again)
+    })().finally(() => { this.syncing = null })
+    return this.syncing
+  }
+
+  private async syncOnce() {
+    if (!this.ready) return
+    const q = this.query, qc = q.changesCall()
+    const calls: [string, any][] = [
+      ['Mailbox/get', { ids: null }],
+      ['Email/changes', { sinceState: this.state, maxChanges: 500 }],
+      ['Email/get', { '#ids': { resultOf: 1, name: 'Email/changes', path: '/created' }, properties: listProperties }],
+      ['Email/get', { '#ids': { resultOf: 1, name: 'Email/changes', path: '/updated' }, properties: listProperties }],
+      ['Thread/get', { '#ids': { resultOf: 2, name: 'Email/get', path: '/list/*/threadId' } }],
+    ]
+    if (qc) calls.push(qc)
+    try {
+      const out = await client.read(calls)
+      this.boxes = sortBoxes(pick(out, 0).list)
+      this.synced = Date.now()
+      try {
+        const ch = pick(out, 1)
+        this.takeEmails(pick(out, 2))
+        this.takeEmails(pick(out, 3))
+        this.takeThreads(pick(out, 4).list)
+        for (const id of ch.destroyed as string[]) this.drop(id)
+        const more = ch.hasMoreChanges || ch.newState !== this.state && ch.hasMoreChanges
+        this.state = ch.newState
+        if (more) this.again = true
+        const lack = (pick(out, 4).list as any[]).flatMap((th) => th.emailIds).filter((id) => !this.emails.has(id))
+        if (lack.length) await this.fetchEmails(lack)
+      } catch (e) {
+        if (!(e instanceof JMAPError)) throw e
+        await this.startOver()
+        return
+      }
+      if (qc && q === this.query) {
+        try {
+          const r = pick(out, 5)
+          const lack = (r.added as any[]).map((a) => a.id).filter((id) => !this.emails.has(id))
+          if (lack.length) await this.fetchWithThreads(lack)
+          q.apply(r)
+        } catch (e) {
+          if (!(e instanceof JMAPError)) throw e
+          q.refresh()
+        }
+      }
+    } catch (e) {
+      if (!(e instanceof Offline) && !(e instanceof LoggedOut)) console.warn('sync', e)
+    }
+  }
+
+  private async fetchWithThreads(ids: string[]) {
+    const out = await client.read([
+      ['Email/get', { ids: ids.slice(0, batch), properties: ['threadId'] }],
+      ['Thread/get', { '#ids': { resultOf: 0, name: 'Email/get', path: '/list/*/threadId' } }],
+      ['Email/get', { '#ids': { resultOf: 1, name: 'Thread/get', path: '/list/*/emailIds' }, properties: listProperties }],
+    ])
+    this.takeThreads(pick(out, 1).list)
+    this.takeEmails(pick(out, 2))
+  }
+
+  private async startOver() {
+    this.emails.clear(); this.threads.clear(); this.details.clear()
+    const out = await client.read([['Email/get', { ids: [], properties: ['id'] }]])
+    this.state = pick(out, 0).state
+    this.query.refresh()
+  }
+
+  private drop(id: string) {
+    const e = this.emails.get(id)
+    if (!e) return
+    this.emails.delete(id); this.details.delete(id)
+    const th = this.threads.get(e.threadId)
+    if (th) this.threads.set(e.threadId, th.filter((x) => x !== id))
+    this.rev++
+  }
+
+  // act applies changes at once and tells the server. hides are threads that leave the
+  // present list.
+  act(changes: Map<string, Patch>, label: string, hides: string[], o: { undo?: boolean; say?: boolean; open?: string } = {}): Op {
+    const inverse = new Map<string, Patch>()
+    for (const [id, p] of changes) {
+      const e = this.email(id)
+      if (e) inverse.set(id, inverseOf(e, p))
+    }
+    const op: Op = { changes, inverse, label, hides, query: this.query, open: o.open }
+    if (o.undo !== false) {
+      this.undoStack.push(op)
+      if (this.undoStack.length > 100) this.undoStack.shift()
+      this.redoStack = []
+      this.canUndo = true
+    }
+    this.run(op.changes, op.hides.length ? op.query : null, op.hides, true)
+    if (o.say !== false && label) toast(label, o.undo !== false ? { text: t('Undo'), run: () => this.undo(op) } : undefined)
+    return op
+  }
+
+  private async run(changes: Map<string, Patch>, q: Query | null, hides: string[], hide: boolean) {
+    for (const [id, p] of changes) this.pending.set(id, [...(this.pending.get(id) || []), p])
+    this.rev++
+    this.waiting++
+    if (q && hide) q.hide(hides)
+    try {
+      const all = [...changes]
+      for (let i = 0; i < all.length; i += 500) {
+        const out = await this.persist(() => client.write([['Email/set', { update: Object.fromEntries(all.slice(i, i + 500)) }]]))
+        const r = pick(out, 0), refused = Object.keys(r.notUpdated || {}).filter((id) => r.notUpdated[id].type !== 'notFound')
+        if (refused.length) throw new JMAPError(r.notUpdated[refused[0]].type, r.notUpdated[refused[0]].description)
+        for (const [id, p] of all.slice(i, i + 500)) {
+          const e = this.emails.get(id)
+          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c) }
+        }
+      }
+      this.settle(changes)
+      await this.sync()
+      if (q && hide) q.show(hides)
+    } catch (e) {
+      this.settle(changes)
+      if (q && hide) q.show(hides)
+      this.undoStack = this.undoStack.filter((o) => o.changes !== changes)
+      this.canUndo = this.undoStack.length > 0
+      if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true)
+      this.sync()
+    } finally { this.waiting-- }
+  }
+
+  // persist repeats what failed for lack of a connection.
+  private async persist<T>(f: () => Promise<T>): Promise<T> {
+    for (let wait = 1000; ; wait = Math.min(wait * 2, 30_000)) {
+      try { return await f() } catch (e) {
+        if (!(e instanceof Offline)) throw e
+        await new Promise((r) => { const n = setTimeout(r, wait); addEventListener('online', () => { clearTimeout(n); r(null) }, { once: true }) })
+      }
+    }
+  }
+
+  private settle(changes: Map<string, Patch>) {
+    for (const [id, p] of changes) {
+      const left = (this.pending.get(id) || []).filter((x) => x !== p)
+      if (left.length) this.pending.set(id, left); else this.pending.delete(id)
+    }
+    this.rev++
+  }
+
+  undo(op = this.undoStack[this.undoStack.length - 1]): Op | undefined {
+    if (!op || !this.undoStack.includes(op)) return
+    this.undoStack = this.undoStack.filter((o) => o !== op)
+    this.redoStack.push(op)
+    this.canUndo = this.undoStack.length > 0
+    op.query?.show(op.hides)
+    // What hid the rows may still be under way: hidden once less now, shown once less at its end.
+    op.query?.hide([])
+    this.run(op.inverse, null, [], false)
+    announce(t('Undone: {what}', { what: op.label }))
+    toast(t('Undone: {what}', { what: op.label }))
+    return op
+  }
+
+  redo(): Op | undefined {
+    const op = this.redoStack.pop()
+    if (!op) return
+    this.undoStack.push(op)
+    this.canUndo = true
+    this.run(op.changes, op.query, op.hides, true)
+    toast(op.label)
+    return op
+  }
+
+  async destroy(ids: string[], hides: string[]) {
+    const q = this.query
+    q.hide(hides)
+    try {
+      for (let i = 0; i < ids.length; i += 500) pick(await client.write([['Email/set', { destroy: ids.slice(i, i + 500) }]]), 0)
+      await this.sync()
+    } catch (e) { toast(t('The server did not make this change: {why}', { why: String(e) }), undefined, true) }
+    q.show(hides)
+  }
+}
+
+export function applyPatch(e: Email, p: Patch) {
+  for (const k in p) {
+    const [what, id] = k.split(/\/(.*)/s)
+    const set = what === 'keywords' ? e.keywords : e.mailboxIds
+    if (p[k]) set[id] = true; else delete set[id]
+  }
+}
+
+function inverseOf(e: Email, p: Patch): Patch {
+  const out: Patch = {}
+  for (const k in p) {
+    const [what, id] = k.split(/\/(.*)/s)
+    const has = !!(what === 'keywords' ? e.keywords : e.mailboxIds)[id]
+    if (has !== !!p[k]) out[k] = has || null
+  }
+  return out
+}
+
+const order = ['inbox', 'flagged', 'snoozed', 'sent', 'drafts', 'archive', 'junk', 'trash']
+function sortBoxes(list: Mailbox[]): Mailbox[] {
+  const rank = (b: Mailbox) => b.role ? (order.indexOf(b.role) + 1 || 90) : 100
+  return list.sort((a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name))
+}
+
+export const mail = new Mail()

@@ -1,0 +1,100 @@
+// What is on the screen: the place, the focus, the selection, the overlays. The URL is
+// /mail/{mailbox}/{thread}, or /mail/search?q=….
+import { mail } from './mail.svelte'
+import { parseSearch } from './search'
+import { look } from './settings.svelte'
+
+export interface ComposeSeed {
+  to?: string; cc?: string; bcc?: string; subject?: string; html?: string; text?: string; inReplyTo?: string[]; references?: string[]
+  draft?: string; from?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string
+  parts?: { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }[]
+}
+export interface Composer { id: number; seed: ComposeSeed; small: boolean; full: boolean }
+
+export const ui = $state({
+  place: '', // mailbox id, or "search", "starred"
+  search: '', filter: 'all' as 'all' | 'unread' | 'starred',
+  thread: '', // open in the reader
+  focus: 0, // row
+  selected: [] as string[], all: false,
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'search',
+  paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
+  composers: [] as Composer[],
+  signedIn: false, expired: false, quote: '', message: '',
+})
+
+let n = 0
+export function compose(seed: ComposeSeed = {}) {
+  const old = seed.draft && ui.composers.find((c) => c.seed.draft === seed.draft)
+  if (old) { old.small = false; return }
+  if (ui.composers.length >= 3) ui.composers.shift()
+  ui.composers.push({ id: ++n, seed, small: false, full: look.phone })
+}
+export function closeComposer(id: number) { ui.composers = ui.composers.filter((c) => c.id !== id) }
+
+export function filterFor(place: string, search: string, filter: string): any {
+  const conditions: any[] = []
+  if (search) conditions.push(parseSearch(search, mail.boxes))
+  else if (place === 'starred') conditions.push({ hasKeyword: '$flagged' })
+  else conditions.push({ inMailbox: place })
+  if (filter === 'unread') conditions.push({ notKeyword: '$seen' })
+  if (filter === 'starred') conditions.push({ hasKeyword: '$flagged' })
+  return conditions.length > 1 ? { operator: 'AND', conditions } : conditions[0]
+}
+
+export function go(place: string, o: { thread?: string; search?: string; filter?: typeof ui.filter; replace?: boolean } = {}) {
+  const search = o.search ?? ''
+  const moved = place !== ui.place || search !== ui.search || (o.filter ?? 'all') !== ui.filter
+  ui.place = place; ui.search = search; ui.filter = o.filter ?? 'all'
+  ui.thread = o.thread ?? ''
+  ui.overlay = ''; ui.sidebar = false
+  if (moved) {
+    ui.focus = 0; ui.selected = []; ui.all = false
+    mail.open(filterFor(place, search, ui.filter))
+  }
+  remember(o.replace)
+}
+
+export function openThread(thread: string, replace = false) {
+  ui.thread = thread
+  remember(replace)
+}
+
+function remember(replace = false) {
+  const name = ui.search ? 'search' : ui.place
+  const path = `/mail/${encodeURIComponent(name)}${ui.thread ? '/' + ui.thread : ''}${ui.search ? '?q=' + encodeURIComponent(ui.search) : ''}`
+  if (path === location.pathname + location.search) return
+  // A conversation over the list is a step back on a phone; beside it, it is not.
+  history[replace || !look.phone && !!ui.thread ? 'replaceState' : 'pushState'](null, '', path)
+}
+
+export function fromURL(): { place: string; thread: string; search: string } {
+  const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(T\d+))?/)
+  const search = new URLSearchParams(location.search).get('q') || ''
+  let place = m ? decodeURIComponent(m[1]) : ''
+  if (!search && place !== 'starred' && !mail.boxByID(place)) place = mail.box('inbox')?.id || mail.boxes[0]?.id || ''
+  return { place, thread: m?.[2] || '', search }
+}
+
+export function placeName(t: (s: string) => string): string {
+  if (ui.search) return t('Search')
+  if (ui.place === 'starred') return t('Starred')
+  const b = mail.boxByID(ui.place)
+  return b ? boxName(b, t) : ''
+}
+const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', all: 'All mail' }
+export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
+
+// rowThread is the thread of a visible row.
+export function rowThread(i: number): string | undefined {
+  const id = mail.query?.id(i)
+  return id ? mail.emails.get(id)?.threadId : undefined
+}
+
+// targets are the threads that an action is about: the selection, else what is open or
+// has the focus.
+export function targets(): string[] {
+  if (ui.selected.length) return [...ui.selected]
+  const row = ui.thread || rowThread(ui.focus)
+  return row ? [row] : []
+}
