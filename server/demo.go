@@ -184,7 +184,7 @@ func (d *Demo) Announce(w io.Writer) {
   Ada (admin)   %s
   Ben           %s     password: %s
 
-  Status page   %s
+  Mail client   %s
   IMAP %s (TLS %s)   SMTP %s (TLS %s)   MX %s
 
   Send from Ada to Ben and watch it arrive. %s

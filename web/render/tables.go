@@ -2,7 +2,7 @@ package render
 
 // dropped elements go with all that is in them.
 var dropped = set("script", "style", "template", "noscript", "svg", "math", "object", "embed", "iframe", "frame", "frameset", "noframes",
-	"applet", "audio", "video", "canvas", "select", "textarea", "title", "xmp", "noembed", "plaintext", "datalist", "portal", "marquee", "dialog")
+	"applet", "audio", "video", "canvas", "select", "textarea", "title", "xmp", "noembed", "plaintext", "datalist", "portal", "marquee", "dialog", "button")
 
 // allowed elements are written; of all others only the content is.
 var allowed = set("a", "abbr", "acronym", "address", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "caption", "center", "cite",

@@ -82,6 +82,7 @@ export function ago(iso: string): string {
 export const fullDate = (iso: string) => format(new Date(iso), 'full', { dateStyle: 'full', timeStyle: 'short' })
 export const shortDate = (iso: string) => {
   const d = new Date(iso), n = day(new Date()) - day(d)
+  if (n <= 0) return ago(iso)
   return n < 7 ? format(d, 'sw', { weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }) : format(d, 'sd', { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 }
 export function group(iso: string): string {
