@@ -160,20 +160,27 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 		return err
 	}
 	queued := len(batches) > 0
-	if batches = append(batches, t.also...); len(drops) == 0 && len(batches) == 0 {
+	if batches = append(batches, t.also...); len(drops) == 0 && len(batches) == 0 && t.Beside.Do == nil {
 		return nil
 	}
 	ids := make([]mail.AccountID, len(drops))
 	for i, d := range drops {
 		ids[i] = d.account
 	}
+	beside := slices.Index(ids, t.Beside.Account)
+	if t.Beside.Do != nil && beside < 0 {
+		beside, ids = len(ids), append(ids, t.Beside.Account)
+	}
 	err = t.s.opts.Store.Update(ctx, ids, batches, func(txs []*store.Tx) error {
-		for i, tx := range txs {
-			if err := t.drop(tx, drops[i]); err != nil {
+		for i := range drops {
+			if err := t.drop(txs[i], drops[i]); err != nil {
 				return err
 			}
 		}
-		return nil
+		if t.Beside.Do == nil {
+			return nil
+		}
+		return t.Beside.Do(txs[beside])
 	})
 	if err != nil {
 		return err

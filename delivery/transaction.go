@@ -17,6 +17,9 @@ type Transaction struct {
 	// Env is the envelope; Recipient adds to its Recipients. The front end sets the
 	// rest of it before it calls Sender.
 	Env mail.Envelope
+	// Beside, if it has a function, runs in the commit that Accept makes, on its
+	// account: what must be so exactly when the message has gone.
+	Beside Beside
 
 	s           *Service
 	sess        *Session
@@ -34,6 +37,13 @@ type Transaction struct {
 	outcome     outcome
 	hookLines   []byte // header lines that hooks put in front
 	held, tell  bool   // it is over the account's caps; and somebody must be told
+}
+
+// A Beside is a change of an account that goes with a delivery. Its function may run
+// again after a conflict; an error of it ends the commit.
+type Beside struct {
+	Account mail.AccountID
+	Do      func(tx *store.Tx) error
 }
 
 // A way is where mail for one recipient goes.

@@ -164,6 +164,9 @@ func (e *email) read(r *rows) bool {
 		}
 		places = append(places, m)
 	}
+	if !seen {
+		delete(e.keywords, "$seen")
+	}
 	e.places = places
 	return len(places) > 0
 }

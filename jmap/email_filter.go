@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/mail"
 	"posthouse/search"
 	"posthouse/store"
 )
@@ -246,6 +247,7 @@ func (f *filterCompiler) marked(k string) (func(store.EmailID) bool, error) {
 			e.memberships(func(p store.Membership) { list = append(list, p) })
 		}
 		x.mu.RUnlock()
+		all := flag == mail.FlagSeen && len(list) > 0 // what has been read has been everywhere
 		for _, p := range list {
 			row, snap, ok := f.r.row(p)
 			if !ok {
@@ -256,11 +258,11 @@ func (f *filterCompiler) marked(k string) (func(store.EmailID) bool, error) {
 				has = snap.Has(row.Flags, flag)
 				known[row.Flags] = has
 			}
-			if has {
-				return true
+			if has != all {
+				return has
 			}
 		}
-		return false
+		return all
 	}, nil
 }
 

@@ -32,16 +32,20 @@ func updateEmail(s *setter, r record, changed map[string]any) (wire.Object, erro
 		}
 		return err
 	}
-	if err := s.mark(e.places, store.FlagsAdd, set); err != nil {
-		return nil, half(err)
+	for _, c := range []store.FlagChange{{Op: store.FlagsAdd, Flags: set}, {Op: store.FlagsRemove, Flags: clear}} {
+		if len(c.Flags) == 0 {
+			continue
+		}
+		if _, err := s.tx.SetEmailFlags(e.id, c); err != nil {
+			return nil, half(err)
+		}
 	}
-	if err := s.mark(e.places, store.FlagsRemove, clear); err != nil {
-		return nil, half(err)
+	if targets != nil {
+		if _, err := s.tx.SetMailboxes(e.id, store.MailboxChange{Add: targets, Only: true}); err != nil {
+			return nil, half(err)
+		}
 	}
-	if targets == nil {
-		return nil, nil
-	}
-	return nil, half(s.refile(e.places, targets))
+	return nil, nil
 }
 
 // checkKeywords refuses what is no keyword, and values other than true.
@@ -78,19 +82,6 @@ func keywordChange(was map[string]bool, now map[string]any) (set, clear []mail.F
 	return set, clear
 }
 
-// mark changes flags in every place of a message.
-func (s *setter) mark(places []store.Membership, op store.FlagOp, flags []mail.Flag) error {
-	if len(flags) == 0 {
-		return nil
-	}
-	for _, p := range places {
-		if _, _, err := s.tx.SetFlags(p.Mailbox, store.UIDSet{{First: p.UID, Last: p.UID}}, store.FlagChange{Op: op, Flags: flags}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // targets resolves mailboxIds; nil if they do not change.
 func (s *setter) targets(v any) ([]store.MailboxID, *setError) {
 	ids, ok := v.(map[string]any)
@@ -111,67 +102,17 @@ func (s *setter) targets(v any) ([]store.MailboxID, *setError) {
 	return list, nil
 }
 
-// refile brings a message from the places where it is into the given mailboxes.
-func (s *setter) refile(places []store.Membership, targets []store.MailboxID) error {
-	var leave []store.Membership
-	have := map[store.MailboxID]bool{}
-	for _, p := range places {
-		if slices.Contains(targets, p.Mailbox) && !have[p.Mailbox] {
-			have[p.Mailbox] = true
-		} else if !slices.Contains(targets, p.Mailbox) {
-			leave = append(leave, p)
-		}
-	}
-	var enter []store.MailboxID
-	for _, t := range targets {
-		if !have[t] {
-			enter = append(enter, t)
-		}
-	}
-	moves := min(len(leave), len(enter))
-	for _, t := range enter[moves:] {
-		if _, err := s.tx.Copy(places[0].Mailbox, t, one(places[0].UID)); err != nil {
-			return err
-		}
-	}
-	for i, p := range leave {
-		var err error
-		if i < moves {
-			_, err = s.tx.Move(p.Mailbox, enter[i], one(p.UID))
-		} else {
-			_, err = s.tx.Expunge(p.Mailbox, one(p.UID))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func one(u store.UID) store.UIDSet { return store.UIDSet{{First: u, Last: u}} }
-
 // destroyEmail removes a message from all its mailboxes.
 func destroyEmail(s *setter, id string) error {
 	n, ok := parseEmailID(id)
 	if !ok {
 		return unfit("notFound", "")
 	}
-	places, err := s.tx.Memberships(n)
-	if err != nil {
-		return err
+	err := s.tx.ExpungeEmail(n)
+	if se, ok := asSetError(err); ok && se.kind != "notFound" {
+		return &halfway{err: se}
 	}
-	if len(places) == 0 {
-		return unfit("notFound", "")
-	}
-	for _, p := range places {
-		if _, err := s.tx.Expunge(p.Mailbox, one(p.UID)); err != nil {
-			if se, ok := asSetError(err); ok {
-				return &halfway{err: se}
-			}
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // A draft is a message that is finished but not in a mailbox yet.
@@ -202,7 +143,7 @@ func (s *setter) file(d *draft, targets []store.MailboxID, keywords map[string]a
 		return "", nil, err
 	}
 	for _, t := range targets[1:] {
-		if _, err := s.tx.Copy(targets[0], t, one(got.UID)); err != nil {
+		if _, err := s.tx.Copy(targets[0], t, store.UIDs(got.UID)); err != nil {
 			if se, ok := asSetError(err); ok {
 				return "", nil, &halfway{err: se}
 			}

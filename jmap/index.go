@@ -38,7 +38,8 @@ type entry struct {
 	next   store.EmailID
 	in     store.Membership    // the first; Mailbox 0: none
 	more   *[]store.Membership // the others
-	unread bool                // neither $seen nor $draft
+	seen   bool                // in all of its places
+	draft  bool                // in one of them
 }
 
 // counts are those of a mailbox, RFC 8621 §2.
@@ -58,6 +59,9 @@ func (e *entry) memberships(f func(m store.Membership)) {
 }
 
 func (e *entry) there() bool { return e.in.Mailbox != 0 }
+
+// unread: neither $seen nor $draft, RFC 8621 §2.
+func (e *entry) unread() bool { return !e.seen && !e.draft }
 
 // place sets the memberships.
 func (e *entry) place(list []store.Membership) {
@@ -284,14 +288,16 @@ func (x *index) joinLocked(v *store.View, snap *store.Snapshot, row store.Row, b
 		e = x.slotLocked(row.Email)
 	}
 	m := store.Membership{Mailbox: box, UID: row.UID}
-	unread := bits&(store.SeenBit|store.DraftBit) == 0
+	first := !e.there()
+	e.seen = (first || e.seen) && bits&store.SeenBit != 0
+	e.draft = !first && e.draft || bits&store.DraftBit != 0
 	switch {
-	case e.in.Mailbox == 0:
-		e.in, e.unread = m, unread
+	case first:
+		e.in = m
 	case e.more == nil:
-		e.more, e.unread = &[]store.Membership{m}, e.unread && unread
+		e.more = &[]store.Membership{m}
 	default:
-		*e.more, e.unread = append(*e.more, m), e.unread && unread
+		*e.more = append(*e.more, m)
 	}
 	return nil
 }
@@ -310,16 +316,16 @@ func (x *index) contributeLocked(t store.ThreadID, n int) {
 		for _, b := range mine {
 			c := x.countsLocked(b)
 			c.emails += n
-			if e.unread {
+			if e.unread() {
 				c.unread += n
 			}
 			if !slices.Contains(boxes, b) {
 				boxes = append(boxes, b)
 			}
 			if b == x.trash && x.trash != 0 {
-				unreadTrash = unreadTrash || e.unread
+				unreadTrash = unreadTrash || e.unread()
 			} else {
-				unread = unread || e.unread
+				unread = unread || e.unread()
 			}
 		}
 	})

@@ -133,7 +133,7 @@ func (f *follower) replace() {
 		maybe := f.added[id]
 		e.memberships(func(m store.Membership) { maybe = append(maybe, m) })
 		var now []store.Membership
-		unread := true
+		seen, draft := true, false
 		for _, m := range maybe {
 			row, snap, ok := f.r.row(m)
 			if !ok || row.Email != id || slices.Contains(now, m) {
@@ -143,7 +143,7 @@ func (f *follower) replace() {
 			if bits&store.DeletedBit != 0 {
 				continue
 			}
-			unread = unread && bits&(store.SeenBit|store.DraftBit) == 0
+			seen, draft = seen && bits&store.SeenBit != 0, draft || bits&store.DraftBit != 0
 			now = append(now, m)
 		}
 		slices.SortFunc(now, func(a, b store.Membership) int {
@@ -153,7 +153,7 @@ func (f *follower) replace() {
 			return int(int64(a.UID) - int64(b.UID))
 		})
 		e.place(now)
-		e.unread = unread
+		e.seen, e.draft = seen, draft
 	}
 }
 

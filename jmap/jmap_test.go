@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"posthouse/delivery"
 	"posthouse/directory"
 	"posthouse/jmap/wire"
 	"posthouse/mail"
@@ -47,7 +49,17 @@ func (people) MaySend(_ context.Context, id mail.AccountID, from mail.Address) (
 }
 
 func (people) Resolve(_ context.Context, a mail.Address) (directory.Resolution, error) {
-	return directory.Resolution{Local: a.Domain == "demo.test"}, nil
+	r := directory.Resolution{Local: a.Domain == "demo.test"}
+	for _, p := range []directory.Account{ada, ben} {
+		if p.Address == a {
+			r.Found, r.Accounts = true, []mail.AccountID{p.ID}
+		}
+	}
+	return r, nil
+}
+
+func (people) SigningKeys(context.Context, mail.Domain) ([]directory.SigningKey, error) {
+	return nil, nil
 }
 
 // A rig is a server with two accounts.
@@ -55,14 +67,29 @@ type rig struct {
 	t     testing.TB
 	srv   *Server
 	store *store.Store
+	mu    sync.Mutex
 	now   time.Time
+}
+
+// pass moves the clock.
+func (r *rig) pass(d time.Duration) {
+	r.mu.Lock()
+	r.now = r.now.Add(d)
+	r.mu.Unlock()
+	r.srv.timers.kick()
+}
+
+func (r *rig) clock() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now
 }
 
 func newRig(t testing.TB, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	if o.Now == nil {
-		o.Now = func() time.Time { return r.now }
+		o.Now = r.clock
 	}
 	st, err := store.Open(t.Context(), mem.New(), store.Options{Now: o.Now, ReapAfter: -1})
 	if err != nil {
@@ -78,6 +105,7 @@ func newRig(t testing.TB, o Options) *rig {
 		}
 	}
 	o.Store, o.Directory, o.Hostname = st, people{}, "mx.demo.test"
+	o.Delivery = delivery.New(delivery.Options{Store: st, Directory: people{}, Hostname: o.Hostname, Now: o.Now})
 	r.srv = New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -119,12 +147,12 @@ func (r *rig) deliver(path, text string) store.Appended {
 		if err != nil {
 			return err
 		}
-		got, err = tx.Append(box.ID, m, store.AppendOptions{InternalDate: r.now})
+		got, err = tx.Append(box.ID, m, store.AppendOptions{InternalDate: r.clock()})
 		return err
 	}); err != nil {
 		r.t.Fatal(err)
 	}
-	r.now = r.now.Add(time.Minute)
+	r.pass(time.Minute)
 	return got
 }
 

@@ -53,6 +53,7 @@ type Server struct {
 	mux     *http.ServeMux
 	indexes indexes
 	users   users
+	timers  timers
 	log     *slog.Logger
 
 	life  context.Context // ends with Shutdown
@@ -75,12 +76,19 @@ func New(o Options) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.users.byID = map[mail.AccountID]*user{}
 	s.indexes.byID = map[mail.AccountID]*index{}
+	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.types, s.methods = tables()
 	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.pattern, r.handler)
 	}
+	s.background(func(ctx context.Context) {
+		s.ring(ctx, s.loadAlarms, map[store.ObjectKind]ringer{store.ObjectSubmission: s.sendSubmission})
+	})
 	return s
 }
+
+// loadAlarms finds what was scheduled before the server started.
+func (s *Server) loadAlarms(ctx context.Context) error { return s.loadSubmissions(ctx) }
 
 // A route is one address of the server.
 type route struct {
@@ -95,6 +103,8 @@ func (s *Server) routes() []route {
 		{"POST /jmap/api", s.withUser(s.api)},
 		{"POST /jmap/upload/{account}/", s.withUser(s.upload)},
 		{"GET /jmap/download/{account}/{blob}/{name}", s.withUser(s.download)},
+		{"GET /jmap/eventsource", s.withUser(s.eventSource)},
+		{"GET /jmap/ws", s.withUser(s.webSocket)},
 		{"POST /jmap/login", s.login},
 		{"POST /jmap/logout", s.logout},
 	}

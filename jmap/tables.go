@@ -14,6 +14,9 @@ var structs = wire.Structs{
 		{Name: "mayCreateChild", Type: "Boolean"}, {Name: "mayRename", Type: "Boolean"}, {Name: "mayDelete", Type: "Boolean"}, {Name: "maySubmit", Type: "Boolean"}}},
 	"EmailImport": {Name: "EmailImport", Members: []wire.Field{{Name: "blobId", Type: "Id"}, {Name: "mailboxIds", Type: "Id[Boolean]"},
 		{Name: "keywords?", Type: "String[Boolean]"}, {Name: "receivedAt?", Type: "UTCDate"}}},
+	"Envelope":        {Name: "Envelope", Members: []wire.Field{{Name: "mailFrom", Type: "EnvelopeAddress"}, {Name: "rcptTo", Type: "EnvelopeAddress[]"}}},
+	"EnvelopeAddress": {Name: "EnvelopeAddress", Members: []wire.Field{{Name: "email", Type: "String"}, {Name: "parameters?", Type: "String[String|null]|null"}}},
+	"DeliveryStatus":  {Name: "DeliveryStatus", Members: []wire.Field{{Name: "smtpReply", Type: "String"}, {Name: "delivered", Type: "String"}, {Name: "displayed", Type: "String"}}},
 	"Comparator": {Name: "Comparator", Members: []wire.Field{{Name: "property", Type: "String"}, {Name: "isAscending?", Type: "Boolean"},
 		{Name: "collation?", Type: "String"}, {Name: "keyword?", Type: "String"}}},
 	"EmailBodyPart": {Name: "EmailBodyPart", Open: true, Members: []wire.Field{ // header:* are the others
@@ -43,7 +46,7 @@ func tables() (map[string]*objectType, map[string]*method) {
 }
 
 func objectTypes() []*objectType {
-	return []*objectType{mailboxType(), threadType(), emailType()}
+	return []*objectType{mailboxType(), threadType(), emailType(), identityType(), submissionType(), vacationType(), quotaType()}
 }
 
 func extraMethods() []*method {

@@ -1,0 +1,120 @@
+package jmap
+
+import (
+	"slices"
+
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store"
+)
+
+// identityType is Identity, RFC 8621 §6. Each account has one from the start, whose
+// id is "default"; what its owner changes of it is kept as of any other.
+func identityType() *objectType {
+	t := &objectType{
+		name: "Identity", capability: capSubmission,
+		properties: []property{
+			{name: "id", typ: "Id", mode: serverSet | immutable},
+			{name: "name", typ: "String", mode: optional, def: ""},
+			{name: "email", typ: "String", mode: immutable},
+			{name: "replyTo", typ: "EmailAddress[]|null", mode: optional},
+			{name: "bcc", typ: "EmailAddress[]|null", mode: optional},
+			{name: "textSignature", typ: "String", mode: optional, def: ""},
+			{name: "htmlSignature", typ: "String", mode: optional, def: ""},
+			{name: "mayDelete", typ: "Boolean", mode: serverSet, def: true},
+		},
+		create: createIdentity,
+		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
+			return nil, s.merge(store.ObjectIdentity, r, changed)
+		},
+		destroy: func(s *setter, id string) error {
+			if id == defaultIdentity {
+				return unfit("forbidden", "the first identity stays")
+			}
+			return s.tx.DeleteObject(store.ObjectIdentity, id)
+		},
+	}
+	t.keep(store.ObjectIdentity)
+	load := t.load
+	t.load = func(c *call, v *store.View, ids []string) ([]record, error) {
+		list, err := load(c, v, ids)
+		for _, r := range list {
+			if r.id == defaultIdentity { // the address of an account may change
+				first, err := c.firstIdentity(v)
+				if err != nil {
+					return nil, err
+				}
+				m := r.rec.(values)
+				m["email"], m["mayDelete"] = first["email"], false
+			}
+		}
+		if err != nil || ids != nil && !slices.Contains(ids, defaultIdentity) ||
+			slices.ContainsFunc(list, func(r record) bool { return r.id == defaultIdentity }) {
+			return list, err
+		}
+		first, err := c.firstIdentity(v)
+		return append([]record{{defaultIdentity, first}}, list...), err
+	}
+	return t
+}
+
+const (
+	defaultIdentity = "default"
+	// maxIdentities of an account.
+	maxIdentities = 200
+)
+
+// firstIdentity is the account itself.
+func (c *call) firstIdentity(v *store.View) (values, error) {
+	a, err := c.opts.Directory.Account(c.ctx, v.Account())
+	if err != nil {
+		return nil, err
+	}
+	return values{"name": a.Name, "email": a.Address.String(), "mayDelete": false}, nil
+}
+
+func createIdentity(s *setter, props map[string]any, _ any) (string, wire.Object, error) {
+	n, err := countOf(&s.tx.View, store.ObjectIdentity)
+	if err != nil {
+		return "", nil, err
+	}
+	if n >= maxIdentities {
+		return "", nil, unfit("overQuota", "too many identities")
+	}
+	text, _ := props["email"].(string)
+	if ok, err := s.maySendAs(text); err != nil || !ok {
+		if err == nil {
+			err = unfit("forbiddenFrom", "you may not send as this address")
+		}
+		return "", nil, err
+	}
+	id, err := s.newID("I")
+	if err != nil {
+		return "", nil, err
+	}
+	m := values{}
+	for k, v := range props {
+		m[k] = v
+	}
+	set := wire.Object{}
+	for _, p := range s.typ.properties {
+		if _, given := props[p.name]; !given && p.name != "id" {
+			set = set.With(p.name, p.def)
+		}
+	}
+	return id, set, s.put(store.ObjectIdentity, id, m)
+}
+
+// maySendAs asks whether the account may send as an address.
+func (c *call) maySendAs(text string) (bool, error) {
+	list := message.ParseAddresses([]byte(text), 2)
+	if len(list) != 1 || list[0].Group || list[0].Address.Domain == "" {
+		return false, nil
+	}
+	ok, err := c.opts.Directory.MaySend(c.ctx, c.acct.ID(), list[0].Address)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return false, nil
+	}
+	return ok, err
+}

@@ -1,0 +1,440 @@
+package jmap
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/message"
+	"posthouse/store"
+)
+
+// submissionType is EmailSubmission, RFC 8621 §7. A submission is kept before
+// anything is sent; that it has been is committed together with the message to its
+// local recipients and to the queue, so it is sent once, whatever happens.
+func submissionType() *objectType {
+	t := &objectType{
+		name: "EmailSubmission", capability: capSubmission,
+		properties: []property{
+			{name: "id", typ: "Id", mode: serverSet | immutable},
+			{name: "identityId", typ: "Id", mode: immutable},
+			{name: "emailId", typ: "Id", mode: immutable},
+			{name: "threadId", typ: "Id", mode: serverSet | immutable},
+			{name: "envelope", typ: "Envelope|null", mode: immutable | optional},
+			{name: "sendAt", typ: "UTCDate", mode: serverSet | immutable},
+			{name: "undoStatus", typ: "String", mode: optional, def: "pending"},
+			{name: "deliveryStatus", typ: "String[DeliveryStatus]|null", mode: serverSet},
+			{name: "dsnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
+			{name: "mdnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
+			// Vendor: a patch of the Email when it is really sent.
+			{name: "onSend", typ: "Any|null", mode: optional | onRequest},
+		},
+		setArgs: []wire.Field{{Name: "onSuccessUpdateEmail?", Type: "Id[Any]"}, {Name: "onSuccessDestroyEmail?", Type: "Id[]"}},
+		query: &queryType{
+			filters: map[string]filterProperty{"identityIds": {"Id[]"}, "emailIds": {"Id[]"}, "threadIds": {"Id[]"}, "undoStatus": {"String"}, "before": {"UTCDate"}, "after": {"UTCDate"}},
+			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: submissionQueryChanged,
+		},
+		create: createSubmission, update: updateSubmission,
+		destroy: func(s *setter, id string) error { return s.tx.DeleteObject(store.ObjectSubmission, id) },
+		done:    submissionsDone,
+	}
+	return t.keep(store.ObjectSubmission)
+}
+
+// maxSubmissions of an account that are kept; the oldest that are final go.
+const maxSubmissions = 1000
+
+func createSubmission(s *setter, props map[string]any, _ any) (string, wire.Object, error) {
+	if s.opts.Delivery == nil {
+		return "", nil, unfit("forbiddenToSend", "this server sends nothing")
+	}
+	if props["undoStatus"] != "pending" && props["undoStatus"] != nil {
+		return "", nil, invalidProperties("a submission begins as pending", "undoStatus")
+	}
+	emailText, _ := props["emailId"].(string)
+	id, ok := parseEmailID(emailText)
+	r := rows{v: &s.tx.View, snaps: map[store.MailboxID]*store.Snapshot{}}
+	var e *email
+	if ok {
+		var err error
+		if e, err = s.loadEmail(&r, id); err != nil {
+			return "", nil, err
+		}
+	}
+	if e == nil {
+		return "", nil, invalidProperties("there is no such email", "emailId")
+	}
+	identity, _ := props["identityId"].(string)
+	who, err := s.types["Identity"].load(s.call, &s.tx.View, []string{identity})
+	if err != nil {
+		return "", nil, err
+	}
+	if len(who) == 0 {
+		return "", nil, invalidProperties("there is no such identity", "identityId")
+	}
+	env, sendAt, err := s.envelope(e, props["envelope"], who[0].rec.(values))
+	if err != nil {
+		return "", nil, err
+	}
+	if err := s.mayAccept(e, env); err != nil {
+		return "", nil, err
+	}
+	if err := s.trimSubmissions(); err != nil {
+		return "", nil, err
+	}
+	name, err := s.newID("E")
+	if err != nil {
+		return "", nil, err
+	}
+	set := wire.Object{{Name: "threadId", Value: threadID(e.thread)}, {Name: "sendAt", Value: utcDate(sendAt.Unix())},
+		{Name: "undoStatus", Value: "pending"}, {Name: "deliveryStatus", Value: nil}, {Name: "dsnBlobIds", Value: []string{}}, {Name: "mdnBlobIds", Value: []string{}}}
+	if props["envelope"] == nil {
+		set = set.With("envelope", env.object())
+	}
+	m := values{"identityId": identity, "emailId": emailText, "threadId": threadID(e.thread), "envelope": wire.Plain(env.object()),
+		"sendAt": utcDate(sendAt.Unix()), "undoStatus": "pending", "onSend": props["onSend"]}
+	if err := s.put(store.ObjectSubmission, name, m); err != nil {
+		return "", nil, err
+	}
+	s.afterwards = append(s.afterwards, func() { s.started(name, sendAt) })
+	return name, set, nil
+}
+
+// started sends what is due at once, and schedules the rest.
+func (s *setter) started(name string, at time.Time) {
+	a := alarm{s.acct.ID(), store.ObjectSubmission, name}
+	if at.After(s.opts.Now()) {
+		s.timers.set(a, at)
+		return
+	}
+	if err := s.sendSubmission(s.ctx, a); err != nil {
+		s.log.Warn("jmap: a submission waits", "account", uint64(s.acct.ID()), "err", err)
+		s.timers.set(a, s.opts.Now().Add(retryAfter))
+	}
+}
+
+// trimSubmissions makes room among those that are over.
+func (s *setter) trimSubmissions() error {
+	n := 0
+	oldest, when := "", "9999"
+	if err := s.tx.Objects(store.ObjectSubmission, func(o store.Object) bool {
+		n++
+		m, err := decodeValues(o.Value)
+		if at, _ := m["sendAt"].(string); err == nil && m["undoStatus"] != "pending" && at < when {
+			oldest, when = o.ID, at
+		}
+		return true
+	}); err != nil {
+		return err
+	}
+	switch {
+	case n < maxSubmissions:
+		return nil
+	case oldest == "":
+		return unfit("overQuota", "too many messages are scheduled")
+	}
+	return s.tx.DeleteObject(store.ObjectSubmission, oldest)
+}
+
+// An envelope is that of a submission, RFC 8621 §7.
+type envelope struct {
+	from mail.Address
+	to   []mail.Recipient
+	raw  map[string]any // as the client gave it; nil: made of the message
+}
+
+func (e *envelope) object() wire.Object {
+	if e.raw != nil {
+		o := wire.Object{}
+		for _, k := range sortedNames(e.raw) {
+			o = o.With(k, e.raw[k])
+		}
+		return o
+	}
+	to := []wire.Object{}
+	for _, r := range e.to {
+		to = append(to, wire.Object{{Name: "email", Value: r.Address.String()}, {Name: "parameters", Value: nil}})
+	}
+	return wire.Object{{Name: "mailFrom", Value: wire.Object{{Name: "email", Value: e.from.String()}, {Name: "parameters", Value: nil}}}, {Name: "rcptTo", Value: to}}
+}
+
+// envelope reads the envelope that the client gave, or makes one of the message.
+func (s *setter) envelope(e *email, given any, identity values) (*envelope, time.Time, error) {
+	now := s.tx.Now()
+	m, ok := given.(map[string]any)
+	if !ok {
+		env, err := s.envelopeOf(e, identity)
+		return env, now, err
+	}
+	env := &envelope{raw: m}
+	from := m["mailFrom"].(map[string]any)
+	a, valid := addressOf(from)
+	if text, _ := from["email"].(string); !valid && text != "" {
+		return nil, now, invalidProperties("not an address", "envelope/mailFrom")
+	}
+	env.from = a.Address
+	at, err := s.holdOf(from["parameters"], now)
+	if err != nil {
+		return nil, now, err
+	}
+	var bad []string
+	for _, r := range m["rcptTo"].([]any) {
+		rm := r.(map[string]any)
+		a, valid := addressOf(rm)
+		if !valid {
+			text, _ := rm["email"].(string)
+			bad = append(bad, text)
+			continue
+		}
+		rcpt := mail.Recipient{Address: a.Address}
+		if !setNotify(&rcpt, rm["parameters"]) {
+			return nil, now, invalidProperties("an unknown parameter", "envelope/rcptTo")
+		}
+		env.to = append(env.to, rcpt)
+	}
+	if bad != nil {
+		e := unfit("invalidRecipients", "")
+		e.extra = wire.Object{{Name: "invalidRecipients", Value: bad}}
+		return nil, now, e
+	}
+	return env, at, nil
+}
+
+// holdOf reads FUTURERELEASE among the parameters of MAIL, RFC 4865 §4.
+func (s *setter) holdOf(v any, now time.Time) (time.Time, error) {
+	params, _ := v.(map[string]any)
+	at := now
+	for name, val := range params {
+		text, _ := val.(string)
+		switch strings.ToUpper(name) {
+		case "HOLDFOR":
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 {
+				return at, invalidProperties("not a number of seconds", "envelope/mailFrom/parameters")
+			}
+			at = now.Add(time.Duration(n) * time.Second)
+		case "HOLDUNTIL":
+			t, err := time.Parse(time.RFC3339, text)
+			if err != nil {
+				return at, invalidProperties("not a time", "envelope/mailFrom/parameters")
+			}
+			at = t
+		case "RET", "ENVID", "BODY", "SIZE", "SMTPUTF8":
+		default:
+			return at, invalidProperties("an unknown parameter: "+name, "envelope/mailFrom/parameters")
+		}
+	}
+	if at.Sub(now) > s.limits.MaxDelayedSend {
+		return at, invalidProperties("too far ahead", "envelope/mailFrom/parameters")
+	}
+	return at, nil
+}
+
+// setNotify reads NOTIFY among the parameters of RCPT, RFC 3461 §4.1.
+func setNotify(r *mail.Recipient, v any) bool {
+	params, _ := v.(map[string]any)
+	for name, val := range params {
+		text, _ := val.(string)
+		switch strings.ToUpper(name) {
+		case "NOTIFY":
+			for _, w := range strings.Split(strings.ToUpper(text), ",") {
+				switch w {
+				case "NEVER":
+					r.Notify |= mail.NotifyNever
+				case "SUCCESS":
+					r.Notify |= mail.NotifySuccess
+				case "FAILURE":
+					r.Notify |= mail.NotifyFailure
+				case "DELAY":
+					r.Notify |= mail.NotifyDelay
+				}
+			}
+		case "ORCPT":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// envelopeOf makes an envelope of a message's header: from its Sender or From, to all
+// that it names.
+func (s *setter) envelopeOf(e *email, identity values) (*envelope, error) {
+	g := &getter{s.call, &s.tx.View}
+	h, err := e.headerOf(g, 0)
+	if err != nil {
+		return nil, err
+	}
+	env := &envelope{}
+	for _, name := range []string{"Sender", "From"} {
+		for _, m := range h.Addresses(name) {
+			if !m.Group && env.from.IsNull() {
+				env.from = m.Address
+			}
+		}
+	}
+	if env.from.IsNull() {
+		text, _ := identity["email"].(string)
+		if list := message.ParseAddresses([]byte(text), 1); len(list) == 1 {
+			env.from = list[0].Address
+		}
+	}
+	seen := map[mail.Address]bool{}
+	for _, name := range []string{"To", "Cc", "Bcc"} {
+		for _, m := range h.Addresses(name) {
+			if !m.Group && m.Address.Domain != "" && !seen[m.Address] {
+				seen[m.Address] = true
+				env.to = append(env.to, mail.Recipient{Address: m.Address})
+			}
+		}
+	}
+	return env, nil
+}
+
+// maxRecipients of one message, as over SMTP.
+const maxRecipients = 1000
+
+// mayAccept asks delivery about sender and recipients, RFC 8621 §7.5.
+func (s *setter) mayAccept(e *email, env *envelope) error {
+	switch {
+	case len(env.to) == 0:
+		return unfit("noRecipients", "")
+	case len(env.to) > maxRecipients:
+		err := unfit("tooManyRecipients", "")
+		err.extra = wire.Object{{Name: "maxRecipients", Value: maxRecipients}}
+		return err
+	}
+	g := &getter{s.call, &s.tx.View}
+	h, err := e.headerOf(g, 0)
+	if err != nil {
+		return err
+	}
+	from := h.Addresses("From")
+	if len(from) == 0 {
+		return unfit("invalidEmail", "the message has no From").with("properties", []string{"from"})
+	}
+	for _, m := range from {
+		ok, err := s.opts.Directory.MaySend(s.ctx, s.acct.ID(), m.Address)
+		if err != nil && mail.KindOf(err) != mail.NotFound {
+			return err
+		}
+		if !ok || err != nil {
+			return unfit("forbiddenFrom", "you may not send as "+m.Address.String())
+		}
+	}
+	return s.probe(env)
+}
+
+func (e *setError) with(name string, v any) *setError {
+	e.extra = e.extra.With(name, v)
+	return e
+}
+
+// probe asks delivery whether it would take the envelope. Nothing is stored.
+func (s *setter) probe(env *envelope) error {
+	t := s.opts.Delivery.Begin(s.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: "probe"})
+	defer t.Close()
+	if r := t.Sender(s.ctx); r.Permanent() {
+		return unfit("forbiddenMailFrom", r.Text)
+	}
+	var bad []string
+	for _, rcpt := range env.to {
+		// A mailbox that is full at present may have room when the message goes.
+		if res, err := s.opts.Directory.Resolve(s.ctx, rcpt.Address); err == nil && res.Local && !res.Found {
+			bad = append(bad, rcpt.Address.String())
+		}
+	}
+	if bad != nil {
+		return unfit("invalidRecipients", fmt.Sprintf("no such mailbox here: %s", strings.Join(bad, ", "))).with("invalidRecipients", bad)
+	}
+	return nil
+}
+
+// updateSubmission: the only change is to take it back.
+func updateSubmission(s *setter, r record, changed map[string]any) (wire.Object, error) {
+	was, now := r.rec.(values)["undoStatus"], changed["undoStatus"]
+	if v, there := changed["onSend"]; there && was == "pending" && len(changed) == 1 {
+		return nil, s.merge(store.ObjectSubmission, r, map[string]any{"onSend": v})
+	}
+	switch {
+	case now != "canceled" && now != nil:
+		return nil, invalidProperties("may only become canceled", "undoStatus")
+	case was != "pending":
+		return nil, unfit("cannotUnsend", "it has been sent")
+	}
+	if now == nil {
+		return nil, nil
+	}
+	s.afterwards = append(s.afterwards, func() { s.timers.drop(alarm{s.acct.ID(), store.ObjectSubmission, r.id}) })
+	return nil, s.merge(store.ObjectSubmission, r, map[string]any{"undoStatus": "canceled"})
+}
+
+// submissionsDone makes the changes of emails that were asked for on success, RFC
+// 8621 §7.5: an implicit Email/set behind the response.
+func submissionsDone(c *call, out wire.Object) error {
+	updates, destroys := c.object("onSuccessUpdateEmail"), c.strs("onSuccessDestroyEmail")
+	if len(updates)+len(destroys) == 0 {
+		return nil
+	}
+	worked := map[string]bool{}
+	for _, name := range []string{"created", "updated"} {
+		v, _ := out.Member(name)
+		if o, ok := v.(wire.Object); ok {
+			for _, m := range o {
+				if worked[m.Name] = true; name == "created" {
+					worked["#"+m.Name] = true
+				}
+			}
+		}
+	}
+	emails := map[string]string{}
+	if err := c.view(func(v *store.View) error {
+		for id := range worked {
+			real := c.req.idOf(id)
+			o, err := v.Object(store.ObjectSubmission, real)
+			if err != nil {
+				continue // destroyed by the same set
+			}
+			if m, err := decodeValues(o.Value); err == nil {
+				emails[id], _ = m["emailId"].(string)
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	update, destroy := map[string]any{}, []any{}
+	for id, patch := range updates {
+		if emails[id] != "" {
+			update[emails[id]] = patch
+		}
+	}
+	for _, id := range destroys {
+		if emails[id] != "" {
+			destroy = append(destroy, emails[id])
+		}
+	}
+	if len(update)+len(destroy) == 0 {
+		return nil
+	}
+	return c.imply("Email/set", map[string]any{"accountId": c.acct.id, "update": update, "destroy": destroy})
+}
+
+// imply calls another method and adds its response behind this one's.
+func (c *call) imply(name string, args map[string]any) error {
+	next := &call{Server: c.Server, ctx: c.ctx, who: c.who, req: c.req, id: c.id, method: c.methods[name], args: args}
+	if err := next.bind(); err != nil {
+		return err
+	}
+	out, err := next.method.do(next)
+	if err != nil {
+		e, _ := asMethodError(err)
+		c.implied = append(c.implied, response{"error", e.object(), c.id})
+		return nil
+	}
+	c.implied = append(c.implied, response{name, out, c.id})
+	return nil
+}

@@ -1,0 +1,331 @@
+package jmap
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"slices"
+
+	"posthouse/delivery"
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+func (c *call) deliverySession() *delivery.Session {
+	return &delivery.Session{Origin: delivery.FromSubmission, Account: &c.who.account, Extended: true, Hello: c.opts.Hostname}
+}
+
+// loadSubmissions finds what was scheduled before the server started.
+func (s *Server) loadSubmissions(ctx context.Context) error {
+	return s.opts.Store.EachObject(ctx, store.ObjectSubmission, func(id mail.AccountID, o store.Object) bool {
+		m, err := decodeValues(o.Value)
+		if err == nil && m["undoStatus"] == "pending" {
+			s.timers.set(alarm{id, store.ObjectSubmission, o.ID}, dateOf(m["sendAt"]))
+		}
+		return true
+	})
+}
+
+// errTakenBack: the submission was canceled, or sent, meanwhile.
+var errTakenBack = errors.New("jmap: the submission is not pending any more")
+
+// submissionFailed says what becomes of a submission that cannot be sent.
+type submissionFailed struct{ reply mail.Reply }
+
+func (e *submissionFailed) Error() string { return "jmap: " + e.reply.String() }
+
+// sendSubmission hands a pending submission to delivery. An error means that it is
+// pending still.
+func (s *Server) sendSubmission(ctx context.Context, a alarm) error {
+	acct, err := s.opts.Store.Account(ctx, a.account)
+	if err != nil {
+		if mail.KindOf(err) == mail.NotFound {
+			return nil
+		}
+		return err
+	}
+	who, err := s.opts.Directory.Account(ctx, a.account)
+	if err != nil {
+		return err
+	}
+	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, method: s.methods["Email/set"], args: map[string]any{}, req: &request{created: map[string]string{}}}
+	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct, s.limits.IndexBytes)}
+	sub, e, err := c.pending(a.id)
+	if err != nil || sub == nil {
+		return err
+	}
+	reply, err := c.deliver(a.id, sub, e)
+	var failed *submissionFailed
+	switch {
+	case errors.Is(err, errTakenBack):
+		return nil
+	case errors.As(err, &failed):
+		return acct.Update(ctx, func(tx *store.Tx) error { return c.conclude(tx, a.id, failed.reply, nil) })
+	}
+	if err == nil {
+		s.log.Info("submission sent", "account", uint64(a.account), "reply", reply.Code)
+	}
+	return err
+}
+
+// pending reads a submission and its message; nil if it is not pending.
+func (c *call) pending(id string) (sub values, e *email, err error) {
+	err = c.view(func(v *store.View) error {
+		o, err := v.Object(store.ObjectSubmission, id)
+		if mail.KindOf(err) == mail.NotFound && err != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if sub, err = decodeValues(o.Value); err != nil || sub["undoStatus"] != "pending" {
+			sub = nil
+			return err
+		}
+		text, _ := sub["emailId"].(string)
+		n, _ := parseEmailID(text)
+		r := rows{v: v, snaps: map[store.MailboxID]*store.Snapshot{}}
+		e, err = c.loadEmail(&r, n)
+		return err
+	})
+	return sub, e, err
+}
+
+// deliver gives the message to delivery; what became of it is committed with it.
+func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
+	if e == nil {
+		return mail.Reply{}, &submissionFailed{mail.Reply{Code: 554, Enhanced: [3]uint8{5, 6, 0}, Text: "the message does not exist any more"}}
+	}
+	env := readEnvelope(sub["envelope"])
+	var trace [6]byte
+	if _, err := io.ReadFull(rand.Reader, trace[:]); err != nil {
+		return mail.Reply{}, err
+	}
+	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: hex.EncodeToString(trace[:]), Body: mail.Body8BitMIME,
+		UTF8: !env.isASCII(), Size: e.size, Account: c.acct.ID()})
+	defer t.Close()
+	if r := t.Sender(c.ctx); !r.Positive() {
+		return r, refusedBy(r)
+	}
+	refusals := map[string]mail.Reply{}
+	for _, rcpt := range env.to {
+		if r := t.Recipient(c.ctx, rcpt); !r.Positive() {
+			refusals[rcpt.Address.String()] = r
+		}
+	}
+	if len(t.Env.Recipients) == 0 {
+		for _, r := range refusals {
+			return r, refusedBy(r)
+		}
+	}
+	if r := t.Open(c.ctx); r.Code != 0 {
+		return r, refusedBy(r)
+	}
+	if err := copyMessage(t, e); err != nil {
+		return mail.Reply{}, err
+	}
+	final := mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok"}
+	var beside error
+	t.Beside = delivery.Beside{Account: c.acct.ID(), Do: func(tx *store.Tx) error {
+		beside = c.conclude(tx, id, final, refusals)
+		return beside
+	}}
+	r := t.Accept(c.ctx)
+	if errors.Is(beside, errTakenBack) {
+		return r, errTakenBack
+	}
+	if !r.Positive() {
+		return r, refusedBy(r)
+	}
+	return r, nil
+}
+
+func copyMessage(t io.Writer, e *email) error {
+	b, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	_, err = io.Copy(t, io.NewSectionReader(b, 0, b.Size()))
+	return err
+}
+
+// refusedBy is the error that a reply stands for.
+func refusedBy(r mail.Reply) error {
+	if r.Permanent() {
+		return &submissionFailed{r}
+	}
+	return &mail.Error{Kind: mail.Unavailable, Op: "jmap.submit", Text: r.Text}
+}
+
+func readEnvelope(v any) *envelope {
+	env := &envelope{}
+	m, _ := v.(map[string]any)
+	from, _ := m["mailFrom"].(map[string]any)
+	a, _ := addressOf(from)
+	if a.Address.Domain != "" {
+		env.from = a.Address
+	}
+	list, _ := m["rcptTo"].([]any)
+	for _, e := range list {
+		rm, _ := e.(map[string]any)
+		if a, ok := addressOf(rm); ok {
+			r := mail.Recipient{Address: a.Address}
+			setNotify(&r, rm["parameters"])
+			env.to = append(env.to, r)
+		}
+	}
+	return env
+}
+
+func (e *envelope) isASCII() bool {
+	return e.from.IsASCII() && !slices.ContainsFunc(e.to, func(r mail.Recipient) bool { return !r.Address.IsASCII() })
+}
+
+// conclude notes what became of a submission, and changes its message as it asked.
+func (c *call) conclude(tx *store.Tx, id string, reply mail.Reply, refusals map[string]mail.Reply) error {
+	o, err := tx.Object(store.ObjectSubmission, id)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return errTakenBack
+	}
+	if err != nil {
+		return err
+	}
+	m, err := decodeValues(o.Value)
+	if err != nil {
+		return err
+	}
+	if m["undoStatus"] != "pending" {
+		return errTakenBack
+	}
+	m["undoStatus"] = "final"
+	status := map[string]any{}
+	for _, r := range readEnvelope(m["envelope"]).to {
+		to := r.Address.String()
+		one, refused := refusals[to]
+		if !refused {
+			one = reply
+		}
+		delivered := "queued"
+		if !one.Positive() {
+			delivered = "no"
+		}
+		status[to] = map[string]any{"smtpReply": one.String(), "delivered": delivered, "displayed": "unknown"}
+	}
+	m["deliveryStatus"] = status
+	if reply.Positive() && m["onSend"] != nil {
+		c.patchSent(tx, m)
+	}
+	return tx.PutObject(store.ObjectSubmission, id, wire.Append(nil, map[string]any(m)), nil)
+}
+
+// patchSent makes the change of the message that was asked for when it is sent. One
+// that does not fit any more must not keep the message from going.
+func (c *call) patchSent(tx *store.Tx, sub values) {
+	text, _ := sub["emailId"].(string)
+	one := *c
+	one.exact, one.typ = true, c.types["Email"]
+	s := &setter{call: &one, tx: tx, fresh: map[string]string{}, moved: map[store.EmailID]bool{}, refused: map[string]*setError{}}
+	if err := one.typ.tryUpdate(s, "update/"+text, text, sub["onSend"]); err != nil {
+		c.log.Warn("jmap: a sent message was not filed", "account", uint64(c.acct.ID()), "err", err)
+	}
+}
+
+// querySubmissions is EmailSubmission/query, RFC 8621 §7.3.
+func querySubmissions(c *call, v *store.View, q *query) (results, error) {
+	recs, err := c.types["EmailSubmission"].load(c, v, nil)
+	if err != nil {
+		return nil, err
+	}
+	recs = slices.DeleteFunc(recs, func(r record) bool { return q.filter != nil && !submissionFits(q.filter, r.rec.(values)) })
+	by := q.sort
+	if len(by) == 0 {
+		by = []comparator{{property: "sendAt", descending: true}}
+	}
+	slices.SortFunc(recs, func(a, b record) int {
+		for _, s := range by {
+			name := s.property
+			if name == "sentAt" {
+				name = "sendAt"
+			}
+			x, _ := a.rec.(values)[name].(string)
+			y, _ := b.rec.(values)[name].(string)
+			n := compareText(x, y)
+			if s.descending {
+				n = -n
+			}
+			if n != 0 {
+				return n
+			}
+		}
+		return compareText(a.id, b.id)
+	})
+	out := idList{}
+	for _, r := range recs {
+		out = append(out, r.id)
+	}
+	return out, nil
+}
+
+func submissionFits(f *filter, m values) bool {
+	switch f.op {
+	case "AND":
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !submissionFits(s, m) })
+	case "OR":
+		return slices.ContainsFunc(f.sub, func(s *filter) bool { return submissionFits(s, m) })
+	case "NOT":
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return submissionFits(s, m) })
+	}
+	has := func(name string, val any) bool {
+		id, _ := m[name].(string)
+		return slices.Contains(stringsOf(val), id)
+	}
+	at := dateOf(m["sendAt"])
+	for k, val := range f.cond {
+		fits := true
+		switch k {
+		case "identityIds":
+			fits = has("identityId", val)
+		case "emailIds":
+			fits = has("emailId", val)
+		case "threadIds":
+			fits = has("threadId", val)
+		case "undoStatus":
+			fits = m["undoStatus"] == val
+		case "before":
+			fits = at.Before(dateOf(val))
+		case "after":
+			fits = !at.Before(dateOf(val))
+		}
+		if !fits {
+			return false
+		}
+	}
+	return true
+}
+
+func submissionQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+	changed := map[string]bool{}
+	for _, o := range d.objects {
+		if o.Kind == store.ObjectSubmission {
+			changed[o.ID] = true
+			removed = append(removed, o.ID)
+		}
+	}
+	if removed == nil {
+		return nil, nil, nil
+	}
+	res, err := querySubmissions(c, v, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range res.len() {
+		if changed[res.id(i)] {
+			added = append(added, i)
+		}
+	}
+	return removed, added, nil
+}

@@ -1,0 +1,215 @@
+// Made from the server's tables: go test ./test/docs -update writes it anew.
+
+export type Id = string
+export type UTCDate = string
+
+export interface Comparator {
+  property: string
+  isAscending?: boolean
+  collation?: string
+  keyword?: string
+}
+
+export interface DeliveryStatus {
+  smtpReply: string
+  delivered: string
+  displayed: string
+}
+
+export interface EmailAddress {
+  name?: string | null
+  email: string
+}
+
+export interface EmailAddressGroup {
+  name?: string | null
+  addresses: EmailAddress[]
+}
+
+export interface EmailBodyPart {
+  partId?: string | null
+  blobId?: Id | null
+  size?: number
+  name?: string | null
+  type?: string
+  charset?: string | null
+  disposition?: string | null
+  cid?: string | null
+  language?: string[] | null
+  location?: string | null
+  subParts?: EmailBodyPart[] | null
+  [header: `header:${string}`]: unknown
+}
+
+export interface EmailBodyValue {
+  value: string
+  isEncodingProblem?: boolean
+  isTruncated?: boolean
+}
+
+export interface EmailHeader {
+  name: string
+  value: string
+}
+
+export interface EmailImport {
+  blobId: Id
+  mailboxIds: Record<Id, boolean>
+  keywords?: Record<string, boolean>
+  receivedAt?: UTCDate
+}
+
+export interface Envelope {
+  mailFrom: EnvelopeAddress
+  rcptTo: EnvelopeAddress[]
+}
+
+export interface EnvelopeAddress {
+  email: string
+  parameters?: Record<string, string | null> | null
+}
+
+export interface MailboxRights {
+  mayReadItems: boolean
+  mayAddItems: boolean
+  mayRemoveItems: boolean
+  maySetSeen: boolean
+  maySetKeywords: boolean
+  mayCreateChild: boolean
+  mayRename: boolean
+  mayDelete: boolean
+  maySubmit: boolean
+}
+
+export interface Email {
+  id: Id
+  blobId: Id
+  threadId: Id
+  mailboxIds: Record<Id, boolean>
+  keywords: Record<string, boolean>
+  size: number
+  receivedAt: UTCDate
+  messageId: string[] | null
+  inReplyTo: string[] | null
+  references: string[] | null
+  sender: EmailAddress[] | null
+  from: EmailAddress[] | null
+  to: EmailAddress[] | null
+  cc: EmailAddress[] | null
+  bcc: EmailAddress[] | null
+  replyTo: EmailAddress[] | null
+  subject: string | null
+  sentAt: string | null
+  hasAttachment: boolean
+  preview: string
+  bodyValues: Record<string, EmailBodyValue>
+  textBody: EmailBodyPart[]
+  htmlBody: EmailBodyPart[]
+  attachments: EmailBodyPart[]
+  bodyStructure?: EmailBodyPart
+  headers?: EmailHeader[]
+  verdict?: string | null
+  [header: `header:${string}`]: unknown
+}
+
+export interface EmailSubmission {
+  id: Id
+  identityId: Id
+  emailId: Id
+  threadId: Id
+  envelope: Envelope | null
+  sendAt: UTCDate
+  undoStatus: string
+  deliveryStatus: Record<string, DeliveryStatus> | null
+  dsnBlobIds: Id[]
+  mdnBlobIds: Id[]
+  onSend?: unknown | null
+}
+
+export interface Identity {
+  id: Id
+  name: string
+  email: string
+  replyTo: EmailAddress[] | null
+  bcc: EmailAddress[] | null
+  textSignature: string
+  htmlSignature: string
+  mayDelete: boolean
+}
+
+export interface Mailbox {
+  id: Id
+  name: string
+  parentId: Id | null
+  role: string | null
+  sortOrder: number
+  totalEmails: number
+  unreadEmails: number
+  totalThreads: number
+  unreadThreads: number
+  myRights: MailboxRights
+  isSubscribed: boolean
+}
+
+export interface Quota {
+  id: Id
+  resourceType: string
+  used: number
+  hardLimit: number
+  scope: string
+  name: string
+  types: string[]
+  warnLimit: number | null
+  softLimit: number | null
+  description: string | null
+}
+
+export interface Thread {
+  id: Id
+  emailIds: Id[]
+}
+
+export interface VacationResponse {
+  id: Id
+  isEnabled: boolean
+  fromDate: UTCDate | null
+  toDate: UTCDate | null
+  subject: string | null
+  textBody: string | null
+  htmlBody: string | null
+}
+
+export interface Arguments {
+  'Core/echo': { }
+  'Email/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Email/get': { accountId: Id; ids?: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
+  'Email/import': { accountId: Id; ifInState?: string; emails: Record<Id, EmailImport>; }
+  'Email/parse': { accountId: Id; blobIds: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
+  'Email/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; collapseThreads?: boolean; }
+  'Email/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; collapseThreads?: boolean; }
+  'Email/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'EmailSubmission/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'EmailSubmission/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'EmailSubmission/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
+  'EmailSubmission/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; }
+  'EmailSubmission/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onSuccessUpdateEmail?: Record<Id, unknown>; onSuccessDestroyEmail?: Id[]; }
+  'Identity/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Identity/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'Identity/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Mailbox/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Mailbox/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'Mailbox/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
+  'Mailbox/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
+  'Mailbox/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onDestroyRemoveEmails?: boolean; }
+  'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Quota/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'Quota/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
+  'Thread/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Thread/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'VacationResponse/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'VacationResponse/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'VacationResponse/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+}
+
+// States are told of these, RFC 8620 §7.1.
+export type TypeName = 'Email' | 'EmailDelivery' | 'EmailSubmission' | 'Identity' | 'Job' | 'Mailbox' | 'Settings' | 'Thread' | 'VacationResponse'
