@@ -24,6 +24,9 @@ func (p *parse) check() {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.problem("tls", "cert and key belong together: give both or none")
 	}
+	for _, name := range c.TLS.ALPN {
+		p.oneOf("tls.alpn", name, "imap", "submission")
+	}
 	p.oneOf("smtp.over_quota", c.SMTP.OverQuota, "defer", "refuse")
 	p.oneOf("smtp.sender_checks", c.SMTP.SenderChecks, "enforce", "mark", "off")
 	for _, d := range c.SMTP.TrustedForwarders {

@@ -38,8 +38,9 @@ type Config struct {
 
 // TLS is the section [tls].
 type TLS struct {
-	Cert string `toml:"cert" live:"yes" doc:"File with the certificate and its chain, PEM. Empty: a self-signed certificate is made at each start, which clients will warn about."`
-	Key  string `toml:"key" live:"yes" doc:"File with the private key, PEM. Read before privileges are dropped and again at a reload: the run user must be able to read it for that."`
+	Cert string   `toml:"cert" live:"yes" doc:"File with the certificate and its chain, PEM. Empty: a self-signed certificate is made at each start, which clients will warn about."`
+	Key  string   `toml:"key" live:"yes" doc:"File with the private key, PEM. Read before privileges are dropped and again at a reload: the run user must be able to read it for that."`
+	ALPN []string `toml:"alpn" doc:"What mail programs get on the https ports beside HTTP, if they ask for it by its name (ALPN imap, submission or smtp): from networks that let nothing else out." values:"list of imap, submission"`
 }
 
 // Login is the section [login]: how people may log in beside a password over TLS.
@@ -156,6 +157,7 @@ func Default() Config {
 			MX: []string{":25"}, Submission: []string{":587"}, Submissions: []string{":465"}, LMTP: []string{},
 			IMAP: []string{":143"}, IMAPS: []string{":993"}, HTTP: []string{"127.0.0.1:8080"}, HTTPS: []string{":443"},
 		},
+		TLS:   TLS{ALPN: []string{"imap", "submission"}},
 		Login: Login{SCRAM: true, SCRAMIterations: 32768},
 		OAuth: OAuth{Claim: "email"},
 		SMTP:  defaultSMTP(),

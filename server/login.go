@@ -5,12 +5,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
+	"slices"
 
 	"posthouse/directory"
+	"posthouse/imap"
 	"posthouse/mail"
 	"posthouse/sasl/oauth"
+	"posthouse/smtp"
 	"posthouse/web"
 )
 
@@ -42,13 +46,39 @@ func (s *Server) loginOptions(o directory.Options) directory.Options {
 
 // loginTLS is the TLS of the faces on which people log in. What a client shows there is
 // checked when it logs in with it, so that a certificate for something else is no
-// obstacle.
-func (s *Server) loginTLS() *tls.Config {
+// obstacle. protocols are the names that clients may ask for (ALPN): who asks for
+// another, as a browser that was sent to the wrong port does, gets no connection.
+func (s *Server) loginTLS(protocols ...string) *tls.Config {
 	c := s.tlsConfig()
+	c.NextProtos = protocols
 	if s.cfg.Login.Certificates {
 		c.ClientAuth = tls.RequestClientCert
 	}
 	return c
+}
+
+// The names of our protocols in ALPN. There is none for submission in the registry; these
+// are what clients use.
+var (
+	imapALPN       = []string{"imap"}
+	submissionALPN = []string{"submission", "smtp"}
+)
+
+// serveHTTPS serves what clients ask for by ALPN on an https port, else HTTP.
+func (s *Server) serveHTTPS(ctx context.Context, l net.Listener) error {
+	var routes []route
+	if slices.Contains(s.cfg.TLS.ALPN, "imap") {
+		routes = append(routes, route{imapALPN, func(l net.Listener) error {
+			return s.imap.Serve(ctx, l, imap.Face{Name: "imap/https", ImplicitTLS: true})
+		}})
+	}
+	if slices.Contains(s.cfg.TLS.ALPN, "submission") {
+		routes = append(routes, route{submissionALPN, func(l net.Listener) error { return s.smtp.Serve(ctx, l, smtp.Submissions) }})
+	}
+	if len(routes) == 0 {
+		return s.web.ServeTLS(l)
+	}
+	return split(ctx, l, append(routes, route{nil, s.web.ServeTLS}))
 }
 
 // revoked ends the sessions of an account.

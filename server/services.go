@@ -65,7 +65,7 @@ var smtpFaces = map[string]smtp.Face{
 
 func (s *Server) startSMTP(ctx context.Context) error {
 	s.smtp = smtp.New(smtp.Options{
-		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(), Hostname: s.hostname, Bans: s.dir,
+		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(submissionALPN...), Hostname: s.hostname, Bans: s.dir,
 		XClient: networks(s.cfg.SMTP.XClientHosts), Proxies: networks(s.cfg.SMTP.ProxyHosts),
 		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
 	})
@@ -112,7 +112,7 @@ func networks(list []string) []netip.Prefix {
 
 func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
-		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.loginTLS(),
+		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.loginTLS(imapALPN...),
 		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
 		Neighbours: s.dir, SharedAccounts: s.cfg.IMAP.SharedAccounts,
 	}
@@ -141,9 +141,9 @@ func (s *Server) startWeb(ctx context.Context) error {
 	s.fronts = append(s.fronts, func(ctx context.Context) error { // streams end first: they would hold the other up
 		return errors.Join(s.jmap.Shutdown(ctx), s.web.Shutdown(ctx))
 	})
-	s.serve(ctx, func(_ context.Context, b Bound) (func() error, bool) {
+	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {
 		if b.Face == "https" {
-			return func() error { return s.web.ServeTLS(b.Listener) }, true
+			return func() error { return s.serveHTTPS(ctx, b.Listener) }, true
 		}
 		return func() error { return s.web.Serve(b.Listener) }, b.Face == "http"
 	})
