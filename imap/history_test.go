@@ -294,6 +294,8 @@ func (w *witness) take(cmd, l string) {
 		}
 		uid, _ := strconv.Atoi(m[1])
 		w.told(cmd, l, w.place(uid), m[2]+" UID "+m[1])
+	} else if strings.HasPrefix(cmd, "DELETE") && strings.HasPrefix(l, "* OK [CLOSED]") {
+		w.leave() // its own mailbox, which somebody gave that name
 	} else {
 		w.tellCode(l)
 	}

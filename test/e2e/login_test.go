@@ -68,7 +68,7 @@ func newLoginRig(t *testing.T) *loginRig {
 	t.Helper()
 	dir := t.TempDir()
 	l := &loginRig{server: newPaper(t, dir, "localhost", nil), ca: newPaper(t, dir, "ca", nil)}
-	l.rig = newRig(t, rigOptions{more: fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n[login]\nclient_certificates = true\nclient_ca = %q\n", l.server.cert, l.server.key, l.ca.cert)})
+	l.rig = newRig(t, rigOptions{imaps: true, more: fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n[login]\nclient_certificates = true\nclient_ca = %q\n", l.server.cert, l.server.key, l.ca.cert)})
 	l.addAccount(t, "ada@home.test")
 	l.addAccount(t, "ben@home.test")
 	l.start(t)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +40,7 @@ func runTests(m *testing.M) int {
 type rig struct {
 	dir, config, log           string
 	imap, mx, submission, http string
+	imaps                      string // "" without
 	domain, password           string
 	cmd                        *exec.Cmd
 }
@@ -47,6 +49,7 @@ type rigOptions struct {
 	relay string // host:port that takes all mail for elsewhere
 	mx    string // host:port of the MX, any free one if empty
 	more  string // more lines of [limits], and sections after it
+	imaps bool   // listens with TLS from the first byte too
 }
 
 func startRig(t testing.TB) *rig {
@@ -82,6 +85,11 @@ func newRigOn(t testing.TB, o rigOptions, prepare func(*rig)) *rig {
 	if o.mx != "" {
 		r.mx = o.mx
 	}
+	imaps := ""
+	if o.imaps {
+		r.imaps = freePort(t)
+		imaps = strconv.Quote(r.imaps)
+	}
 	r.config = writeFile(t, filepath.Join(dir, "posthouse.toml"), `
 hostname = "mx.home.test"
 data = "%s"
@@ -91,7 +99,7 @@ mx = ["%s"]
 submission = ["%s"]
 submissions = []
 imap = ["%s"]
-imaps = []
+imaps = [%s]
 http = ["%s"]
 [smtp]
 sender_checks = "mark"
@@ -101,7 +109,7 @@ retry = ["1s"]
 [limits]
 smtp_messages_per_connection = 0
 %s
-`, filepath.Join(dir, "data"), r.mx, r.submission, r.imap, r.http, o.relay, o.more)
+`, filepath.Join(dir, "data"), r.mx, r.submission, r.imap, imaps, r.http, o.relay, o.more)
 	r.run(t, "", "domain", "add", r.domain)
 	return r
 }
