@@ -357,7 +357,7 @@ func TestReload(t *testing.T) {
 func TestHTTP(t *testing.T) {
 	s := start(t, testConfig(t))
 	base := "http://" + s.addrOf(t, "http")
-	for path, want := range map[string]string{"/": "All is well.", "/healthz": "ok\n", "/metrics": "posthouse_connections_total{protocol=\"smtp\"} "} {
+	for path, want := range map[string]string{"/status": "All is well.", "/healthz": "ok\n", "/metrics": "posthouse_connections_total{protocol=\"smtp\"} "} {
 		resp, err := http.Get(base + path)
 		if err != nil {
 			t.Fatal(err)

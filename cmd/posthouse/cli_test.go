@@ -54,7 +54,7 @@ func newRig(t *testing.T, more string) *rig {
 	r := &rig{dir: t.TempDir()}
 	r.config = filepath.Join(r.dir, "posthouse.toml")
 	any := `["127.0.0.1:0"]`
-	text := fmt.Sprintf("hostname = \"mx.example.org\"\ndata = %q\n%s\n[listen]\nmx = %s\nsubmission = %s\nsubmissions = %s\nimap = %s\nimaps = %s\nhttp = %s\n",
+	text := fmt.Sprintf("hostname = \"mx.example.org\"\ndata = %q\n%s\n[listen]\nmx = %s\nsubmission = %s\nsubmissions = %s\nimap = %s\nimaps = %s\nhttps = []\nhttp = %s\n",
 		filepath.Join(r.dir, "data"), more, any, any, any, any, any, any)
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

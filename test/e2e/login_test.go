@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -68,7 +69,7 @@ func newLoginRig(t *testing.T) *loginRig {
 	t.Helper()
 	dir := t.TempDir()
 	l := &loginRig{server: newPaper(t, dir, "localhost", nil), ca: newPaper(t, dir, "ca", nil)}
-	l.rig = newRig(t, rigOptions{imaps: true, more: fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n[login]\nclient_certificates = true\nclient_ca = %q\n", l.server.cert, l.server.key, l.ca.cert)})
+	l.rig = newRig(t, rigOptions{tls: true, more: fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n[login]\nclient_certificates = true\nclient_ca = %q\n", l.server.cert, l.server.key, l.ca.cert)})
 	l.addAccount(t, "ada@home.test")
 	l.addAccount(t, "ben@home.test")
 	l.start(t)
@@ -187,6 +188,44 @@ func (l *loginRig) secure(t *testing.T, p *paper) (*imapConn, string) {
 		t.Fatal(err)
 	}
 	return c, strings.Join(a.untagged, "\n")
+}
+
+// TestALPN: on the https port a client gets IMAP or submission if it asks for it by name,
+// with openssl and with Go, and HTTP otherwise.
+func TestALPN(t *testing.T) {
+	l := newLoginRig(t)
+	for _, tt := range []struct{ name, says, want string }{
+		{"imap", "a LOGIN ada@home.test " + l.password + "\r\nb LOGOUT\r\n", "a OK"},
+		{"submission", "EHLO client.test\r\nAUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00ada@home.test\x00"+l.password)) + "\r\nQUIT\r\n", "235 2.7.0"},
+		{"smtp", "QUIT\r\n", "220 mx.home.test ESMTP"},
+		{"http/1.1", "GET /.well-known/jmap HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "HTTP/1.1 "},
+		{"", "GET /.well-known/jmap HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "HTTP/1.1 "},
+	} {
+		cfg := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
+		cfg.RootCAs.AddCert(l.server.pair.Leaf)
+		if tt.name != "" {
+			cfg.NextProtos = []string{tt.name}
+		}
+		c, err := tls.Dial("tcp", l.https, cfg)
+		if err != nil {
+			t.Fatal(tt.name, err)
+		}
+		c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(c, tt.says)
+		b, err := io.ReadAll(c)
+		c.Close()
+		if !strings.Contains(string(b), tt.want) || c.ConnectionState().NegotiatedProtocol != tt.name {
+			t.Errorf("%s: %q, %v", tt.name, b, err)
+		}
+		if tt.name == "" {
+			continue
+		}
+		says := writeFile(t, filepath.Join(t.TempDir(), "says"), "%s", tt.says)
+		out := tool(t, t.TempDir(), "sh", "-c", fmt.Sprintf("timeout 20 openssl s_client -connect %s -alpn %s -CAfile %s -servername localhost -quiet -ign_eof <%s 2>/dev/null", l.https, tt.name, l.server.cert, says))
+		if !strings.Contains(out, tt.want) {
+			t.Errorf("openssl, %s: %q", tt.name, out)
+		}
+	}
 }
 
 // TestSessionsEnd: a new password ends what was opened with the old one, over IMAP and

@@ -40,7 +40,7 @@ func runTests(m *testing.M) int {
 type rig struct {
 	dir, config, log           string
 	imap, mx, submission, http string
-	imaps                      string // "" without
+	imaps, https               string // "" without
 	domain, password           string
 	cmd                        *exec.Cmd
 }
@@ -49,7 +49,7 @@ type rigOptions struct {
 	relay string // host:port that takes all mail for elsewhere
 	mx    string // host:port of the MX, any free one if empty
 	more  string // more lines of [limits], and sections after it
-	imaps bool   // listens with TLS from the first byte too
+	tls   bool   // listens with TLS from the first byte too: IMAP and HTTP
 }
 
 func startRig(t testing.TB) *rig {
@@ -85,10 +85,10 @@ func newRigOn(t testing.TB, o rigOptions, prepare func(*rig)) *rig {
 	if o.mx != "" {
 		r.mx = o.mx
 	}
-	imaps := ""
-	if o.imaps {
-		r.imaps = freePort(t)
-		imaps = strconv.Quote(r.imaps)
+	imaps, https := "", ""
+	if o.tls {
+		r.imaps, r.https = freePort(t), freePort(t)
+		imaps, https = strconv.Quote(r.imaps), strconv.Quote(r.https)
 	}
 	r.config = writeFile(t, filepath.Join(dir, "posthouse.toml"), `
 hostname = "mx.home.test"
@@ -100,6 +100,7 @@ submission = ["%s"]
 submissions = []
 imap = ["%s"]
 imaps = [%s]
+https = [%s]
 http = ["%s"]
 [smtp]
 sender_checks = "mark"
@@ -109,7 +110,7 @@ retry = ["1s"]
 [limits]
 smtp_messages_per_connection = 0
 %s
-`, filepath.Join(dir, "data"), r.mx, r.submission, r.imap, imaps, r.http, o.relay, o.more)
+`, filepath.Join(dir, "data"), r.mx, r.submission, r.imap, imaps, https, r.http, o.relay, o.more)
 	r.run(t, "", "domain", "add", r.domain)
 	return r
 }
