@@ -28,11 +28,15 @@ submission = []
 submissions = []
 imaps = ["TLS"]
 http = []
+https = []
 [log]
 level = "warn"
 [smtp]
 sender_checks = "off"
 [limits]
+account_messages_per_day = "off"
+account_new_recipients_per_day = "off"
+smtp_greeting_pause = 0
 smtp_messages_per_connection = "off"
 smtp_session = "off"
 smtp_session_bytes = "off"

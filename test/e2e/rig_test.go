@@ -102,6 +102,7 @@ imap = ["%s"]
 imaps = [%s]
 https = [%s]
 http = ["%s"]
+https = []
 [smtp]
 sender_checks = "mark"
 [queue]
@@ -109,6 +110,8 @@ smarthost = "%s"
 retry = ["1s"]
 [limits]
 smtp_messages_per_connection = 0
+account_messages_per_day = 0
+account_new_recipients_per_day = 0
 %s
 `, filepath.Join(dir, "data"), r.mx, r.submission, r.imap, imaps, https, r.http, o.relay, o.more)
 	r.run(t, "", "domain", "add", r.domain)
