@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"posthouse/mail"
 	"posthouse/store/engine/mem"
@@ -223,14 +224,19 @@ func TestReap(t *testing.T) {
 		}
 		return n
 	}
-	s.reapDue(map[mail.AccountID]bool{1: true})
-	if n := readable(); n != 3 || !s.reaper.due[1] {
-		t.Errorf("%d messages readable, due again: %v", n, s.reaper.due)
+	due := func() int {
+		all, err := s.expungedBefore(clock.t.Add(24 * time.Hour))
+		must(t, err)
+		return len(all)
+	}
+	s.reapDue()
+	if n := readable(); n != 3 || due() != 1 {
+		t.Errorf("%d messages readable, %d accounts due", n, due())
 	}
 	clock.t = clock.t.Add(2 * defaultReap)
-	s.reapDue(nil)
-	if n := readable(); n != 2 {
-		t.Errorf("%d messages readable after the reaper", n)
+	s.reapDue()
+	if n := readable(); n != 2 || due() != 0 {
+		t.Errorf("%d messages readable after the reaper, %d accounts due", n, due())
 	}
 	must(t, a.View(t.Context(), func(v *View) error {
 		m, err := v.Memberships(2)
@@ -245,5 +251,5 @@ func TestReap(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	s.reapDue(map[mail.AccountID]bool{1: true})
+	s.reapDue()
 }

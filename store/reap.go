@@ -6,39 +6,12 @@ import (
 	"errors"
 	"time"
 
-	"posthouse/mail"
 	"posthouse/store/engine"
 )
 
 // reapBatch bounds the messages that one commit of the reaper removes: its
 // account stands still meanwhile.
 const reapBatch = 1000
-
-// Reap removes for good what was expunged before the given time: its records,
-// and with the last of a message's memberships its bytes. Until then a session
-// that has not been told of the expunge can still read the message. The store
-// does it by itself, see [Options].
-func (s *Store) Reap(ctx context.Context, before time.Time) error {
-	var ids []mail.AccountID
-	if err := s.Accounts(ctx, func(id mail.AccountID) bool {
-		ids = append(ids, id)
-		return true
-	}); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		for more := true; more; {
-			if err := ctx.Err(); err != nil {
-				return wrap("Reap", err)
-			}
-			var err error
-			if more, err = s.handle(id).reap(ctx, before); err != nil {
-				return wrap("Reap", err)
-			}
-		}
-	}
-	return nil
-}
 
 // reap does one batch of Reap. more says that there may be others.
 func (a *account) reap(ctx context.Context, before time.Time) (more bool, err error) {

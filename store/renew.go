@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"posthouse/mail"
 	"posthouse/store/engine"
@@ -49,7 +50,20 @@ func (s *Store) Renew(ctx context.Context) (accounts int, err error) {
 		accounts += n
 		rest = rest[n:]
 	}
-	return accounts, nil
+	return accounts, nextSecond(ctx)
+}
+
+// nextSecond waits for the clock's next second: another restore, which would begin
+// with what this one began with, then gives higher numbers.
+func nextSecond(ctx context.Context) error {
+	t := time.NewTimer(time.Second - time.Duration(time.Now().Nanosecond()))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (tx *Tx) renew() {
@@ -70,10 +84,20 @@ func (tx *Tx) renew() {
 	} else { // a damaged mailbox keeps its log, and the account works all the same
 		tx.acct.warnCheckpoint(tx.group.ctx, err)
 	}
+	// Each mailbox gets a number that grows with the time and else depends on its id
+	// alone: so it is above what any restore before gave it, whatever others were there.
+	base := tx.validity()
+	given := map[uint32]bool{}
 	for i := range st.boxes {
 		id := st.boxes[i].mb.ID
+		v := base + uint32(id%renewRate)
+		for given[v] {
+			v++
+		}
+		given[v] = true
+		st.hdr.lastValidity = max(st.hdr.lastValidity, v)
 		b := tx.edit(id)
-		b.mb.UIDValidity, b.mb.HighestModSeq = tx.validity(), tx.modseq
+		b.mb.UIDValidity, b.mb.HighestModSeq = v, tx.modseq
 		tx.logBox(actChange, id)
 	}
 	tx.changed = true

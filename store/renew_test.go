@@ -58,3 +58,30 @@ func TestRenew(t *testing.T) {
 	}
 	check()
 }
+
+// Two restores, one right after the other, give no number twice, also where mailboxes
+// were made or went between the two states.
+func TestTwoRestores(t *testing.T) {
+	var given [2]map[string]uint32
+	for i := range given {
+		s := openStore(t, mem.New(), Options{Now: time.Now})
+		a := newTestAccount(t, s, 1)
+		if i == 1 {
+			change(t, a, func(tx *Tx) error { return tx.DeleteMailbox(mailboxOf(t, tx, "Sent")) })
+		}
+		_, err := s.Renew(t.Context())
+		must(t, err)
+		given[i] = map[string]uint32{}
+		must(t, a.View(t.Context(), func(v *View) error {
+			for _, m := range v.Mailboxes() {
+				given[i][m.Path] = m.UIDValidity
+			}
+			return nil
+		}))
+	}
+	for path, v := range given[1] {
+		if v <= given[0][path] {
+			t.Errorf("%s: %d after %d", path, v, given[0][path])
+		}
+	}
+}

@@ -167,7 +167,7 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 	s := &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
 		accounts: map[mail.AccountID]weak.Pointer[account]{}, loaded: map[*account]struct{}{}}
 	if opts.ReapAfter > 0 {
-		s.reaper.start(s.reapDue)
+		s.reaper.plan(firstReap, s.reapDue)
 	}
 	return s, nil
 }

@@ -244,6 +244,7 @@ func (tx *Tx) writeDead() {
 	if len(tx.dead) == 0 {
 		return
 	}
+	tx.noteExpunged()
 	n := 0
 	for _, d := range tx.dead {
 		for len(d.emails) > 0 {

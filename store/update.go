@@ -131,7 +131,6 @@ func (u *update) finish() error {
 	}
 	if err == nil {
 		u.group.stored()
-		u.store.expunged(u.wrote)
 	}
 	return err
 }
