@@ -96,9 +96,9 @@ func appendColumns(dst []byte, c *columns) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.uid)))
 	dst = appendColumn(dst, c.uid)
 	dst = appendColumn(dst, c.size)
-	dst = appendColumn(dst, c.date)
+	dst = appendColumn(dst, c.date.appendTo(make([]int64, 0, len(c.uid)), 0, len(c.uid)))
 	dst = appendColumn(dst, c.save)
-	return appendColumn(dst, c.email)
+	return appendColumn(dst, c.email.appendTo(make([]EmailID, 0, len(c.uid)), 0, len(c.uid)))
 }
 
 func decodeColumns(v []byte) (*columns, error) {
@@ -108,8 +108,8 @@ func decodeColumns(v []byte) (*columns, error) {
 		return nil, corrupt("chunk")
 	}
 	k := int(n)
-	c := &columns{uid: column[UID](&d, k), size: column[uint32](&d, k), date: column[int64](&d, k),
-		save: column[uint32](&d, k), email: column[EmailID](&d, k)}
+	c := &columns{uid: column[UID](&d, k), size: column[uint32](&d, k), date: packedColumn[int64](&d, k),
+		save: column[uint32](&d, k), email: packedColumn[EmailID](&d, k)}
 	if err := d.err("chunk"); err != nil {
 		return nil, err
 	}

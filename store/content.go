@@ -39,9 +39,9 @@ type chunk struct {
 type columns struct {
 	uid   []UID
 	size  []uint32
-	date  []int64
+	date  packed[int64]
 	save  []uint32
-	email []EmailID
+	email packed[EmailID]
 }
 
 // marks hold what does.
@@ -53,14 +53,14 @@ type marks struct {
 var noContent = &content{}
 
 // rowBytes is the memory of one message.
-const rowBytes = 40
+const rowBytes = 32
 
 func (c *content) memory() int64 { return 100 + int64(len(c.dir))*280 + int64(c.n)*rowBytes }
 
 func (k *chunk) row(j int) Row {
 	return Row{
-		UID: k.cols.uid[j], Flags: k.mark.flags[j], Size: k.cols.size[j], InternalDate: k.cols.date[j],
-		SaveDate: int64(k.cols.save[j]), ModSeq: k.mark.modseq[j], Email: k.cols.email[j],
+		UID: k.cols.uid[j], Flags: k.mark.flags[j], Size: k.cols.size[j], InternalDate: k.cols.date.at(j),
+		SaveDate: int64(k.cols.save[j]), ModSeq: k.mark.modseq[j], Email: k.cols.email.at(j),
 	}
 }
 
@@ -68,9 +68,9 @@ func (k *chunk) push(r *Row) {
 	c, m := k.cols, k.mark
 	c.uid = append(c.uid, r.UID)
 	c.size = append(c.size, r.Size)
-	c.date = append(c.date, r.InternalDate)
+	c.date.push(r.InternalDate)
 	c.save = append(c.save, uint32(r.SaveDate))
-	c.email = append(c.email, r.Email)
+	c.email.push(r.Email)
 	m.flags = append(m.flags, r.Flags)
 	m.modseq = append(m.modseq, r.ModSeq)
 }
@@ -78,7 +78,7 @@ func (k *chunk) push(r *Row) {
 // newChunk returns an empty chunk with room for n messages.
 func newChunk(base UID, n int) *chunk {
 	return &chunk{base: base,
-		cols: &columns{make([]UID, 0, n), make([]uint32, 0, n), make([]int64, 0, n), make([]uint32, 0, n), make([]EmailID, 0, n)},
+		cols: &columns{make([]UID, 0, n), make([]uint32, 0, n), makePacked[int64](n), make([]uint32, 0, n), makePacked[EmailID](n)},
 		mark: &marks{make([]FlagSet, 0, n), make([]ModSeq, 0, n)},
 	}
 }
@@ -93,7 +93,7 @@ func (k *chunk) extend() *chunk {
 func (k *chunk) clip() *chunk {
 	c, m := k.cols, k.mark
 	return &chunk{k.base,
-		&columns{slices.Clip(c.uid), slices.Clip(c.size), slices.Clip(c.date), slices.Clip(c.save), slices.Clip(c.email)},
+		&columns{slices.Clip(c.uid), slices.Clip(c.size), c.date.clip(), slices.Clip(c.save), c.email.clip()},
 		&marks{slices.Clip(m.flags), slices.Clip(m.modseq)},
 	}
 }

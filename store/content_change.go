@@ -169,9 +169,9 @@ func (k *chunk) take(o *chunk, lo, hi int) {
 	c, m := k.cols, k.mark
 	c.uid = append(c.uid, o.cols.uid[lo:hi]...)
 	c.size = append(c.size, o.cols.size[lo:hi]...)
-	c.date = append(c.date, o.cols.date[lo:hi]...)
+	c.date.take(&o.cols.date, lo, hi)
 	c.save = append(c.save, o.cols.save[lo:hi]...)
-	c.email = append(c.email, o.cols.email[lo:hi]...)
+	c.email.take(&o.cols.email, lo, hi)
 	m.flags = append(m.flags, o.mark.flags[lo:hi]...)
 	m.modseq = append(m.modseq, o.mark.modseq[lo:hi]...)
 }

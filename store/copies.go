@@ -30,7 +30,7 @@ func (tx *Tx) countIn(rows []Row, fresh bool) error {
 		return err
 	}
 	for i := range rows {
-		c := tx.copies[rows[i].Email]
+		c := tx.copiesOf(rows[i].Email)
 		if c.now >= MaxMemberships {
 			for _, r := range rows[:i] {
 				c := tx.copies[r.Email]
@@ -57,7 +57,7 @@ func (tx *Tx) countOut(rows []Row) error {
 		return err
 	}
 	for i := range rows {
-		c := tx.copies[rows[i].Email]
+		c := tx.copiesOf(rows[i].Email)
 		if c.now--; c.now == 0 {
 			h.messages--
 			h.bytes -= int64(rows[i].Size)
@@ -77,6 +77,9 @@ func (tx *Tx) loadCopies(rows []Row) error {
 	if tx.copies == nil {
 		tx.copies = make(map[EmailID]copies, len(rows))
 	}
+	if tx.st.hdr.multi == 0 {
+		return nil
+	}
 	var missing []Row
 	low, high := EmailID(1<<64-1), EmailID(0)
 	for i := range rows {
@@ -86,7 +89,7 @@ func (tx *Tx) loadCopies(rows []Row) error {
 			low, high = min(low, rows[i].Email), max(high, rows[i].Email)
 		}
 	}
-	if tx.st.hdr.multi == 0 || len(missing) == 0 {
+	if len(missing) == 0 {
 		return nil
 	}
 	tx.settle()
@@ -116,6 +119,15 @@ func (tx *Tx) loadCopies(rows []Row) error {
 	return wrap("copies", errors.Join(failed, err))
 }
 
+// copiesOf returns what is known of a message after loadCopies: one that has no record
+// has one membership.
+func (tx *Tx) copiesOf(e EmailID) copies {
+	if c, known := tx.copies[e]; known {
+		return c
+	}
+	return copies{1, 1}
+}
+
 func (tx *Tx) known(e EmailID, v []byte) error {
 	n, err := decodeCopies(v)
 	if c := tx.copies[e]; err == nil && c == (copies{1, 1}) {
@@ -135,15 +147,25 @@ func decodeCopies(v []byte) (uint32, error) {
 
 // writeCopies writes the records of messages whose number of memberships changed.
 func (tx *Tx) writeCopies() {
+	keys := make([]byte, 0, 9*len(tx.copies))
+	two := []byte{formatVersion, 2}
 	for e, c := range tx.copies {
+		at := len(keys)
+		keys = binary.BigEndian.AppendUint64(append(keys, keyCopies), uint64(e))
+		key := keys[at:len(keys):len(keys)]
 		switch {
-		case c.now >= 2 && c.now != c.base:
-			tx.set(copiesKey(e), binary.AppendUvarint([]byte{formatVersion}, uint64(c.now)))
+		case c.now == 2 && c.base != 2:
+			tx.set(key, two)
+			if c.base < 2 {
+				tx.st.hdr.multi++
+			}
+		case c.now > 2 && c.now != c.base:
+			tx.set(key, binary.AppendUvarint([]byte{formatVersion}, uint64(c.now)))
 			if c.base < 2 {
 				tx.st.hdr.multi++
 			}
 		case c.now < 2 && c.base >= 2:
-			tx.remove(copiesKey(e))
+			tx.remove(key)
 			tx.st.hdr.multi--
 		}
 	}

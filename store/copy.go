@@ -147,9 +147,9 @@ func (tx *Tx) takeOut(op string, b *box, uids UIDSet) (UIDSet, tally, error) {
 			t.count(tx.st.flags.system(k.mark.flags[j]), k.cols.size[j], -1)
 			d.uids.push(k.cols.uid[j])
 		}
-		d.emails = append(d.emails, k.cols.email[lo:hi]...)
+		d.emails = k.cols.email.appendTo(d.emails, lo, hi)
 		d.flags = append(d.flags, k.mark.flags[lo:hi]...)
-		d.dates = append(d.dates, k.cols.date[lo:hi]...)
+		d.dates = k.cols.date.appendTo(d.dates, lo, hi)
 	})
 	if len(d.uids) == 0 {
 		return nil, t, nil

@@ -226,8 +226,8 @@ func (v *View) emailsOf(id MailboxID, uids UIDSet, gone map[Membership]EmailID, 
 		}
 	}
 	have.eachRange(uids, func(k *chunk, lo, hi int) {
-		for _, e := range k.cols.email[lo:hi] {
-			f(e)
+		for j := lo; j < hi; j++ {
+			f(k.cols.email.at(j))
 		}
 	})
 	if len(gone) == 0 {

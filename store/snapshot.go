@@ -34,7 +34,7 @@ type Row struct {
 }
 
 // A Snapshot is the messages of one mailbox at one moment, by ascending UID:
-// immutable, columnar (40 bytes a message), shared by all sessions.
+// immutable, columnar (32 bytes a message), shared by all sessions.
 type Snapshot struct {
 	mb      *Mailbox
 	content *content

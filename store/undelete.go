@@ -113,8 +113,9 @@ func (tx *Tx) lost(since int64) ([]loss, error) {
 			return nil, err
 		}
 		for i := range c.dir {
-			for _, e := range c.dir[i].c.cols.email {
-				delete(last, e)
+			k := c.dir[i].c
+			for j := range k.cols.uid {
+				delete(last, k.cols.email.at(j))
 			}
 		}
 	}
