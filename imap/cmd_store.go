@@ -1,6 +1,8 @@
 package imap
 
 import (
+	"strings"
+
 	"posthouse/imap/wire"
 	"posthouse/mail"
 	"posthouse/store"
@@ -16,6 +18,15 @@ type storeMod struct {
 type storeOptions struct {
 	change store.FlagChange
 	silent bool
+	// run, if set, does what another item than FLAGS asks for.
+	run func(c *conn, spans []span, o *storeOptions) error
+}
+
+// A storeItem is something else than FLAGS that STORE changes. It reads what stands
+// behind its name and sets run.
+type storeItem struct {
+	name string
+	read func(c *conn, d *wire.Decoder, o *storeOptions)
 }
 
 // storeCmd is STORE and UID STORE, RFC 9051 §6.4.6.
@@ -34,7 +45,7 @@ func (c *conn) storeCmd(d *wire.Decoder) error {
 		})
 		d.SP()
 	}
-	o.readOperation(d)
+	c.readOperation(d, &o)
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
@@ -45,25 +56,30 @@ func (c *conn) storeCmd(d *wire.Decoder) error {
 	if err != nil || len(spans) == 0 {
 		return err
 	}
+	if o.run != nil {
+		return o.run(c, c.newest(spans), &o)
+	}
 	return c.store(c.newest(spans), &o)
 }
 
 // readOperation reads what to do with which flags.
-func (o *storeOptions) readOperation(d *wire.Decoder) {
+func (c *conn) readOperation(d *wire.Decoder, o *storeOptions) {
 	switch {
 	case d.Try('+'):
 		o.change.Op = store.FlagsAdd
 	case d.Try('-'):
 		o.change.Op = store.FlagsRemove
 	}
-	switch string(d.Word()) {
-	case "FLAGS":
-	case "FLAGS.SILENT":
-		o.silent = true
-	default:
-		d.Bad("unknown STORE item")
+	var word string
+	word, o.silent = strings.CutSuffix(string(d.Word()), ".SILENT")
+	if d.SP(); word != "FLAGS" {
+		if x := c.tab.storeItems[word]; x != nil {
+			x.read(c, d, o)
+		} else {
+			d.Bad("unknown STORE item")
+		}
+		return
 	}
-	d.SP()
 	var fs []mail.Flag
 	if d.Peek() == '(' {
 		fs = d.Flags()

@@ -22,6 +22,7 @@ func extensions() []*extension {
 		extCompress, extMultiSearch, extLanguage, extI18N,
 		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial,
 		extACL, extRights, extListMyRights,
+		extGmail,
 		extFuzzy, extFilters, extUIDBatches, extMessageLimit, extJMAPAccess,
 	}
 }
@@ -42,6 +43,7 @@ type extension struct {
 	fetch         []fetchItem
 	fetchMods     []fetchMod
 	storeMods     []storeMod
+	storeItems    []storeItem
 	search        []searchKey
 	searchReturns []searchReturn
 	status        []statusItem
@@ -70,6 +72,7 @@ type tables struct {
 	fetch         map[string]*fetchItem
 	fetchMods     map[string]*fetchMod
 	storeMods     map[string]*storeMod
+	storeItems    map[string]*storeItem
 	search        map[string]*searchKey
 	searchReturns map[string]*searchReturn
 	status        map[string]*statusItem
@@ -91,6 +94,7 @@ func newTables(list []*extension) *tables {
 		fetch:         map[string]*fetchItem{},
 		fetchMods:     map[string]*fetchMod{},
 		storeMods:     map[string]*storeMod{},
+		storeItems:    map[string]*storeItem{},
 		search:        map[string]*searchKey{},
 		searchReturns: map[string]*searchReturn{},
 		status:        map[string]*statusItem{},
@@ -107,6 +111,7 @@ func newTables(list []*extension) *tables {
 		put(t.fetch, x.fetch, func(r *fetchItem) string { return r.name })
 		put(t.fetchMods, x.fetchMods, func(r *fetchMod) string { return r.name })
 		put(t.storeMods, x.storeMods, func(r *storeMod) string { return r.name })
+		put(t.storeItems, x.storeItems, func(r *storeItem) string { return r.name })
 		put(t.search, x.search, func(r *searchKey) string { return r.name })
 		put(t.searchReturns, x.searchReturns, func(r *searchReturn) string { return r.name })
 		put(t.status, x.status, func(r *statusItem) string { return r.name })

@@ -138,7 +138,7 @@ func TestRFC(t *testing.T) {
 	}
 }
 
-var extensionRE = regexp.MustCompile(`&extension\{\s*name: "([^"]+)",\s*rfc: "RFC (\d+)"`)
+var extensionRE = regexp.MustCompile(`&extension\{\s*name: "([^"]+)",(?:\s*rfc: "RFC (\d+)")?`)
 
 // imapExtensions lists what the server announces over IMAP: each extension, its file
 // and the dialogues that show it.
