@@ -31,6 +31,14 @@ var extMultiAppend = &extension{name: "MULTIAPPEND", rfc: "RFC 3502"}
 type upload struct {
 	staged *store.Staged
 	opts   store.AppendOptions
+	notes  []noteChange
+}
+
+// An appendExt is what may stand before a message, RFC 4466 §2.3: it reads what follows
+// its name into u.
+type appendExt struct {
+	name string
+	read func(c *conn, d *wire.Decoder, u *upload)
 }
 
 // An appendData is another form of a message than a literal, RFC 4466 §2.3: it reads
@@ -118,8 +126,15 @@ func (c *conn) receive(d *wire.Decoder, left int64) (u upload, err error) {
 		u.opts.InternalDate = d.DateTime()
 		d.SP()
 	}
-	if d.Peek() != '{' && d.Peek() != '~' {
-		if x := c.tab.appendData[string(d.Word())]; x != nil {
+	for d.Peek() != '{' && d.Peek() != '~' && d.Err() == nil {
+		word := string(d.Word())
+		if x := c.tab.appendExts[word]; x != nil {
+			d.SP()
+			x.read(c, d, &u)
+			d.SP()
+			continue
+		}
+		if x := c.tab.appendData[word]; x != nil {
 			err = x.receive(c, d, &u, left)
 			return u, err
 		}
@@ -195,6 +210,12 @@ func (c *conn) appendAll(to *target, ups []upload) error {
 			a, err := tx.Append(m.ID, u.staged, u.opts)
 			if err != nil {
 				return err
+			}
+			for i := range u.notes {
+				ch := &u.notes[i]
+				if err := tx.SetMessageAnnotation(m.ID, a.UID, c.noteUser(ch), ch.name, ch.value); err != nil {
+					return noteError(err)
+				}
 			}
 			validity, uids = a.UIDValidity, addUID(uids, a.UID)
 		}

@@ -136,7 +136,7 @@ func (c *conn) announce() {
 const systemFlags = `\Answered \Flagged \Deleted \Seen \Draft`
 
 // mayChange are the rights without all of which a mailbox is read-only, RFC 4314 §5.2.
-const mayChange = store.RightInsert | store.RightExpunge | store.RightSeen | store.RightDeleted | store.RightWrite
+const mayChange = store.RightInsert | store.RightExpunge | store.RightSeen | store.RightDeleted | store.RightWrite | store.RightAnnotate
 
 // permanent spells the system flags that somebody may change, RFC 4314 §5.2.
 func permanent(r store.Rights) string {

@@ -15,7 +15,7 @@ var extFuzzy = &extension{name: "SEARCH=FUZZY", rfc: "RFC 6203",
 		return search.Fuzzy{Key: c.nested(d, s)}
 	}}},
 	searchReturns: []searchReturn{{name: "RELEVANCY", bit: returnRelevancy}},
-	sortKeys:      []sortKey{{"RELEVANCY", search.ByScore}},
+	sortKeys:      []sortKey{{name: "RELEVANCY", by: search.ByScore}},
 }
 
 // byScore reports whether an order is by relevancy.

@@ -54,6 +54,8 @@ var quotaResources = [...]struct {
 		func(q *store.Quota, n int64) { q.Messages = n }},
 	{"MAILBOX", func(u *store.Usage) (int64, int64) { return u.Mailboxes, u.Quota.Mailboxes },
 		func(q *store.Quota, n int64) { q.Mailboxes = n }},
+	// Annotations count as storage, and have no limit of their own (RFC 9208 §5.4).
+	{"ANNOTATION-STORAGE", func(u *store.Usage) (int64, int64) { return kibibytes(u.Annotations), kibibytes(u.Quota.Bytes) }, nil},
 }
 
 // kibibytes are the units of STORAGE, RFC 9208 §5.1.
@@ -107,7 +109,7 @@ func (c *conn) setQuota(d *wire.Decoder) error {
 		d.SP()
 		n := int64(d.Number64())
 		for i := range quotaResources {
-			if quotaResources[i].name == name {
+			if quotaResources[i].name == name && quotaResources[i].set != nil {
 				if n == 0 && d.Err() == nil {
 					d.Fail(no("CANNOT", "a limit of 0 is not possible here"))
 				}

@@ -13,14 +13,14 @@ var extSort = &extension{name: "SORT", rfc: "RFC 5256",
 		{"UID SORT", stateSelected, tellAll, true, (*conn).sortCmd},
 	},
 	sortKeys: []sortKey{
-		{"ARRIVAL", search.ByArrival}, {"CC", search.ByCc}, {"DATE", search.ByDate}, {"FROM", search.ByFrom},
-		{"SIZE", search.BySize}, {"SUBJECT", search.BySubject}, {"TO", search.ByTo},
+		{name: "ARRIVAL", by: search.ByArrival}, {name: "CC", by: search.ByCc}, {name: "DATE", by: search.ByDate}, {name: "FROM", by: search.ByFrom},
+		{name: "SIZE", by: search.BySize}, {name: "SUBJECT", by: search.BySubject}, {name: "TO", by: search.ByTo},
 	},
 }
 
 // extSortDisplay sorts by the names that clients show, RFC 5957 §4.
 var extSortDisplay = &extension{name: "SORT=DISPLAY", rfc: "RFC 5957",
-	sortKeys: []sortKey{{"DISPLAYFROM", search.ByDisplayFrom}, {"DISPLAYTO", search.ByDisplayTo}},
+	sortKeys: []sortKey{{name: "DISPLAYFROM", by: search.ByDisplayFrom}, {name: "DISPLAYTO", by: search.ByDisplayTo}},
 }
 
 // extESort announces result options in SORT, RFC 5267 §3.
@@ -30,6 +30,7 @@ var extESort = &extension{name: "ESORT", rfc: "RFC 5267"}
 type sortKey struct {
 	name string
 	by   search.SortBy
+	read func(c *conn, d *wire.Decoder, k *search.SortKey) // what stands behind the name; nil: nothing
 }
 
 // maxSortKeys is more criteria than there are.
@@ -73,7 +74,9 @@ func (c *conn) readOrder(d *wire.Decoder) (keys []search.SortKey) {
 			d.Bad("unknown sort criterion, or too many")
 			return
 		}
-		k.By = row.by
+		if k.By = row.by; row.read != nil {
+			row.read(c, d, &k)
+		}
 		keys = append(keys, k)
 	})
 	if len(keys) == 0 {

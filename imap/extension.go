@@ -16,7 +16,7 @@ func extensions() []*extension {
 		extListExtended, extListStatus, extSpecialUse, extCreateSpecialUse,
 		extESearch, extSearchRes, extStatusSize, extQuota, extMetadata, extListMetadata, extAppendLimit, extMultiAppend,
 		extCondstore, extQResync, extBinary,
-		extObjectID, extSaveDate, extPreview, extWithin, extUnauthenticate,
+		extObjectID, extAnnotate, extSaveDate, extPreview, extWithin, extUnauthenticate,
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 		extCompress, extMultiSearch, extLanguage, extI18N,
@@ -52,6 +52,7 @@ type extension struct {
 	listReturn    []listOption
 	createParams  []createParam
 	appendData    []appendData
+	appendExts    []appendExt
 	sortKeys      []sortKey
 	threads       []threadAlgorithm
 
@@ -81,6 +82,7 @@ type tables struct {
 	listReturn    map[string]*listOption
 	createParams  map[string]*createParam
 	appendData    map[string]*appendData
+	appendExts    map[string]*appendExt
 	sortKeys      map[string]*sortKey
 	threads       map[string]*threadAlgorithm
 }
@@ -103,6 +105,7 @@ func newTables(list []*extension) *tables {
 		listReturn:    map[string]*listOption{},
 		createParams:  map[string]*createParam{},
 		appendData:    map[string]*appendData{},
+		appendExts:    map[string]*appendExt{},
 		sortKeys:      map[string]*sortKey{},
 		threads:       map[string]*threadAlgorithm{},
 	}
@@ -120,6 +123,7 @@ func newTables(list []*extension) *tables {
 		put(t.listReturn, x.listReturn, func(r *listOption) string { return r.name })
 		put(t.createParams, x.createParams, func(r *createParam) string { return r.name })
 		put(t.appendData, x.appendData, func(r *appendData) string { return r.name })
+		put(t.appendExts, x.appendExts, func(r *appendExt) string { return r.name })
 		put(t.sortKeys, x.sortKeys, func(r *sortKey) string { return r.name })
 		put(t.threads, x.threads, func(r *threadAlgorithm) string { return r.name })
 	}

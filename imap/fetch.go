@@ -36,6 +36,7 @@ type boundItem struct {
 	seen    bool // sets \Seen
 	write   func(f *fetch, m *fetched, b *boundItem, dst []byte) []byte
 	section section
+	notes   noteQuery // of ANNOTATION
 }
 
 // A fetchMod is a modifier of FETCH, RFC 4466 §2.4.

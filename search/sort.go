@@ -14,8 +14,10 @@ import (
 type SortKey struct {
 	By      SortBy
 	Reverse bool
-	Scores  []uint8                 // of each row, for ByScore
-	Value   func(r store.Row) int64 // of ByValue
+	Scores  []uint8 // of each row, for ByScore
+	// Texts gives the string of each row, for ByText.
+	Texts func(rows []store.Row) ([]string, error)
+	Value func(r store.Row) int64 // of ByValue
 }
 
 // SortBy says by what to sort.
@@ -34,6 +36,7 @@ const (
 	ByDisplayFrom
 	ByDisplayTo
 	ByScore // the best first, RFC 6203 §6
+	ByText  // strings that the caller knows
 	ByValue // what SortKey.Value says of a row
 )
 
@@ -64,12 +67,15 @@ func Sort(ctx context.Context, acct *store.Account, rows []store.Row, keys []Sor
 	records := false
 	for i, k := range keys {
 		s.cols[i].reverse = k.Reverse
-		if k.By <= ByDate || k.By >= ByScore {
+		if k.By <= ByDate || k.By == ByScore || k.By == ByValue {
 			s.cols[i].numbers = make([]int64, len(rows))
 		} else {
 			s.cols[i].strings = make([]string, len(rows))
 		}
 		records = records || k.By > BySize && k.By < ByScore
+	}
+	if err := s.texts(rows); err != nil {
+		return nil, err
 	}
 	for i := range rows {
 		s.row(i, &rows[i])
@@ -129,6 +135,24 @@ type sorter struct {
 	cols []column
 	keys []SortKey
 	fold []byte
+}
+
+// texts fills in what the caller knows.
+func (s *sorter) texts(rows []store.Row) error {
+	for k := range s.keys {
+		if s.keys[k].By != ByText {
+			continue
+		}
+		texts, err := s.keys[k].Texts(rows)
+		if err != nil {
+			return err
+		}
+		for i, text := range texts {
+			s.fold = fold(s.fold[:0], []byte(text))
+			s.cols[k].strings[i] = string(s.fold)
+		}
+	}
+	return nil
 }
 
 // row fills in what the mailbox row knows, and what holds for a message without a
