@@ -77,6 +77,7 @@ func emailProperties() []property {
 		{name: "bodyStructure", typ: "EmailBodyPart", mode: immutable | optional | onRequest, get: ofEmail(bodyStructure)},
 		{name: "headers", typ: "EmailHeader[]", mode: immutable | optional | onRequest, get: ofEmail(allHeaders)},
 		{name: "verdict", typ: "String|null", mode: serverSet | immutable | onRequest, get: ofEmail(verdictOf)},
+		snoozedProperty(), surfacedProperty(),
 	}...)
 }
 

@@ -389,6 +389,18 @@ func (e *email) bodyValue(i int) (wire.Object, error) {
 	return wire.Object{{Name: "value", Value: s}, {Name: "isEncodingProblem", Value: broken}, {Name: "isTruncated", Value: short}}, nil
 }
 
+// readText returns the first bytes of a text part as a reader sees it, without tags.
+func (e *email) readText(i, most int) (string, error) {
+	p := &e.msg.Parts[i]
+	b, err := e.open()
+	if err != nil {
+		return "", err
+	}
+	defer b.Close()
+	text, err := io.ReadAll(io.LimitReader(message.NewTextReader(io.NewSectionReader(b, p.BodyStart, p.Size()), p), int64(most)))
+	return strings.ToValidUTF8(string(text), ""), err
+}
+
 // shorten cuts a text after at most n bytes: at the end of a character, and not
 // inside of a tag.
 func shorten(s string, n int, html bool) string {

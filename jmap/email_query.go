@@ -15,7 +15,7 @@ var emailSorts = []struct {
 }{
 	{"receivedAt", search.ByArrival}, {"size", search.BySize}, {"from", search.ByDisplayFrom}, {"to", search.ByDisplayTo},
 	{"subject", search.BySubject}, {"sentAt", search.ByDate}, {"hasKeyword", search.ByValue},
-	{"allInThreadHaveKeyword", search.ByValue}, {"someInThreadHaveKeyword", search.ByValue},
+	{"allInThreadHaveKeyword", search.ByValue}, {"someInThreadHaveKeyword", search.ByValue}, {"surfacedAt", search.ByValue},
 }
 
 func emailSortNames() []string {
@@ -289,6 +289,19 @@ func (f *filterCompiler) sortKeys(by []comparator) ([]search.SortKey, error) {
 			}
 		}
 		if keys[i].By != search.ByValue {
+			continue
+		}
+		if s.property == "surfacedAt" {
+			has, err := f.marked(unsnoozedKeyword)
+			if err != nil {
+				return nil, err
+			}
+			keys[i].Value = func(r store.Row) int64 {
+				if has(r.Email) {
+					return max(r.InternalDate, r.SaveDate)
+				}
+				return r.InternalDate
+			}
 			continue
 		}
 		has, err := f.marked(s.keyword)

@@ -40,6 +40,12 @@ func updateEmail(s *setter, r record, changed map[string]any) (wire.Object, erro
 			return nil, half(err)
 		}
 	}
+	if v, there := changed["snoozed"]; there {
+		if targets != nil {
+			return nil, half(invalidProperties("mailboxIds and snoozed exclude each other", "mailboxIds", "snoozed"))
+		}
+		return nil, half(s.snooze(e, v))
+	}
 	if targets != nil {
 		if _, err := s.tx.SetMailboxes(e.id, store.MailboxChange{Add: targets, Only: true}); err != nil {
 			return nil, half(err)

@@ -2,7 +2,9 @@ package jmap
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -42,6 +44,10 @@ type Options struct {
 	// Outbound makes the connections to push services and unsubscribe links; nil: one
 	// that refuses private addresses.
 	Outbound http.RoundTripper
+	// VAPID says to push services who we are (RFC 8292); nil: nobody does.
+	VAPID *ecdsa.PrivateKey
+	// Domains answers which domains take mail; nil: it is not known.
+	Domains MailDomains
 }
 
 // A Server answers JMAP. Mount Handler below "/jmap/" and at "/.well-known/jmap".
@@ -54,6 +60,7 @@ type Server struct {
 	indexes indexes
 	users   users
 	timers  timers
+	pusher  pusher
 	log     *slog.Logger
 
 	life  context.Context // ends with Shutdown
@@ -77,18 +84,22 @@ func New(o Options) *Server {
 	s.users.byID = map[mail.AccountID]*user{}
 	s.indexes.byID = map[mail.AccountID]*index{}
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
+	s.pusher.init(o.Outbound)
 	s.types, s.methods = tables()
 	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.pattern, r.handler)
 	}
 	s.background(func(ctx context.Context) {
-		s.ring(ctx, s.loadAlarms, map[store.ObjectKind]ringer{store.ObjectSubmission: s.sendSubmission})
+		s.ring(ctx, s.loadAlarms, map[store.ObjectKind]ringer{store.ObjectSubmission: s.sendSubmission, store.ObjectSnooze: s.ringSnooze,
+			store.ObjectJob: s.ringJob})
 	})
 	return s
 }
 
 // loadAlarms finds what was scheduled before the server started.
-func (s *Server) loadAlarms(ctx context.Context) error { return s.loadSubmissions(ctx) }
+func (s *Server) loadAlarms(ctx context.Context) error {
+	return errors.Join(s.loadSubmissions(ctx), s.loadSnoozes(ctx), s.loadJobs(ctx), s.pusher.load(ctx, s))
+}
 
 // A route is one address of the server.
 type route struct {

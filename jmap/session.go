@@ -9,7 +9,7 @@ import (
 )
 
 // allCapabilities are those of the session, in its order.
-var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, capQuota, capBlob, capMDN, capWebSocket, capPosthouse}
+var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, capQuota, capBlob, capMDN, capWebSocket, capVAPID, capPosthouse}
 
 // session answers with the Session object, RFC 8620 §2.
 func (s *Server) session(w http.ResponseWriter, _ *http.Request, who *principal) {
@@ -67,10 +67,13 @@ func (s *Server) capability(name string, who *principal) (server, account any) {
 		return wire.Object{}, wire.Object{{Name: "maxDelayedSend", Value: int64(l.MaxDelayedSend.Seconds())},
 			{Name: "submissionExtensions", Value: wire.Object{{Name: "FUTURERELEASE", Value: []string{}}, {Name: "DSN", Value: []string{}}}}}
 	case capBlob:
-		return wire.Object{}, wire.Object{{Name: "maxSizeBlobSet", Value: l.UploadBytes}, {Name: "maxDataSources", Value: 64},
-			{Name: "supportedTypeNames", Value: []string{"Email", "Mailbox", "Thread"}}, {Name: "supportedDigestAlgorithms", Value: []string{"sha-256"}}}
+		return wire.Object{}, wire.Object{{Name: "maxSizeBlobSet", Value: l.UploadBytes}, {Name: "maxDataSources", Value: maxDataSources},
+			{Name: "supportedTypeNames", Value: []string{"Email", "Mailbox", "Thread"}}, {Name: "supportedDigestAlgorithms", Value: digestNames()}}
 	case capWebSocket:
 		return wire.Object{{Name: "url", Value: webSocketURL(who.base)}, {Name: "supportsPush", Value: true}}, nil
+	}
+	if name == capVAPID {
+		return wire.Object{{Name: "applicationServerKey", Value: s.vapidKey()}}, nil
 	}
 	return wire.Object{}, wire.Object{}
 }

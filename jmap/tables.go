@@ -14,6 +14,11 @@ var structs = wire.Structs{
 		{Name: "mayCreateChild", Type: "Boolean"}, {Name: "mayRename", Type: "Boolean"}, {Name: "mayDelete", Type: "Boolean"}, {Name: "maySubmit", Type: "Boolean"}}},
 	"EmailImport": {Name: "EmailImport", Members: []wire.Field{{Name: "blobId", Type: "Id"}, {Name: "mailboxIds", Type: "Id[Boolean]"},
 		{Name: "keywords?", Type: "String[Boolean]"}, {Name: "receivedAt?", Type: "UTCDate"}}},
+	"PushKeys":   {Name: "PushKeys", Members: []wire.Field{{Name: "p256dh", Type: "String"}, {Name: "auth", Type: "String"}}},
+	"BlobUpload": {Name: "BlobUpload", Members: []wire.Field{{Name: "data", Type: "DataSource[]"}, {Name: "type?", Type: "String|null"}}},
+	"DataSource": {Name: "DataSource", Members: []wire.Field{{Name: "data:asText?", Type: "String|null"}, {Name: "data:asBase64?", Type: "String|null"},
+		{Name: "blobId?", Type: "Id"}, {Name: "offset?", Type: "UnsignedInt|null"}, {Name: "length?", Type: "UnsignedInt|null"}}},
+	"Snoozed":         {Name: "Snoozed", Members: []wire.Field{{Name: "until", Type: "UTCDate"}}},
 	"Envelope":        {Name: "Envelope", Members: []wire.Field{{Name: "mailFrom", Type: "EnvelopeAddress"}, {Name: "rcptTo", Type: "EnvelopeAddress[]"}}},
 	"EnvelopeAddress": {Name: "EnvelopeAddress", Members: []wire.Field{{Name: "email", Type: "String"}, {Name: "parameters?", Type: "String[String|null]|null"}}},
 	"DeliveryStatus":  {Name: "DeliveryStatus", Members: []wire.Field{{Name: "smtpReply", Type: "String"}, {Name: "delivered", Type: "String"}, {Name: "displayed", Type: "String"}}},
@@ -46,14 +51,15 @@ func tables() (map[string]*objectType, map[string]*method) {
 }
 
 func objectTypes() []*objectType {
-	return []*objectType{mailboxType(), threadType(), emailType(), identityType(), submissionType(), vacationType(), quotaType()}
+	return []*objectType{mailboxType(), threadType(), emailType(), identityType(), submissionType(), vacationType(), quotaType(),
+		settingsType(), loginSessionType(), jobType(), pushSubscriptionType()}
 }
 
 func extraMethods() []*method {
-	return []*method{
+	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
-		importMethod(), parseMethod(),
-	}
+		importMethod(), parseMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(),
+	}, append(blobMethods(), bulkMethods()...)...)
 }
 
 // echo is Core/echo, RFC 8620 §4.

@@ -17,7 +17,6 @@ import (
 	"posthouse/delivery"
 	"posthouse/hook"
 	"posthouse/imap"
-	"posthouse/jmap"
 	"posthouse/mailauth/dnsbl"
 	"posthouse/smtp"
 	"posthouse/web"
@@ -130,10 +129,9 @@ func (s *Server) startIMAP(ctx context.Context) error {
 }
 
 func (s *Server) startWeb(ctx context.Context) error {
-	s.jmap = jmap.New(jmap.Options{
-		Store: s.store, Directory: s.dir, Delivery: s.deliv, Hostname: s.hostname, Limits: jmapLimits(s.cfg.Limits), Message: messageLimits(s.cfg.Limits),
-		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
-	})
+	if err := s.openJMAP(); err != nil {
+		return err
+	}
 	s.web = web.New(web.Options{
 		Hostname: s.hostname, Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
 		JMAP: s.jmap, Store: s.store, User: s.webUser, TLS: s.tlsConfig(), Limits: webLimits(s.cfg.Limits), Logger: s.log,

@@ -29,7 +29,7 @@ var ranks = [][]string{
 	{"store/engine/*"},
 	{"store/engine"},
 	{"mailauth/arc"},
-	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "sasl/*", "imap/wire", "smtp/wire", "jmap/wire", "pop3/wire", "managesieve/wire"},
+	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "sasl/*", "imap/wire", "smtp/wire", "jmap/wire", "jmap/webpush", "pop3/wire", "managesieve/wire"},
 	{"message", "dns", "config"},
 	{"mail"},
 }

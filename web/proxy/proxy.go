@@ -12,14 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
+	"posthouse/internal/outward"
 	"posthouse/mail"
 )
 
@@ -58,19 +57,11 @@ func New(o Options) *Proxy {
 		o.Time = 10 * time.Second
 	}
 	if o.Allow == nil {
-		o.Allow = isPublic
+		o.Allow = outward.IsPublic
 	}
-	dialer := &net.Dialer{Timeout: o.Time, Control: func(_, address string, _ syscall.RawConn) error {
-		to, err := netip.ParseAddrPort(address) // after resolution: names play no part
-		if err != nil || !o.Allow(netip.AddrPortFrom(to.Addr().Unmap(), to.Port())) {
-			return errForbidden
-		}
-		return nil
-	}}
 	return &Proxy{opts: o, client: &http.Client{
-		Timeout: o.Time,
-		Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-			TLSHandshakeTimeout: o.Time, ResponseHeaderTimeout: o.Time, ForceAttemptHTTP2: true},
+		Timeout:   o.Time,
+		Transport: outward.Transport(o.Allow, o.Time),
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) >= redirects {
 				return errors.New("too many redirects")
@@ -79,29 +70,6 @@ func New(o Options) *Proxy {
 			return checkURL(r.URL)
 		},
 	}}
-}
-
-var errForbidden = errors.New("address is not public")
-
-// shared are global in form, and not for the public: what netip does not know.
-var shared = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"), netip.MustParsePrefix("5f00::/16"),
-}
-
-func isPublic(a netip.AddrPort) bool {
-	ip := a.Addr()
-	if a.Port() != 80 && a.Port() != 443 || !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" {
-		return false
-	}
-	for _, p := range shared {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return true
 }
 
 func checkURL(u *url.URL) error {
@@ -128,7 +96,7 @@ func (p *Proxy) Fetch(ctx context.Context, address string) (Image, error) {
 	r.Header.Set("User-Agent", agent)
 	r.Header.Set("Accept", "image/webp,image/png,image/jpeg,image/gif")
 	resp, err := p.client.Do(r)
-	if errors.Is(err, errForbidden) {
+	if errors.Is(err, outward.ErrForbidden) {
 		return Image{}, failed(mail.Invalid, "this address is not public", err)
 	}
 	if err != nil {

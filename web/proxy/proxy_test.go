@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"posthouse/internal/outward"
 	"posthouse/mail"
 )
 
@@ -23,7 +24,7 @@ func TestPublic(t *testing.T) {
 		"[64:ff9b::7f00:1]:80": false, "[2002:7f00:1::]:80": false, "[::ffff:127.0.0.1]:80": false, "[2001::1]:80": false,
 	} {
 		ap := netip.MustParseAddrPort(a)
-		if got := isPublic(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())); got != want {
+		if got := outward.IsPublic(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())); got != want {
 			t.Errorf("%s: %v", a, got)
 		}
 	}

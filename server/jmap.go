@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/net/idna"
+
+	"posthouse/dns"
+	"posthouse/jmap"
+	"posthouse/jmap/webpush"
+	"posthouse/mail"
+)
+
+// vapidFile is, in the data directory, the key that says to push services who we are.
+// Browsers subscribe for it, so it must stay.
+const vapidFile = "vapid.pem"
+
+// vapidKey reads the key, or makes it.
+func (s *Server) vapidKey() (*ecdsa.PrivateKey, error) {
+	name := filepath.Join(s.cfg.Data, vapidFile)
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return newVAPIDKey(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no key", name)
+	}
+	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := k.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%s holds another kind of key", name)
+	}
+	return key, nil
+}
+
+func newVAPIDKey(name string) (*ecdsa.PrivateKey, error) {
+	key, err := webpush.NewKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	b, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: b})
+	temp := name + ".new"
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
+		return nil, err
+	}
+	return key, os.Rename(temp, name)
+}
+
+// openJMAP makes the JMAP server. The demo asks no DNS.
+func (s *Server) openJMAP() error {
+	key, err := s.vapidKey()
+	if err != nil {
+		return err
+	}
+	o := jmap.Options{
+		Store: s.store, Directory: s.dir, Delivery: s.deliv, Hostname: s.hostname, Limits: jmapLimits(s.cfg.Limits), Message: messageLimits(s.cfg.Limits),
+		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, VAPID: key,
+	}
+	if !s.opts.demo {
+		o.Domains = mailDomains{s.resolver}
+	}
+	s.jmap = jmap.New(o)
+	return nil
+}
+
+// mailDomains asks DNS which domains take mail.
+type mailDomains struct{ r dns.Resolver }
+
+// TakesMail: a domain with MX or addresses, and without a null MX (RFC 7505).
+func (m mailDomains) TakesMail(ctx context.Context, d mail.Domain) (bool, error) {
+	name, err := idna.Lookup.ToASCII(string(d))
+	if err != nil {
+		return false, nil
+	}
+	mx, err := m.r.LookupMX(ctx, name)
+	if err == nil {
+		return mx.Records[0].Host != ".", nil
+	}
+	if !dns.IsAbsent(err) {
+		return false, err
+	}
+	_, err = m.r.LookupAddr(ctx, name)
+	if dns.IsAbsent(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+var _ jmap.MailDomains = mailDomains{}
