@@ -3,11 +3,24 @@
 export type Id = string
 export type UTCDate = string
 
+export interface BlobUpload {
+  data: DataSource[]
+  type?: string | null
+}
+
 export interface Comparator {
   property: string
   isAscending?: boolean
   collation?: string
   keyword?: string
+}
+
+export interface DataSource {
+  data:asText?: string | null
+  data:asBase64?: string | null
+  blobId?: Id
+  offset?: number | null
+  length?: number | null
 }
 
 export interface DeliveryStatus {
@@ -81,6 +94,15 @@ export interface MailboxRights {
   maySubmit: boolean
 }
 
+export interface PushKeys {
+  p256dh: string
+  auth: string
+}
+
+export interface Snoozed {
+  until: UTCDate
+}
+
 export interface Email {
   id: Id
   blobId: Id
@@ -109,6 +131,8 @@ export interface Email {
   bodyStructure?: EmailBodyPart
   headers?: EmailHeader[]
   verdict?: string | null
+  snoozed?: Snoozed | null
+  surfacedAt?: UTCDate
   [header: `header:${string}`]: unknown
 }
 
@@ -137,6 +161,24 @@ export interface Identity {
   mayDelete: boolean
 }
 
+export interface Job {
+  id: Id
+  status: string
+  total: number
+  done: number
+  failed: number
+  createdAt: UTCDate
+}
+
+export interface LoginSession {
+  id: Id
+  createdAt: UTCDate
+  usedAt: UTCDate
+  address: string
+  userAgent: string
+  isThis: boolean
+}
+
 export interface Mailbox {
   id: Id
   name: string
@@ -151,6 +193,14 @@ export interface Mailbox {
   isSubscribed: boolean
 }
 
+export interface PushSubscription {
+  id: Id
+  deviceClientId: string
+  verificationCode: string | null
+  expires: UTCDate | null
+  types: string[] | null
+}
+
 export interface Quota {
   id: Id
   resourceType: string
@@ -162,6 +212,11 @@ export interface Quota {
   warnLimit: number | null
   softLimit: number | null
   description: string | null
+}
+
+export interface Settings {
+  id: Id
+  values: Record<string, unknown>
 }
 
 export interface Thread {
@@ -180,7 +235,13 @@ export interface VacationResponse {
 }
 
 export interface Arguments {
+  'Blob/copy': { accountId: Id; fromAccountId: Id; blobIds: Id[]; }
+  'Blob/get': { accountId: Id; ids: Id[]; properties?: string[]; offset?: number; length?: number; }
+  'Blob/lookup': { accountId: Id; typeNames: string[]; ids: Id[]; }
+  'Blob/upload': { accountId: Id; create: Record<Id, BlobUpload>; }
   'Core/echo': { }
+  'Email/bulk': { accountId: Id; filter?: unknown; collapseThreads?: boolean; patch?: unknown; destroy?: boolean; }
+  'Email/bulkUndo': { accountId: Id; jobId: Id; }
   'Email/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Email/get': { accountId: Id; ids?: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
   'Email/import': { accountId: Id; ifInState?: string; emails: Record<Id, EmailImport>; }
@@ -188,6 +249,7 @@ export interface Arguments {
   'Email/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; collapseThreads?: boolean; }
   'Email/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; collapseThreads?: boolean; }
   'Email/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Email/unsubscribe': { accountId: Id; emailId: Id; }
   'EmailSubmission/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'EmailSubmission/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'EmailSubmission/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
@@ -196,14 +258,25 @@ export interface Arguments {
   'Identity/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Identity/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Identity/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Job/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Job/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'LoginSession/get': { ids?: Id[]; properties?: string[]; }
+  'LoginSession/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'Mailbox/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Mailbox/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Mailbox/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
   'Mailbox/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
   'Mailbox/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onDestroyRemoveEmails?: boolean; }
+  'PushSubscription/get': { ids?: Id[]; properties?: string[]; }
+  'PushSubscription/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Quota/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Quota/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
+  'Recipient/check': { accountId: Id; addresses: string[]; }
+  'SearchSnippet/get': { accountId: Id; filter?: unknown; emailIds: Id[]; }
+  'Settings/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Settings/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'Settings/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'Thread/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Thread/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'VacationResponse/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
