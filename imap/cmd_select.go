@@ -190,10 +190,8 @@ func firstUnseen(snap *store.Snapshot, m *store.Mailbox) int {
 	if m.Unseen == 0 {
 		return -1
 	}
-	for i, row := range snap.Rows(0, snap.Len()) {
-		if snap.System(row.Flags)&store.SeenBit == 0 {
-			return i
-		}
+	if i := snap.FirstWithout(store.SeenBit); i < snap.Len() {
+		return i
 	}
 	return -1
 }

@@ -146,13 +146,13 @@ func (r *resync) resume(c *conn, gone store.UIDSet) error {
 	if r.known != nil {
 		all = uidRanges(r.known)
 	}
-	for i, row := range rowsOf(snap, all) {
-		if row.ModSeq <= r.since {
-			continue
-		}
-		c.sayFlags(uint32(i+1), snap, row)
-		if err := c.drain(); err != nil {
-			return err
+	for _, known := range all {
+		lo, hi := bounds(snap, known)
+		for i, row := range snap.ChangedAfter(r.since, lo, hi) {
+			c.sayFlags(uint32(i+1), snap, row)
+			if err := c.drain(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

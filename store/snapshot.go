@@ -78,6 +78,41 @@ func (s *Snapshot) Rows(lo, hi int) iter.Seq2[int, Row] {
 	}
 }
 
+// ChangedAfter yields those of the messages lo <= i < hi whose ModSeq is higher than
+// since. What did not change costs a comparison.
+func (s *Snapshot) ChangedAfter(since ModSeq, lo, hi int) iter.Seq2[int, Row] {
+	return func(yield func(int, Row) bool) {
+		for i := lo; i < hi; {
+			k, j := s.content.locate(i)
+			end := min(len(k.cols.uid), j+hi-i)
+			for n, m := range k.mark.modseq[j:end] {
+				if m > since && !yield(i+n, k.row(j+n)) {
+					return
+				}
+			}
+			i += end - j
+		}
+	}
+}
+
+// FirstWithout returns the position of the first message that lacks a system flag, see
+// [Snapshot.System]; Len if all have it.
+func (s *Snapshot) FirstWithout(bit uint8) int {
+	var last FlagSet
+	has := s.flags.system(last)&bit != 0
+	for _, e := range s.content.dir {
+		for j, fs := range e.c.mark.flags[:len(e.c.cols.uid)] {
+			if fs != last {
+				last, has = fs, s.flags.system(fs)&bit != 0
+			}
+			if !has {
+				return e.start + j
+			}
+		}
+	}
+	return s.content.n
+}
+
 // RowsOf returns the messages whose UIDs are in set, in order.
 func (s *Snapshot) RowsOf(set UIDSet) []Row { return s.content.rows(set) }
 
