@@ -60,7 +60,7 @@ func signedFarTest(b *testing.B) (*delivery.Checks, string) {
 	must(b, err)
 	record, err := dkim.SigningKey{Domain: "far.test", Selector: "r", Key: key}.Record()
 	must(b, err)
-	zone := "far.test. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.far.test. TXT \"v=DMARC1; p=reject\"\n" +
+	zone := "far.test. MX 10 far.test.\nfar.test. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.far.test. TXT \"v=DMARC1; p=reject\"\n" +
 		"r._domainkey.far.test. TXT \"" + record[:200] + "\" \"" + record[200:] + "\"\n"
 	var signed bytes.Buffer
 	plain := strings.TrimSuffix(benchMessage(), ".\r\n")

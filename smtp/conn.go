@@ -61,14 +61,19 @@ const (
 )
 
 const (
-	readBuffer = 32 << 10 // a message of usual size in one read
-	maxPending = 16 << 10 // octets of replies that are gathered before they are written
+	// A connection begins with a buffer for commands: ten thousand that do nothing must
+	// not cost much. It gets a larger one when it brings a message of some size.
+	commandBuffer = 2 << 10
+	widenAt       = 4 << 10  // octets of a message
+	readBuffer    = 32 << 10 // a message of usual size in one read
+	maxPending    = 16 << 10 // octets of replies that are gathered before they are written
 )
 
 // readers and outs are kept for the next connection.
 var (
-	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
-	outs    = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, commandBuffer) }}
+	wide    = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+	outs    = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
 )
 
 var errShutdown = errors.New("smtp: shutting down")
@@ -131,7 +136,10 @@ func (c *conn) flush() error {
 		return err
 	}
 	_, err := c.net.Write(c.out)
-	c.out = c.out[:0]
+	if out := c.out[:0]; cap(out) <= 2*maxPending {
+		outs.Put(&out)
+	}
+	c.out = nil // who waits for a command needs none
 	if err != nil {
 		c.done = true
 	}
@@ -142,6 +150,9 @@ func (c *conn) flush() error {
 func (c *conn) write(r mail.Reply) {
 	if r.Code == 0 {
 		return
+	}
+	if c.out == nil {
+		c.out = *outs.Get().(*[]byte)
 	}
 	c.out = wire.AppendReply(c.out, r)
 	if len(c.out) >= maxPending {
@@ -199,7 +210,7 @@ const (
 
 // begin makes the connection ready for the first command.
 func (c *conn) begin() bool {
-	c.r, c.out = readers.Get().(*bufio.Reader), *outs.Get().(*[]byte)
+	c.r = readers.Get().(*bufio.Reader)
 	c.r.Reset(feed{c})
 	c.state = stateStart
 	if !c.proxied() || c.face.implicit && !c.handshake() || !c.patient() {
@@ -227,13 +238,33 @@ func (c *conn) close() {
 	_ = c.net.Close() // with TLS it says close_notify; the peer may be gone
 	_ = c.raw.Close()
 	if c.r != nil {
-		c.r.Reset(nil)
-		readers.Put(c.r)
+		putReader(c.r)
 	}
-	if cap(c.out) <= 2*maxPending {
-		out := c.out[:0]
-		outs.Put(&out)
+}
+
+func putReader(r *bufio.Reader) {
+	r.Reset(nil)
+	if r.Size() >= readBuffer {
+		wide.Put(r)
+	} else {
+		readers.Put(r)
 	}
+}
+
+// widen gives the connection the large buffer, with what is in the small one.
+func (c *conn) widen() {
+	old := c.r
+	if old.Size() >= readBuffer {
+		return
+	}
+	rest, _ := old.Peek(old.Buffered()) // no read: they are there
+	c.r = wide.Get().(*bufio.Reader)
+	c.r.Reset(feed{c})
+	if len(rest) > 0 {
+		c.r.Reset(io.MultiReader(bytes.NewReader(bytes.Clone(rest)), feed{c}))
+		_, _ = c.r.Peek(1) // takes them all: what is there must be in the buffer (STARTTLS)
+	}
+	putReader(old)
 }
 
 func (c *conn) lineLimit() int {

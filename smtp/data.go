@@ -73,6 +73,10 @@ func (c *conn) receive() mail.Reply {
 		if refused = c.take(chunk, refused); c.done {
 			return refused
 		}
+		if c.data.bytes > widenAt {
+			c.widen()
+			r.Use(c.r)
+		}
 	}
 	c.data = dataClock{}
 	if f := r.Faults(); f != 0 && refused.Code == 0 {

@@ -104,7 +104,9 @@ func (c *conn) readChunk(size int64, refused mail.Reply) mail.Reply {
 		if c.done {
 			return refused
 		}
-		size -= n
+		if size -= n; size > widenAt {
+			c.widen()
+		}
 	}
 	return refused
 }

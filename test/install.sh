@@ -7,7 +7,7 @@ set -eu
 packages="swaks libnet-ssleay-perl isync offlineimap3 neomutt curl postfix openssl dovecot-imapd dovecot-lmtpd strace procps gsasl msmtp libsasl2-modules fetchmail getmail6"
 # The browser for the mail client, and Node to build it where none is there yet.
 packages="$packages chromium"
-command -v npm >/dev/null || packages="$packages nodejs npm"
+command -v npm >/dev/null || packages="$packages nodejs npm opendkim rspamd"
 
 lacking=""
 if command -v dpkg-query >/dev/null; then

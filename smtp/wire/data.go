@@ -138,6 +138,9 @@ func NewDataReader(r *bufio.Reader, maxLine int) *DataReader {
 	return &DataReader{r: r, check: LineCheck{MaxLine: maxLine}}
 }
 
+// Use goes on with another reader that has what the present one has not given yet.
+func (d *DataReader) Use(r *bufio.Reader) { d.r = r }
+
 // Size is the number of octets decoded so far.
 func (d *DataReader) Size() int64 { return d.size }
 
