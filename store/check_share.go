@@ -100,6 +100,13 @@ func (c *checker) seen() error {
 
 // checkIndex: what the index of sharing has leads to an entry of a list.
 func (s *Store) checkIndex(report func(id mail.AccountID, problem string)) error {
+	return s.strayShares(func(x Shared, _ []byte) {
+		report(x.Owner, fmt.Sprintf("the index shares mailbox %d, its list does not", x.Mailbox))
+	})
+}
+
+// strayShares calls f with what the index of sharing has and no list.
+func (s *Store) strayShares(f func(x Shared, key []byte)) error {
 	g := s.eng.Snapshot(0)
 	defer g.Close()
 	return scan(g, []byte{keyStore}, func(k, _ []byte) error {
@@ -113,11 +120,14 @@ func (s *Store) checkIndex(report func(id mail.AccountID, problem string)) error
 		}
 		now := s.eng.Snapshot(0) // it may have gone meanwhile
 		defer now.Close()
-		_, err = now.Get(append([]byte{keyStore}, k...))
+		key := append([]byte{keyStore}, k...)
+		_, err = now.Get(key)
 		if errors.Is(err, engine.ErrNotFound) {
 			return nil
 		}
-		report(x.Owner, fmt.Sprintf("the index shares mailbox %d with %d, its list does not", x.Mailbox, who))
+		if err == nil {
+			f(x, key)
+		}
 		return err
 	})
 }

@@ -40,6 +40,10 @@ func (v *View) Usage() Usage {
 	return u
 }
 
+// Bounds returns the account's own quota, without that of the server, and the domain
+// with whose accounts it shares one.
+func (v *View) Bounds() (Quota, mail.Domain) { return v.st.hdr.quota, mail.Domain(v.st.hdr.domain) }
+
 // SetQuota sets what the account may hold. What it holds already stays.
 func (tx *Tx) SetQuota(q Quota) error {
 	if err := tx.existing("SetQuota"); err != nil {

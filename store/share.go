@@ -133,6 +133,35 @@ func (s *Store) SharedOwners(ctx context.Context, p Principal) ([]mail.AccountID
 	return all, err
 }
 
+// Grantees calls f with each account and group that a list names, ascending, until it
+// returns false.
+func (s *Store) Grantees(ctx context.Context, f func(who mail.AccountID) bool) error {
+	r := s.eng.Snapshot(0)
+	defer r.Close()
+	lo := []byte{keyStore, sharedWith}
+	end := after(lo)
+	for found := true; found; {
+		if err := ctx.Err(); err != nil {
+			return wrap("Grantees", err)
+		}
+		found = false
+		var who mail.AccountID
+		if err := r.Scan(lo, end, func(k, _ []byte) bool {
+			if found = len(k) == 26; found {
+				who = mail.AccountID(binary.BigEndian.Uint64(k[2:]))
+			}
+			return false
+		}); err != nil {
+			return wrap("Grantees", err)
+		}
+		if found && !f(who) {
+			return nil
+		}
+		lo = after(sharedPrefix(who, ""))
+	}
+	return nil
+}
+
 // Revoke takes an account or a group that is gone out of every list that names it:
 // its id is never given again, but nobody should see it there for ever.
 func (s *Store) Revoke(ctx context.Context, who mail.AccountID) error {

@@ -12,7 +12,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use: "check [--deep] [--repair]", Short: "Verify everything that is stored", Args: exactly(0, "no name"),
 		Long: "Verify everything that is stored. Runs beside a running server. Exit code 6 if there are problems.\n" +
 			"With --repair, damaged messages are mended first from the standby and from backups (backup.standby and backup.repair in\n" +
-			"the configuration), and what can be made anew is.",
+			"the configuration), and what can be made anew is: counts, memberships, threads, indexes, quotas.",
 		Example: "  posthouse check\n  posthouse check --deep --repair",
 		RunE: func(c *cobra.Command, _ []string) error {
 			var out admin.Findings
