@@ -109,8 +109,13 @@ func bindHint(err error) string {
 	return ""
 }
 
+// keepAlive is how often a silent connection is asked whether its peer is still there:
+// before the NATs of the world forget it, and not as often as Go does by itself (15 s),
+// which keeps the radio of a phone awake that waits in IDLE.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 4 * time.Minute, Interval: 30 * time.Second, Count: 6}
+
 func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	if !config.IsSocket(addr) {
 		return lc.Listen(ctx, "tcp", addr)
 	}
