@@ -26,6 +26,18 @@ func newIMAPConn(conn net.Conn) *imapConn {
 	return &imapConn{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 }
 
+// dialRaw connects and reads the greeting.
+func dialRaw(addr string) (*imapConn, error) {
+	conn, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return nil, err
+	}
+	c := newIMAPConn(conn)
+	conn.SetDeadline(time.Now().Add(patience))
+	_, err = c.line()
+	return c, err
+}
+
 func dialIMAP(addr, user, password string) (*imapConn, error) {
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
