@@ -59,10 +59,10 @@ func TestTokens(t *testing.T) {
 		{"XOAUTH2", xoauth("ada@home.test", good), true}, {"XOAUTH2", xoauth("ben@home.test", good), false},
 		{"OAUTHBEARER", bearer("", late), false}, {"OAUTHBEARER", bearer("", foreign), false}, {"XOAUTH2", xoauth("ada@home.test", good[:len(good)-3]+"AAA"), false},
 	} {
-		if got := byToken(t, r.imap, "a AUTHENTICATE", "+ ", "a OK", tt.mech, tt.response); got != tt.ok {
+		if got := byToken(t, tokenLogin{r.imap, "a AUTHENTICATE", "+ ", "a OK"}, tt.mech, tt.response); got != tt.ok {
 			t.Errorf("IMAP %s %q: %v", tt.mech, tt.response, got)
 		}
-		if got := byToken(t, r.submission, "EHLO x\r\nAUTH", "334 ", "235", tt.mech, tt.response); got != tt.ok {
+		if got := byToken(t, tokenLogin{r.submission, "EHLO x\r\nAUTH", "334 ", "235"}, tt.mech, tt.response); got != tt.ok {
 			t.Errorf("SMTP %s %q: %v", tt.mech, tt.response, got)
 		}
 	}
@@ -72,30 +72,33 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// A tokenLogin is how a protocol spells it.
+type tokenLogin struct{ addr, command, challenge, success string }
+
 // byToken logs in and reports whether that was accepted; what is told of a token that is
 // refused must be JSON.
-func byToken(t *testing.T, addr, command, challenge, success, mech, response string) bool {
+func byToken(t *testing.T, p tokenLogin, mech, response string) bool {
 	t.Helper()
-	c, err := dialRaw(addr)
+	c, err := dialRaw(p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "%s %s %s\r\n", command, mech, response)
+	fmt.Fprintf(c, "%s %s %s\r\n", p.command, mech, response)
 	for {
 		l, err := c.line()
 		if err != nil {
 			t.Fatal(err)
 		}
 		switch {
-		case strings.HasPrefix(l, challenge):
-			told, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(l, challenge))
+		case strings.HasPrefix(l, p.challenge):
+			told, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(l, p.challenge))
 			var reason struct{ Status string }
 			if err != nil || json.Unmarshal(told, &reason) != nil || reason.Status == "" {
 				t.Errorf("%s tells %q", mech, told)
 			}
 			fmt.Fprint(c, "AQ==\r\n")
-		case strings.HasPrefix(l, success):
+		case strings.HasPrefix(l, p.success):
 			return true
 		case strings.HasPrefix(l, "a NO [AUTHENTICATIONFAILED]"), strings.HasPrefix(l, "535 "):
 			return false
