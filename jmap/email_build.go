@@ -158,17 +158,31 @@ func (b *builder) part(m map[string]any, where string) (*message.Entity, error) 
 	if !ok || !isToken(main) || !isToken(sub) {
 		return nil, invalidProperties("not a media type: "+mediaType, where+"/type")
 	}
+	m, params := flowed(m)
 	var e *message.Entity
 	var err error
 	if main == "multipart" {
 		e, err = b.multipart(m, sub, where)
 	} else {
-		e, err = b.leaf(m, main, sub, where)
+		e, err = b.leaf(m, main, sub, where, params)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return e, b.partHeaders(e, m, where)
+}
+
+// flowed takes the one content type that a part of text may spell out instead of its
+// type, RFC 8621 §4.6: that its lines flow, RFC 3676 §4.
+func flowed(m map[string]any) (map[string]any, []message.Param) {
+	const field = "header:Content-Type"
+	s, _ := m[field].(string)
+	if m["type"] != nil || m["partId"] == nil || !strings.Contains(strings.ToLower(s), "format=flowed") || !strings.HasPrefix(strings.TrimSpace(strings.ToLower(s)), "text/plain") {
+		return m, nil
+	}
+	m = maps.Clone(m)
+	delete(m, field)
+	return m, []message.Param{{Name: "format", Value: "flowed"}}
 }
 
 func isToken(s string) bool {
@@ -204,7 +218,7 @@ func (b *builder) multipart(m map[string]any, subtype, where string) (*message.E
 	return message.Multipart(subtype, bound, parts), nil
 }
 
-func (b *builder) leaf(m map[string]any, main, sub, where string) (*message.Entity, error) {
+func (b *builder) leaf(m map[string]any, main, sub, where string, extra []message.Param) (*message.Entity, error) {
 	id, isText := m["partId"].(string)
 	blobID, isBlob := m["blobId"].(string)
 	charset, hasCharset := m["charset"].(string)
@@ -216,7 +230,7 @@ func (b *builder) leaf(m map[string]any, main, sub, where string) (*message.Enti
 	case isText && (hasCharset || m["size"] != nil):
 		return nil, invalidProperties("charset and size go with a blobId only", where+"/charset")
 	case isText:
-		return b.text(id, main, sub, where)
+		return b.text(id, main, sub, where, extra)
 	}
 	bl, err := b.c.blob(b.v, b.c.req.idOf(blobID))
 	if err != nil {
@@ -255,7 +269,7 @@ func bitsOf(data []byte) string {
 }
 
 // text makes a part of a body value.
-func (b *builder) text(id, main, sub, where string) (*message.Entity, error) {
+func (b *builder) text(id, main, sub, where string, extra []message.Param) (*message.Entity, error) {
 	v, ok := b.values[id].(map[string]any)
 	if !ok {
 		return nil, invalidProperties("bodyValues has no "+id, where+"/partId")
@@ -270,7 +284,7 @@ func (b *builder) text(id, main, sub, where string) (*message.Entity, error) {
 	if b.room -= int64(len(text)); b.room < 0 {
 		return nil, unfit("tooLarge", "the message is too large")
 	}
-	return message.Text(sub, text), nil
+	return message.Text(sub, text, extra...), nil
 }
 
 // partHeaders adds what a part says of itself.

@@ -21,6 +21,7 @@ func (s *sanitizer) image(a *attrs) {
 	if to == "" {
 		if src != "" && isRemote(src) {
 			a.set("data-blocked", "1")
+			a.set("src", nothing) // keeps its place
 		}
 		if a.keep["alt"] == "" && !isRemote(src) {
 			return
@@ -32,6 +33,9 @@ func (s *sanitizer) image(a *attrs) {
 	}
 	s.write("img", a)
 }
+
+// nothing is a picture of one transparent point.
+const nothing = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 func isRemote(u string) bool {
 	l := strings.ToLower(u[:min(len(u), 8)])

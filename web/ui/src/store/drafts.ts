@@ -82,10 +82,11 @@ async function object(d: Draft, from: Address): Promise<any> {
   if (d.references?.length) o.references = d.references.slice(-30)
   const html = d.plain ? '' : await inlined(d)
   o.bodyValues = { t: { value: d.plain ? flow(d.text) : d.text } }
-  const text = { partId: 't', type: 'text/plain' } as any
+  const text = { partId: 't' } as any
   const inline = d.plain ? [] : d.files.filter((f) => f.cid && html.includes('cid:' + f.cid)), rest = d.files.filter((f) => !inline.includes(f) && f.disposition !== 'inline')
   let body: any = text
   if (d.plain) text['header:Content-Type'] = ' text/plain; charset=utf-8; format=flowed'
+  else text.type = 'text/plain'
   if (!d.plain) {
     o.bodyValues.h = { value: `<!doctype html><html><body>${html}</body></html>` }
     const h = { partId: 'h', type: 'text/html' }
