@@ -61,6 +61,10 @@ type conn struct {
 	stranger bool
 	owner    mail.AccountID // who has logged in; guarded by Server.mu
 	dropped  atomic.Bool    // by Drop
+	news     []metadataNews // that others changed; guarded by Server.mu
+	hungry   atomic.Bool    // for news
+	// metadataOn: ENABLE METADATA
+	metadataOn bool
 
 	deadline time.Time       // of reading
 	armed    time.Time       // the read deadline that is set
@@ -201,7 +205,10 @@ func (c *conn) run() error {
 		return err
 	}
 	c.sayStopped()
-	return c.tellOthers()
+	if err := c.tellOthers(); err != nil {
+		return err
+	}
+	return c.tellMetadata()
 }
 
 // answer writes the tagged response.

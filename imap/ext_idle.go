@@ -39,6 +39,9 @@ func (c *conn) idle(d *wire.Decoder) error {
 		if err := c.tellOthers(); err != nil {
 			return err
 		}
+		if err := c.tellMetadata(); err != nil {
+			return err
+		}
 		c.rd.Release()
 		line, err := c.rd.Line(c.srv.opts.Limits.Line, c.srv.opts.Limits.Flood)
 		switch {

@@ -11,9 +11,16 @@ import (
 
 // extMetadata is METADATA: annotations of mailboxes and, under the mailbox "", of
 // the account, RFC 5464 §3. Shared entries of the server would be everybody's, and
-// nobody here may set them. ENABLE METADATA is not offered, so no changes are told
-// unasked (RFC 5464 §4.4).
+// nobody here may set them. What others change is told where it was asked for.
 var extMetadata = &extension{name: "METADATA", rfc: "RFC 5464",
+	enable: func(c *conn) {
+		c.metadataOn = true
+		c.feed()
+	},
+	reset: func(c *conn) {
+		c.metadataOn = false
+		c.feed()
+	},
 	commands: []command{
 		{"GETMETADATA", loggedIn, tellAll, false, (*conn).metadata},
 		{"SETMETADATA", loggedIn, tellAll, false, (*conn).setMetadata},
@@ -283,9 +290,9 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 	if err != nil {
 		return err
 	}
-	err = t.acct.Update(c.ctx, func(tx *store.Tx) error {
-		id, err := t.annotated(&tx.View)
-		if err != nil {
+	var id store.MailboxID
+	err = t.acct.Update(c.ctx, func(tx *store.Tx) (err error) {
+		if id, err = t.annotated(&tx.View); err != nil {
 			return err
 		}
 		for i := range list {
@@ -307,6 +314,13 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 		return nil
 	})
 	switch {
+	case err == nil:
+		entries := make([]entry, len(list))
+		for i := range list {
+			entries[i] = list[i].entry
+		}
+		c.spreadEntries(t.acct, id, entries)
+		return nil
 	case errors.Is(err, store.ErrTooManyAnnotations):
 		return no("METADATA TOOMANY", "too many entries")
 	case mail.KindOf(err) == mail.TooLarge && err != nil:

@@ -24,16 +24,20 @@ const (
 	eventFlags
 	eventName
 	eventSubscription
+	eventAnnotation
+	eventMailboxMetadata
+	eventServerMetadata
 
-	messageEvents = eventNew | eventExpunge | eventFlags
+	messageEvents = eventNew | eventExpunge | eventFlags | eventAnnotation
 )
 
 var eventNames = map[string]events{
 	"MESSAGENEW": eventNew, "MESSAGEEXPUNGE": eventExpunge, "FLAGCHANGE": eventFlags,
 	"MAILBOXNAME": eventName, "SUBSCRIPTIONCHANGE": eventSubscription,
+	"ANNOTATIONCHANGE": eventAnnotation, "MAILBOXMETADATACHANGE": eventMailboxMetadata, "SERVERMETADATACHANGE": eventServerMetadata,
 }
 
-const badEvent = "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)"
+const badEvent = "BADEVENT (MessageNew MessageExpunge FlagChange AnnotationChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange)"
 
 // An eventGroup is what is wanted of some mailboxes.
 type eventGroup struct {
@@ -48,9 +52,11 @@ type notification struct {
 	selected eventGroup // of the selected mailbox; none: nothing is told of it
 	delayed  bool       // SELECTED-DELAYED
 	others   []eventGroup
-	boxes    []place // as last told
-	subs     []string
-	stop     func() // ends the watch
+	// serverMetadata: of changes to annotations of the account
+	serverMetadata bool
+	boxes          []place // as last told
+	subs           []string
+	stop           func() // ends the watch
 }
 
 // notifyCmd is NOTIFY, RFC 5465 §3.
@@ -90,6 +96,7 @@ func (c *conn) notifyCmd(d *wire.Decoder) error {
 	}
 	n.boxes, n.subs = boxes, subs
 	c.notify = n
+	c.feed()
 	if n.selected.want != 0 || len(n.others) > 0 {
 		n.stop = c.watchAll(boxes)
 	}
@@ -104,6 +111,7 @@ func (c *conn) stopNotify() {
 	if c.notify != nil {
 		c.notify.stop()
 		c.notify = nil
+		c.feed()
 	}
 }
 
@@ -145,16 +153,17 @@ func (c *conn) readEventGroup(d *wire.Decoder, n *notification) {
 		d.List(func() { c.readEvent(d, &g) })
 	}
 	d.Close()
+	n.serverMetadata = n.serverMetadata || g.want&eventServerMetadata != 0
 	both := g.want & (eventNew | eventExpunge)
 	switch {
 	case d.Err() != nil:
 	case g.filter.kind == filterSubtreeOne:
 		d.Bad("subtree-one is for ESEARCH")
-	case both != 0 && both != eventNew|eventExpunge, g.want&eventFlags != 0 && both == 0:
+	case both != 0 && both != eventNew|eventExpunge, g.want&(eventFlags|eventAnnotation) != 0 && both == 0:
 		d.Bad("MessageNew and MessageExpunge come together, and FlagChange with them") // RFC 5465 §5
 	case g.filter.kind > filterDelayed:
 		n.others = append(n.others, g)
-	case n.selected.want != 0 || g.want&^messageEvents != 0:
+	case n.selected.want != 0 || g.want&^(messageEvents|eventMailboxMetadata|eventServerMetadata) != 0:
 		d.Bad("the selected mailbox is named once, for events of messages") // RFC 5465 §6.1
 	default:
 		n.selected, n.delayed = g, g.filter.kind == filterDelayed

@@ -28,6 +28,9 @@ func (c *conn) await() error {
 		if err == nil {
 			err = c.tellOthers()
 		}
+		if err == nil {
+			err = c.tellMetadata()
+		}
 		if err != nil {
 			c.idling = false
 			return err
@@ -44,7 +47,7 @@ func (n *notification) timing(c *conn, t timing) timing {
 	switch {
 	case n == nil || c.cmd != nil && slices.Contains(removing, c.cmd.name):
 		return t
-	case n.selected.want == 0:
+	case n.selected.want&messageEvents == 0:
 		return tellNothing
 	case n.delayed || t == tellNothing:
 		return t
@@ -53,7 +56,9 @@ func (n *notification) timing(c *conn, t timing) timing {
 }
 
 // tellsFlags reports whether flags that others change are told.
-func (n *notification) tellsFlags() bool { return n == nil || n.selected.want&eventFlags != 0 }
+func (n *notification) tellsFlags() bool {
+	return n == nil || n.selected.want&(eventFlags|eventAnnotation) != 0
+}
 
 // fetchNew sends the items that were asked for of new messages, RFC 5465 §5.2.
 func (n *notification) fetchNew(c *conn, added store.UIDSet) error {
@@ -186,7 +191,7 @@ func (c *conn) tellMailbox(n *notification, old, m *place) {
 	switch {
 	case old.UIDNext != m.UIDNext || old.Messages != m.Messages || old.UIDValidity != m.UIDValidity:
 		c.sayStatusOf(*m, "MESSAGES", "UIDNEXT", "UIDVALIDITY", c.ifAware(false))
-	case want&eventFlags != 0 && old.HighestModSeq != m.HighestModSeq:
+	case want&(eventFlags|eventAnnotation) != 0 && old.HighestModSeq != m.HighestModSeq:
 		c.sayStatusOf(*m, "UIDVALIDITY", "UNSEEN", c.ifAware(false))
 	}
 }
