@@ -88,7 +88,16 @@ export async function imap(srv, user = 'ada@demo.test') {
     return out
   }
   await run(`LOGIN ${user} demo`)
-  return { run, end: () => s.destroy(), append: async (box, text, flags = '') => { const b = Buffer.from(text); s.write(`x1 APPEND ${box} ${flags ? `(${flags}) ` : ''}{${b.length}+}\r\n`); s.write(b); s.write('\r\n'); await until(/x1 OK.*\r\n/) } }
+  // many appends messages of which nobody waits for each answer.
+  async function many(box, count, text) {
+    for (let at = 0; at < count; at += 500) {
+      const list = []
+      for (let i = at; i < Math.min(count, at + 500); i++) { const b = text(i); list.push(`m${i} APPEND ${box} {${Buffer.byteLength(b)}+}\r\n${b}\r\n`) }
+      s.write(list.join(''))
+      await until(new RegExp(`(^|\\n)m${Math.min(count, at + 500) - 1} (OK|NO|BAD).*\\r\\n`))
+    }
+  }
+  return { run, many, end: () => s.destroy(), append: async (box, text, flags = '') => { const b = Buffer.from(text); s.write(`x1 APPEND ${box} ${flags ? `(${flags}) ` : ''}{${b.length}+}\r\n`); s.write(b); s.write('\r\n'); await until(/x1 OK.*\r\n/) } }
 }
 
 // deliver is a message from outside.

@@ -5,6 +5,7 @@ package ui
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,21 @@ import (
 
 	"posthouse/web"
 )
+
+var benchUI = flag.Bool("bench-ui", false, "measure the mail client")
+
+// TestBench prints the figures of docs/benchmarks.md: make bench-ui.
+func TestBench(t *testing.T) {
+	if !*benchUI {
+		t.Skip("make bench-ui")
+	}
+	need(t)
+	cmd := command(t, "bench.mjs")
+	cmd.Stdout = os.Stdout
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // outcome is a line of run.mjs.
 type outcome struct {

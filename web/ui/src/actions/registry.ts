@@ -99,6 +99,20 @@ export const junk = (threads?: string[]) => here() === role('junk')
   ? move(role('inbox'), (n) => t('Not junk: moved {n, plural, one {# conversation} other {# conversations}} to Inbox', { n }), { keywords: { 'keywords/$junk': null, 'keywords/$notjunk': true }, threads })
   : move(role('junk'), (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to Junk', { n }), { keywords: { 'keywords/$junk': true, 'keywords/$notjunk': null }, threads })
 
+export const snooze = async (until: Date, said: string) => {
+  const threads = targets(), inbox = role('inbox')!, changes = new Map<string, Patch>()
+  for (const e of await emailsOf(threads)) if (e.mailboxIds[inbox] || here() && e.mailboxIds[here()!]) changes.set(e.id, { snoozed: { until: until.toISOString().replace(/\.\d+/, '') } })
+  if (!changes.size) return
+  const leaves = here() !== role('snoozed')
+  if (leaves) next(threads)
+  mail.act(changes, t('Snoozed until {when}', { when: said }), leaves ? threads : [])
+}
+export function snoozeTimes(): { name: string; at: Date }[] {
+  const at = (days: number, hour: number) => { const d = new Date(); d.setDate(d.getDate() + days); d.setHours(hour, 0, 0, 0); return d }
+  const now = new Date(), monday = (8 - now.getDay()) % 7 || 7
+  return [...(now.getHours() < 16 ? [{ name: t('this evening'), at: at(0, 18) }] : []), { name: t('tomorrow'), at: at(1, 8) }, { name: t('Monday'), at: at(monday, 8) }, { name: t('in a month'), at: at(30, 8) }]
+}
+
 export async function label(box: string) {
   const all = await emailsOf(targets()), on = !all.every((e) => e.mailboxIds[box])
   const changes = new Map<string, Patch>()
@@ -147,6 +161,7 @@ export const actions: Action[] = [
   a('unread', 'Mark as unread', 'This conversation', 'dot', ['Shift+U'], () => read(false), { when: hasTarget, mail: true }),
   a('move', 'Move to…', 'This conversation', 'folder', ['v'], () => (ui.overlay = 'move'), { when: hasTarget, mail: true }),
   a('label', 'Label…', 'This conversation', 'tag', ['l'], () => (ui.overlay = 'label'), { when: hasTarget, mail: true }),
+  a('snooze', 'Snooze…', 'This conversation', 'clock', ['h'], () => (ui.overlay = 'snooze'), { when: hasTarget, mail: true }),
   a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => keyword('$muted', 'toggle', (on) => (on ? t('Muted') : t('Unmuted'))), { when: hasTarget, mail: true }),
   a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread }),
   a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),

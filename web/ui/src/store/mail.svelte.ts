@@ -6,7 +6,7 @@ import { Query } from './query.svelte'
 import { t } from '../kit/i18n'
 import { announce, toast } from './toasts.svelte'
 
-export type Patch = Record<string, true | null> // "mailboxIds/F1-1", "keywords/$seen"
+export type Patch = Record<string, true | null | { until: string }> // "snoozed", "mailboxIds/F1-1", "keywords/$seen"
 export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string }
 
 const batch = 200
@@ -292,6 +292,7 @@ export class Mail {
 
 export function applyPatch(e: Email, p: Patch) {
   for (const k in p) {
+    if (k === 'snoozed') continue
     const [what, id] = k.split(/\/(.*)/s)
     const set = what === 'keywords' ? e.keywords : e.mailboxIds
     if (p[k]) set[id] = true; else delete set[id]
@@ -301,6 +302,7 @@ export function applyPatch(e: Email, p: Patch) {
 function inverseOf(e: Email, p: Patch): Patch {
   const out: Patch = {}
   for (const k in p) {
+    if (k === 'snoozed') { out[k] = p[k] ? null : { until: new Date(Date.now() + 36e5).toISOString().replace(/\.\d+/, '') }; continue }
     const [what, id] = k.split(/\/(.*)/s)
     const has = !!(what === 'keywords' ? e.keywords : e.mailboxIds)[id]
     if (has !== !!p[k]) out[k] = has || null

@@ -1,0 +1,80 @@
+// Measures what docs/benchmarks.md shows of the mail client.
+import { demo, imap, openBrowser, openTrap, Stage, eventually } from './harness.mjs'
+
+const trap = await openTrap(), browser = await openBrowser(trap)
+const q = (l, p) => { const a = [...l].sort((x, y) => x - y); return +a[Math.min(a.length - 1, Math.floor(a.length * p))].toFixed(1) }
+const say = (what, l) => console.log(`${what.padEnd(46)} p50 ${q(l, 0.5)}   p95 ${q(l, 0.95)}`)
+const srv = await demo()
+const N = +(process.env.MESSAGES || 100_000)
+
+// Sign-in to a painted inbox, cold and warm.
+const cold = [], warm = [], bytes = [], requests = []
+for (let i = 0; i < 10; i++) {
+  const s = new Stage(browser, trap, srv, { id: 'bench', allow: [/./] })
+  await s.open()
+  let sum = 0
+  s.page.on('requestfinished', async (r) => { const z = await r.sizes().catch(() => null); if (z && /assets|\/$/.test(r.url())) sum += z.responseBodySize })
+  await s.page.goto(srv.url + '/')
+  const mark = () => s.page.evaluate(() => new Promise((done) => {
+    const t = performance.now(), look = () => (document.querySelector('.row:not(.sk)') ? requestAnimationFrame(() => done(performance.now() - t)) : requestAnimationFrame(look))
+    const b = [...document.querySelectorAll('button')].find((x) => x.textContent.includes('Ada'))
+    b?.click()
+    look()
+  }))
+  cold.push(await mark())
+  requests.push(s.requests.filter((r) => !r.url().startsWith('data:')).length)
+  await s.page.reload({ waitUntil: 'commit' })
+  await s.page.locator('.row:not(.sk)').first().waitFor()
+  warm.push(await s.page.evaluate(() => { const e = performance.getEntriesByType('paint').find((x) => x.name === 'first-contentful-paint'); return e ? e.startTime : performance.now() }))
+  bytes.push(sum)
+  await s.context.close()
+}
+console.log(`bytes of page, script and style to the inbox    ${q(bytes, 0.5)}`)
+console.log(`requests to the inbox (sign-in included)        ${q(requests, 0.5)}`)
+say('sign-in to inbox painted, ms', cold)
+say('reload to first contentful paint, ms', warm)
+
+// The next message by key, its frame ready.
+const s = new Stage(browser, trap, srv, { id: 'bench', allow: [/./] })
+await s.open()
+await s.signIn()
+await s.page.keyboard.press('Enter')
+await s.page.locator('.rb:not(.off) iframe').first().waitFor()
+const keys = []
+for (let i = 0; i < 60; i++) {
+  await new Promise((r) => setTimeout(r, 350))
+  keys.push(await s.page.evaluate(() => new Promise((done) => {
+    const before = document.querySelector('.rb:not(.off) h1').textContent, t = performance.now()
+    dispatchEvent(new KeyboardEvent('keydown', { key: 'j' }))
+    const look = () => requestAnimationFrame(() => (document.querySelector('.rb:not(.off)') !== null && location.pathname && document.querySelector('.row.foc') ? setTimeout(() => done(performance.now() - t)) : look()))
+    void before
+    look()
+  })))
+}
+say('next message by key to paint, ms', keys)
+
+// A long list, from end to end.
+const other = await imap(srv)
+await other.run('CREATE Many')
+const one = (i) => `From: Sender ${i % 97} <s${i % 97}@elsewhere.example>\r\nTo: ada@demo.test\r\nSubject: Subject number ${i} about things\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <n${i}@elsewhere.example>\r\n\r\nBody ${i} that is long enough for a preview.\r\n`
+await other.many('Many', N, one)
+other.end()
+await s.page.reload()
+await s.page.locator('nav.side a', { hasText: 'Many' }).click()
+await eventually(async () => (await s.page.locator('#list').getAttribute('aria-rowcount')) === String(N), 'all are counted', 300_000)
+const r = await s.page.evaluate(() => new Promise((done) => {
+  const v = document.getElementById('list'), cost = []
+  let n = 0
+  const step = () => {
+    const t = performance.now()
+    v.scrollTop += 480
+    v.dispatchEvent(new Event('scroll'))
+    requestAnimationFrame(() => { const t2 = performance.now(); v.getBoundingClientRect(); document.body.offsetHeight; cost.push(performance.now() - t2); void t; if (++n < 300) requestAnimationFrame(step); else done({ cost, nodes: v.querySelectorAll('*').length, rows: v.querySelectorAll('.row').length }) })
+  }
+  step()
+}))
+say(`${N} messages: script and layout of a frame, ms`, r.cost)
+console.log(`${N} messages: rows ${r.rows}, nodes in the list ${r.nodes}`)
+await browser.close()
+await srv.stop()
+trap.close()
