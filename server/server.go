@@ -121,7 +121,7 @@ func (s *Server) prepare() []step {
 func (s *Server) open() []step {
 	return []step{
 		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
-		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog},
+		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
 	}
 }
 

@@ -157,11 +157,10 @@ func (l *loginRig) memory(t *testing.T) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// settled is the memory once the server has given back what it used meanwhile: a server
-// that does nothing collects its garbage every two minutes, and then gives memory back by
-// and by.
+// settled is the memory once the server has given back what it used meanwhile, which it
+// does when it has been quiet for a minute.
 func (l *loginRig) settled(t *testing.T) int64 {
 	t.Helper()
-	time.Sleep(150 * time.Second)
+	time.Sleep(80 * time.Second)
 	return l.memory(t)
 }
