@@ -102,7 +102,6 @@ imap = ["%s"]
 imaps = [%s]
 https = [%s]
 http = ["%s"]
-https = []
 [smtp]
 sender_checks = "mark"
 [queue]
