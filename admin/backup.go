@@ -3,14 +3,18 @@ package admin
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"posthouse/mail"
 )
 
+// S3Scheme begins the place of backups in an object store: s3://bucket/path.
+const S3Scheme = "s3://"
+
 // BackupCreate is the input of backup.create.
 type BackupCreate struct {
-	Dir string `json:"dir"` // absolute: server and caller have different working directories
+	Dir string `json:"dir"` // absolute, as server and caller have different working directories, or s3://bucket/path
 }
 
 // Backup is one backup, and the output of backup.create.
@@ -28,7 +32,11 @@ type Backup struct {
 // backupCreate backs the whole store up, all that was acknowledged so far, while
 // everything goes on.
 func backupCreate(ctx context.Context, s *System, in BackupCreate) (Backup, error) {
-	if !filepath.IsAbs(in.Dir) {
+	if strings.HasPrefix(in.Dir, S3Scheme) {
+		if s.Backup != nil {
+			return s.Backup(ctx, in.Dir)
+		}
+	} else if !filepath.IsAbs(in.Dir) {
 		return Backup{}, refuse(mail.Invalid, "backup.create", "%q is no absolute path", in.Dir)
 	}
 	if s.Backup == nil {

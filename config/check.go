@@ -54,6 +54,9 @@ func (p *parse) check() {
 	if n := c.Limits.IMAPMessages; n != Off && n < 1000 {
 		p.problem("limits.imap_messages", "%s is too few; allowed: 1000 and more, or \"off\"", n)
 	}
+	if e := c.S3.Endpoint; e != "" && !strings.HasPrefix(e, "https://") && !strings.HasPrefix(e, "http://") {
+		p.problem("s3.endpoint", "%q is no URL, as https://s3.eu-central-1.amazonaws.com", e)
+	}
 	if c.Backup.Wait && c.Backup.Standby == "" {
 		p.problem("backup.wait", "needs backup.standby")
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Run    Run    `toml:"run"`
 	Store  Store  `toml:"store"`
 	Backup Backup `toml:"backup"`
+	S3     S3     `toml:"s3"`
 	Limits Limits `toml:"limits"`
 }
 
@@ -149,6 +150,14 @@ type Backup struct {
 	Repair  []string `toml:"repair" doc:"Directories with backups (posthouse backup create) from which damaged messages are mended, as they are from the standby." values:"list of paths"`
 }
 
+// S3 is the section [s3]: the object store for backups named s3://bucket/path.
+type S3 struct {
+	Endpoint   string `toml:"endpoint" doc:"Where the object store answers. Bucket and names go into the path." values:"an https URL, as https://s3.eu-central-1.amazonaws.com"`
+	Region     string `toml:"region" doc:"Its region, a part of each signature."`
+	Key        string `toml:"key" doc:"The access key's id."`
+	SecretFile string `toml:"secret_file" doc:"File with the secret that belongs to it. Read when it is needed: the run user must be able to." why:"Secrets do not belong into a file that people show each other."`
+}
+
 // Default returns the configuration that an empty file means.
 func Default() Config {
 	return Config{
@@ -171,6 +180,7 @@ func Default() Config {
 		DNS:    DNS{Servers: []string{}},
 		Store:  Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},
 		Backup: Backup{Keep: Off, Repair: []string{}},
+		S3:     S3{Region: "us-east-1"},
 		Log:    Log{Level: "info", Format: "auto"},
 		Run:    Run{User: "", Group: ""},
 		Limits: defaultLimits(),

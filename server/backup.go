@@ -10,33 +10,64 @@ import (
 
 	"posthouse/admin"
 	"posthouse/config"
+	"posthouse/internal/s3"
 	"posthouse/mail"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
 )
 
 // backupOf returns what backs an engine up, or nil.
-func backupOf(eng engine.Engine) func(ctx context.Context, dir string) (admin.Backup, error) {
-	e, ok := eng.(interface {
-		Backup(ctx context.Context, dir string, at time.Time) (local.BackupInfo, error)
-	})
+func backupOf(c config.Config, eng engine.Engine) func(ctx context.Context, dir string) (admin.Backup, error) {
+	e, ok := eng.(*local.Engine)
 	if !ok {
 		return nil
 	}
 	return func(ctx context.Context, dir string) (admin.Backup, error) {
-		b, err := e.Backup(ctx, dir, time.Now())
+		p, err := placeOf(ctx, c, dir)
+		if err != nil {
+			return admin.Backup{}, err
+		}
+		b, err := e.BackupTo(ctx, p.fs, p.dir, time.Now())
 		return showBackup(b), err
 	}
+}
+
+// A place is where backups are: a directory, on the disk or in a bucket.
+type place struct {
+	fs  local.FS // nil: the disk
+	dir string
+}
+
+// placeOf reads a directory's path, or s3://bucket/path.
+func placeOf(ctx context.Context, c config.Config, path string) (place, error) {
+	rest, ok := strings.CutPrefix(path, admin.S3Scheme)
+	if !ok {
+		return place{dir: path}, nil
+	}
+	bucket, dir, _ := strings.Cut(rest, "/")
+	if c.S3.Endpoint == "" || bucket == "" {
+		return place{}, &mail.Error{Kind: mail.Invalid, Op: "backup", Text: path + " needs the section [s3] of the configuration, and the name of a bucket"}
+	}
+	secret, err := os.ReadFile(c.S3.SecretFile)
+	if err != nil {
+		return place{}, &mail.Error{Kind: mail.Invalid, Op: "backup", Text: "s3.secret_file cannot be read", Err: err}
+	}
+	client := &s3.Client{Endpoint: c.S3.Endpoint, Region: c.S3.Region, Bucket: bucket, Key: c.S3.Key, Secret: strings.TrimSpace(string(secret))}
+	return place{local.S3(ctx, client), "/" + strings.Trim(dir, "/")}, nil
 }
 
 func showBackup(b local.BackupInfo) admin.Backup {
 	return admin.Backup{V: 1, Name: b.Name, At: b.At, Position: b.Position, Files: b.Files, Bytes: b.Bytes, NewFiles: b.NewFiles, NewBytes: b.NewBytes}
 }
 
-// Backups lists the backups in dir, the oldest first, and names those whose
-// manifest is damaged.
-func Backups(dir string) (list []admin.Backup, damaged []string, err error) {
-	infos, damaged, err := local.Backups(nil, dir)
+// Backups lists the backups in a directory or s3://bucket/path, the oldest first,
+// and names those whose manifest is damaged.
+func Backups(ctx context.Context, c config.Config, dir string) (list []admin.Backup, damaged []string, err error) {
+	p, err := placeOf(ctx, c, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	infos, damaged, err := local.Backups(p.fs, p.dir)
 	list = make([]admin.Backup, len(infos))
 	for i, b := range infos {
 		list[i] = showBackup(b)
@@ -46,24 +77,32 @@ func Backups(dir string) (list []admin.Backup, damaged []string, err error) {
 
 // VerifyBackups reads the backup at path, a backup directory for all of its
 // backups or dir/name for one, and reports what is damaged.
-func VerifyBackups(ctx context.Context, path string, report func(problem string)) error {
-	dir, name := splitBackup(path)
-	return local.VerifyBackups(ctx, nil, dir, name, report)
+func VerifyBackups(ctx context.Context, c config.Config, path string, report func(problem string)) error {
+	p, err := placeOf(ctx, c, path)
+	if err != nil {
+		return err
+	}
+	p, name := p.split()
+	return local.VerifyBackups(ctx, p.fs, p.dir, name, report)
 }
 
 // PruneBackups removes all but the newest keep backups in dir.
-func PruneBackups(ctx context.Context, dir string, keep int) (gone []string, freed int64, err error) {
-	return local.PruneBackups(ctx, nil, dir, keep)
+func PruneBackups(ctx context.Context, c config.Config, dir string, keep int) (gone []string, freed int64, err error) {
+	p, err := placeOf(ctx, c, dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	return local.PruneBackups(ctx, p.fs, p.dir, keep)
 }
 
-// splitBackup splits dir/name. A path that has a FORMAT is a directory.
-func splitBackup(path string) (dir, name string) {
-	if _, err := os.Stat(filepath.Join(path, "FORMAT")); err == nil {
-		return path, ""
+// split splits dir/name. A path that has a FORMAT is a directory.
+func (p place) split() (dir place, name string) {
+	if local.IsBackups(p.fs, p.dir) {
+		return p, ""
 	}
-	dir, name = filepath.Split(filepath.Clean(path))
-	if _, err := os.Stat(filepath.Join(dir, "FORMAT")); err != nil {
-		return path, "" // its error says what is missing
+	up, name := filepath.Split(filepath.Clean(p.dir))
+	if dir = (place{p.fs, filepath.Clean(up)}); !local.IsBackups(dir.fs, dir.dir) {
+		return p, "" // its error says what is missing
 	}
 	return dir, strings.TrimSuffix(name, ".backup")
 }
@@ -83,7 +122,7 @@ const restoring = "restoring"
 
 // A Source is what a restore is made from.
 type Source struct {
-	Backup string // a backup directory, for the newest in it, or dir/name
+	Backup string // a backup directory or s3://bucket/path, for the newest in it, or one of its backups
 	// Log is the data directory of a standby, or of a server that is lost: what was
 	// committed after the backup is taken from its log. "": nothing.
 	Log string
@@ -112,7 +151,11 @@ func Restore(ctx context.Context, c config.Config, from Source) (Restored, error
 	if err := os.RemoveAll(work.Data); err != nil {
 		return Restored{}, err
 	}
-	out, err := from.restore(ctx, storeDir(work))
+	p, err := placeOf(ctx, c, from.Backup)
+	if err != nil {
+		return Restored{}, err
+	}
+	out, err := from.restore(ctx, p, storeDir(work))
 	if err == nil {
 		err = out.renew(ctx, work)
 	}
@@ -123,14 +166,14 @@ func Restore(ctx context.Context, c config.Config, from Source) (Restored, error
 }
 
 // restore makes the store in dir.
-func (from Source) restore(ctx context.Context, dir string) (out Restored, err error) {
-	set, name := splitBackup(from.Backup)
+func (from Source) restore(ctx context.Context, p place, dir string) (out Restored, err error) {
+	p, name := p.split()
 	if name == "" && !from.At.IsZero() {
-		if name, err = local.BackupAt(nil, set, from.At); err != nil {
+		if name, err = local.BackupAt(p.fs, p.dir, from.At); err != nil {
 			return out, err
 		}
 	}
-	info, err := local.RestoreBackup(ctx, nil, set, name, dir)
+	info, err := local.RestoreBackup(ctx, p.fs, p.dir, name, nil, dir)
 	out = Restored{Backup: showBackup(info), Position: info.Position}
 	if err == nil && from.Log != "" {
 		var end local.Moment

@@ -146,7 +146,7 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
-	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Trace: openTrace(c, eng, log), Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(eng)}
+	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Trace: openTrace(c, eng, log), Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(c, eng)}
 	return &Stopped{System: sys, eng: eng, store: st}, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +18,15 @@ func (a *app) backupCreateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "create DIR", Short: "Back everything up, while the server runs", Args: exactly(1, "a directory"),
 		Long: "Back everything up: all that was acknowledged when the command began. Runs beside a running server.\n" +
-			"DIR holds any number of backups; what earlier ones have is not copied again.",
+			"DIR holds any number of backups; what earlier ones have is not copied again. It may be s3://BUCKET/PATH, see [s3] of the configuration.",
 		Example: "  posthouse backup create /backup/posthouse",
 		RunE: func(c *cobra.Command, args []string) error {
-			dir, err := filepath.Abs(args[0])
-			if err != nil {
-				return err
+			dir := args[0]
+			if !strings.HasPrefix(dir, admin.S3Scheme) {
+				var err error
+				if dir, err = filepath.Abs(dir); err != nil {
+					return err
+				}
 			}
 			var out admin.Backup
 			if err := a.call(c.Context(), "backup.create", admin.BackupCreate{Dir: dir}, &out); err != nil {
@@ -46,8 +50,12 @@ func (a *app) backupListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list DIR", Short: "List the backups in a directory", Args: exactly(1, "a directory"),
 		Example: "  posthouse backup list /backup/posthouse",
-		RunE: func(_ *cobra.Command, args []string) error {
-			list, damaged, err := server.Backups(args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			list, damaged, err := server.Backups(c.Context(), cfg, args[0])
 			if err != nil {
 				return err
 			}
@@ -85,7 +93,11 @@ func (a *app) backupVerifyCommand() *cobra.Command {
 		Example: "  posthouse backup verify /backup/posthouse\n  posthouse backup verify /backup/posthouse/20261123T105500Z",
 		RunE: func(c *cobra.Command, args []string) error {
 			out := backupFaults{1, []string{}}
-			err := server.VerifyBackups(c.Context(), args[0], func(p string) { out.Problems = append(out.Problems, p) })
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			err = server.VerifyBackups(c.Context(), cfg, args[0], func(p string) { out.Problems = append(out.Problems, p) })
 			if err != nil {
 				return err
 			}
@@ -118,7 +130,11 @@ func (a *app) backupPruneCommand() *cobra.Command {
 		Use: "prune DIR", Short: "Remove the oldest backups", Args: exactly(1, "a directory"),
 		Example: "  posthouse backup prune /backup/posthouse --keep 14",
 		RunE: func(c *cobra.Command, args []string) error {
-			list, damaged, err := server.Backups(args[0])
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			list, damaged, err := server.Backups(c.Context(), cfg, args[0])
 			if err != nil {
 				return err
 			}
@@ -128,7 +144,7 @@ func (a *app) backupPruneCommand() *cobra.Command {
 				}
 			}
 			out := backupPruned{V: 1}
-			gone, freed, err := server.PruneBackups(c.Context(), args[0], keep)
+			gone, freed, err := server.PruneBackups(c.Context(), cfg, args[0], keep)
 			if err != nil {
 				return err
 			}

@@ -14,9 +14,12 @@ import (
 	"posthouse/mail"
 )
 
-// backupIndex is where the index's checkpoint lies (hard links) while a backup
-// copies it.
-const backupIndex = "kv.backup"
+// backupIndex and shipIndex are where the index's checkpoint lies (hard links)
+// while a backup, or the first copy for a standby, copies it.
+const (
+	backupIndex = "kv.backup"
+	shipIndex   = "kv.ship"
+)
 
 // Backup adds a backup of this moment to the backup directory dir, which is made
 // if it is empty or not there, while the store goes on working. All that was
@@ -29,6 +32,11 @@ const backupIndex = "kv.backup"
 // hundredths of the mail, most of its tables are shared between backups, and a
 // restore need not wait until it was made anew.
 func (e *Engine) Backup(ctx context.Context, dir string, at time.Time) (BackupInfo, error) {
+	return e.BackupTo(ctx, e.fs, dir, at)
+}
+
+// BackupTo is Backup to a directory in another file system, as that of [S3].
+func (e *Engine) BackupTo(ctx context.Context, fsys vfs.FS, dir string, at time.Time) (BackupInfo, error) {
 	if err := e.gate.enter(); err != nil {
 		return BackupInfo{}, err
 	}
@@ -37,13 +45,13 @@ func (e *Engine) Backup(ctx context.Context, dir string, at time.Time) (BackupIn
 		return BackupInfo{}, backupError(mail.Unavailable, "another backup of this store is under way")
 	}
 	defer e.backups.Unlock()
-	set, err := makeSet(e.fs, dir)
+	set, err := makeSet(orDisk(fsys), dir)
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
 	}
 	e.keeper.files.RLock() // nothing is removed or punched
 	defer e.keeper.files.RUnlock()
-	b := &backup{e: e, ctx: ctx, set: set, known: map[string]backupFile{}, dirs: map[string]bool{}}
+	b := &backup{e: e, set: set, copier: copier{ctx: ctx, from: e.fs, to: set.fs}, known: map[string]backupFile{}, dirs: map[string]bool{}}
 	b.m.info.At, b.m.info.Store = at.UTC(), fmt.Sprintf("%016x", e.store)
 	err = b.run()
 	err = errors.Join(err, e.fs.RemoveAll(e.path(backupIndex)), set.close())
@@ -64,12 +72,11 @@ func backupFailed(err error) error {
 // A backup under way.
 type backup struct {
 	e     *Engine
-	ctx   context.Context
 	set   *backupSet
 	m     manifest
 	known map[string]backupFile // of earlier backups of this store, by path
 	dirs  map[string]bool       // directories in files/ with new entries
-	buf   []byte
+	copier
 }
 
 func (b *backup) run() error {
@@ -77,31 +84,32 @@ func (b *backup) run() error {
 		return err
 	}
 	e := b.e
-	end, err := e.eachStored(b.ctx, b.add)
+	end, err := e.eachStored(b.ctx, backupIndex, b.add)
 	if err != nil {
 		return err
 	}
 	b.m.info.Position, b.m.info.Until = end.lsn, e.opt.Now().UTC()
 	for d := range b.dirs {
-		if err := syncDir(e.fs, d); err != nil {
+		if err := syncDir(b.to, d); err != nil {
 			return err
 		}
 	}
-	if err := syncDir(e.fs, b.set.path("files")); err != nil {
+	if err := syncDir(b.to, b.set.path("files")); err != nil {
 		return err
 	}
 	return b.set.save(&b.m)
 }
 
 // eachStored calls add with every file of a copy of the store as it is now: its
-// path in the copy, its name, and how much of it; -1: all. FORMAT comes last. It
+// path in the copy, its name, and how much of it; -1: all. The index's checkpoint
+// is made in index, and left there. FORMAT comes last. It
 // returns the end of the copy's log. keeper.files is held by the caller.
-func (e *Engine) eachStored(ctx context.Context, add func(path, name string, size int64) error) (end position, err error) {
+func (e *Engine) eachStored(ctx context.Context, index string, add func(path, name string, size int64) error) (end position, err error) {
 	// The index first: what the log has more, opening the copy replays.
-	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil {
+	if err := e.fs.RemoveAll(e.path(index)); err != nil {
 		return end, err
 	}
-	if err := e.copyIndex(e.path(backupIndex)); err != nil {
+	if err := e.copyIndex(e.path(index)); err != nil {
 		return end, err
 	}
 	// The index's copy before the end of the log: it must not be ahead of the log.
@@ -109,7 +117,7 @@ func (e *Engine) eachStored(ctx context.Context, add func(path, name string, siz
 		return end, err
 	}
 	end = *e.end.Load()
-	if err := e.eachIndexFile(add); err != nil {
+	if err := e.eachIndexFile(index, add); err != nil {
 		return end, err
 	}
 	if err := e.eachSegment(end, add); err != nil {
@@ -151,11 +159,11 @@ func (b *backup) begin() error {
 	return nil
 }
 
-func (e *Engine) eachIndexFile(add func(path, name string, size int64) error) error {
-	names, err := e.fs.List(e.path(backupIndex))
+func (e *Engine) eachIndexFile(index string, add func(path, name string, size int64) error) error {
+	names, err := e.fs.List(e.path(index))
 	for _, n := range names {
 		if err == nil {
-			err = add("kv/"+n, e.path(backupIndex, n), -1)
+			err = add("kv/"+n, e.path(index, n), -1)
 		}
 	}
 	return err
@@ -266,26 +274,26 @@ func (s *backupSet) has(f backupFile) bool {
 // fresh tells that no backup had them.
 func (b *backup) store(f *backupFile, name string) (fresh bool, err error) {
 	tmp := b.set.path("files", "new.tmp")
-	if err = copySum(b.ctx, b.e.fs, name, tmp, f, &b.buf); err != nil {
+	if err = b.copySum(name, tmp, f); err != nil {
 		return false, errors.Join(err, b.remove(tmp))
 	}
 	to := b.set.object(f.sum)
-	dir := b.e.fs.PathDir(to)
+	dir := b.to.PathDir(to)
 	if b.set.has(*f) { // perhaps from a backup that was cut off, its name not synced
 		b.dirs[dir] = true
-		return false, b.e.fs.Remove(tmp)
+		return false, b.to.Remove(tmp)
 	}
 	if !b.dirs[dir] {
-		if err := b.e.fs.MkdirAll(dir, 0o700); err != nil { // its own entry is synced with files/
+		if err := b.to.MkdirAll(dir, 0o700); err != nil { // its own entry is synced with files/
 			return false, err
 		}
 		b.dirs[dir] = true
 	}
-	return true, b.e.fs.Rename(tmp, to)
+	return true, b.to.Rename(tmp, to)
 }
 
 func (b *backup) remove(name string) error {
-	if err := b.e.fs.Remove(name); !errors.Is(err, errNotExist) {
+	if err := b.to.Remove(name); !errors.Is(err, errNotExist) {
 		return err
 	}
 	return nil
@@ -293,11 +301,18 @@ func (b *backup) remove(name string) error {
 
 const copyChunk = 1 << 20
 
+// A copier copies files, perhaps from one file system to another.
+type copier struct {
+	ctx      context.Context
+	from, to vfs.FS
+	buf      []byte
+}
+
 // copySum copies the first f.size bytes of a file, durably, and notes their
 // SHA-256. Of a file with f.mtime it copies all, as it is when it is opened: one
 // that is replaced by another name is either.
-func copySum(ctx context.Context, fsys vfs.FS, from, to string, f *backupFile, buf *[]byte) error {
-	src, err := fsys.Open(from, vfs.SequentialReadsOption)
+func (c *copier) copySum(from, to string, f *backupFile) error {
+	src, err := c.from.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
 		return err
 	}
@@ -308,12 +323,12 @@ func copySum(ctx context.Context, fsys vfs.FS, from, to string, f *backupFile, b
 		}
 		f.size, f.mtime = st.Size(), st.ModTime().UnixNano()
 	}
-	if *buf == nil {
-		*buf = make([]byte, copyChunk)
+	if c.buf == nil {
+		c.buf = make([]byte, copyChunk)
 	}
-	dst, err := fsys.Create(to, vfs.WriteCategoryUnspecified)
+	dst, err := c.to.Create(to, vfs.WriteCategoryUnspecified)
 	if err == nil {
-		f.sum, err = copyBytes(ctx, src, dst, f.size, *buf)
+		f.sum, err = copyBytes(c.ctx, src, dst, f.size, c.buf)
 		if err == nil {
 			err = dst.Sync()
 		}

@@ -128,8 +128,8 @@ func (s *backupSet) verify(ctx context.Context, f backupFile) (fault string, err
 // RestoreBackup makes the store of the backup name ("": the newest) in target,
 // which must be empty or not there. Every checksum is verified. The store's
 // FORMAT comes last: without it, target is no store.
-func RestoreBackup(ctx context.Context, fsys vfs.FS, dir, name, target string) (BackupInfo, error) {
-	fsys = orDisk(fsys)
+func RestoreBackup(ctx context.Context, fsys vfs.FS, dir, name string, to vfs.FS, target string) (BackupInfo, error) {
+	fsys, to = orDisk(fsys), orDisk(to)
 	s, err := openSet(fsys, dir, false)
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
@@ -138,24 +138,23 @@ func RestoreBackup(ctx context.Context, fsys vfs.FS, dir, name, target string) (
 	if err != nil {
 		return BackupInfo{}, backupFailed(err)
 	}
-	if names, err := fsys.List(target); err == nil && len(names) > 0 {
+	if names, err := to.List(target); err == nil && len(names) > 0 {
 		return m.info, backupError(mail.Exists, "%s is not empty: restore into a new directory", target)
 	}
-	r := &restore{ctx: ctx, s: s, target: target, made: map[string]bool{}}
+	r := &restore{s: s, target: target, made: map[string]bool{}, copier: copier{ctx: ctx, from: fsys, to: to}}
 	return m.info, backupFailed(r.run(m))
 }
 
 // A restore under way.
 type restore struct {
-	ctx    context.Context
 	s      *backupSet
 	target string
 	made   map[string]bool
-	buf    []byte
+	copier
 }
 
 func (r *restore) run(m *manifest) error {
-	fsys := r.s.fs
+	fsys := r.to
 	for _, d := range []string{"log", "big", "cold", "kv"} {
 		if err := r.dir(fsys.PathJoin(r.target, d)); err != nil {
 			return err
@@ -178,7 +177,7 @@ func (r *restore) run(m *manifest) error {
 			return err
 		}
 	}
-	format, err := readFile(fsys, r.s.object(m.files[last].sum))
+	format, err := readFile(r.from, r.s.object(m.files[last].sum))
 	if err != nil {
 		return err
 	}
@@ -193,19 +192,19 @@ func (r *restore) dir(d string) error {
 		return nil
 	}
 	r.made[d] = true
-	return makeDir(r.s.fs, d)
+	return makeDir(r.to, d)
 }
 
 func (r *restore) file(f backupFile) error {
-	to := r.s.fs.PathJoin(r.target, f.path)
-	if err := r.dir(r.s.fs.PathDir(to)); err != nil {
+	to := r.to.PathJoin(r.target, f.path)
+	if err := r.dir(r.to.PathDir(to)); err != nil {
 		return err
 	}
 	if !r.s.has(f) {
 		return r.damaged(f)
 	}
 	got := backupFile{size: f.size}
-	err := copySum(r.ctx, r.s.fs, r.s.object(f.sum), to, &got, &r.buf)
+	err := r.copySum(r.s.object(f.sum), to, &got)
 	if err == nil && got.sum != f.sum {
 		err = r.damaged(f)
 	}

@@ -68,7 +68,7 @@ func verifyBackups(fs *powerFS, opt Options, issued []uint64, began *sync.Map) e
 		if err := fs.RemoveAll(restoreDir); err != nil {
 			return err
 		}
-		if _, err := RestoreBackup(context.Background(), fs, backupDir, b.Name, restoreDir); err != nil {
+		if _, err := RestoreBackup(context.Background(), fs, backupDir, b.Name, fs, restoreDir); err != nil {
 			return fmt.Errorf("restoring %s: %w", b.Name, err)
 		}
 		acked, _ := began.Load(b.Name)
@@ -214,7 +214,7 @@ func TestBackupShares(t *testing.T) {
 	if f := check(); len(f) != 1 || !strings.Contains(f[0], victim.path) {
 		t.Errorf("one flipped bit: %q", f)
 	}
-	if _, err := RestoreBackup(t.Context(), disk, backupDir, "", restoreDir); mail.KindOf(err) != mail.Corrupt {
+	if _, err := RestoreBackup(t.Context(), disk, backupDir, "", disk, restoreDir); mail.KindOf(err) != mail.Corrupt {
 		t.Errorf("restoring damage: %v", err)
 	}
 	if _, err := disk.Stat(restoreDir + "/FORMAT"); err == nil {

@@ -123,8 +123,10 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.refuseShipped(); err != nil {
 		return err
 	}
-	if err := e.fs.RemoveAll(e.path(backupIndex)); err != nil { // of a backup that was cut off
-		return err
+	for _, name := range []string{backupIndex, shipIndex} { // of a copy that was cut off
+		if err := e.fs.RemoveAll(e.path(name)); err != nil {
+			return err
+		}
 	}
 	_, err := e.fs.Stat(e.path(ballastName))
 	e.ballast.there.Store(err == nil)

@@ -60,7 +60,7 @@ func TestMoment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RestoreBackup(context.Background(), disk, backupDir, name, restored.Dir); err != nil {
+		if _, err := RestoreBackup(context.Background(), disk, backupDir, name, disk, restored.Dir); err != nil {
 			t.Fatal(err)
 		}
 		if i == 60 {
@@ -86,7 +86,7 @@ func TestMoment(t *testing.T) {
 	if err := disk.RemoveAll(restoreDir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RestoreBackup(context.Background(), disk, backupDir, "", restoreDir); err != nil {
+	if _, err := RestoreBackup(context.Background(), disk, backupDir, "", disk, restoreDir); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Extend(context.Background(), disk, restoreDir, standbyDir, time.Time{}); mail.KindOf(err) != mail.NotFound {

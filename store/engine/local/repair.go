@@ -114,8 +114,8 @@ func (k *keeping) mendLarge(c storeCopy, r blobRecord) (err error) {
 		return err
 	}
 	tmp := name + ".tmp"
-	f, buf := backupFile{mtime: 1}, []byte(nil)
-	if err := copySum(k.ctx, e.fs, from, tmp, &f, &buf); err != nil {
+	f, cp := backupFile{mtime: 1}, copier{ctx: k.ctx, from: e.fs, to: e.fs}
+	if err := cp.copySum(from, tmp, &f); err != nil {
 		return err
 	}
 	if err := k.verifyLarge(tmp, r); err != nil {

@@ -50,8 +50,9 @@ type shipper struct {
 	holes bool    // the last frame lacks blobs
 	spare pruning // what the follower may be able to do without
 	moment
-	f   vfs.File // the follower's segment at.segment
-	buf []byte
+	synced map[string]bool // directories there whose names are durable
+	f      vfs.File        // the follower's segment at.segment
+	buf    []byte
 }
 
 func (e *Engine) startShipping() {
@@ -216,7 +217,7 @@ func (s *shipper) disconnect() {
 	if s.f != nil {
 		_ = s.f.Close() // what counts is synced
 	}
-	s.f, s.open = nil, false
+	s.f, s.open, s.synced = nil, false, nil
 }
 
 // pass gives the follower all that is durable. As long as something is missing

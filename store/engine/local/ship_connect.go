@@ -115,7 +115,7 @@ func (s *shipper) firstCopy(empty ...string) (err error) {
 			return err
 		}
 	}
-	end, err := s.e.eachStored(context.Background(), func(path, name string, size int64) error {
+	end, err := s.e.eachStored(context.Background(), shipIndex, func(path, name string, size int64) error {
 		if strings.HasPrefix(path, "big/") || strings.HasPrefix(path, "cold/") {
 			return s.beside(name)
 		}
@@ -125,7 +125,7 @@ func (s *shipper) firstCopy(empty ...string) (err error) {
 		return err
 	}
 	s.at = end
-	return fsys.RemoveAll(s.e.path(backupIndex))
+	return fsys.RemoveAll(s.e.path(shipIndex))
 }
 
 // resume finds the end of the follower's log, and whether it is a part of ours.

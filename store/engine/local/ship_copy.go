@@ -29,7 +29,7 @@ func (s *shipper) beside(name string) error {
 		return err
 	}
 	if have, err := s.e.fs.Stat(to); err == nil && have.Size() == st.Size() {
-		return nil
+		return s.named(s.e.fs.PathDir(to))
 	}
 	return s.copy(name, to, -1)
 }
@@ -44,8 +44,8 @@ func (s *shipper) copy(name, to string, size int64) error {
 	if err := makeDir(fsys, dir); err != nil {
 		return err
 	}
-	buf := s.buffer()
-	if err := copySum(context.Background(), fsys, name, to+".tmp", &f, &buf); err != nil {
+	cp := copier{context.Background(), fsys, fsys, s.buffer()}
+	if err := cp.copySum(name, to+".tmp", &f); err != nil {
 		return err
 	}
 	if err := fsys.Rename(to+".tmp", to); err != nil {
@@ -77,5 +77,25 @@ func (s *shipper) openSegment() error {
 		return err
 	}
 	s.f = f
+	return nil
+}
+
+// named makes sure that the names in a directory are durable: a pass that failed,
+// or a server that was killed, may not have done it. Once is enough, since who
+// copies a file does it.
+func (s *shipper) named(dir string) error {
+	if s.synced[dir] {
+		return nil
+	}
+	if err := makeDir(s.e.fs, dir); err != nil {
+		return err
+	}
+	if err := syncDir(s.e.fs, dir); err != nil {
+		return err
+	}
+	if s.synced == nil {
+		s.synced = map[string]bool{}
+	}
+	s.synced[dir] = true
 	return nil
 }

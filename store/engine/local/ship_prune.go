@@ -110,18 +110,20 @@ func (s *shipper) shipBase() error {
 	have, err := theirs.baseLSN()
 	newer := err != nil || have < s.e.keeper.base.Load()
 	if newer {
-		f, buf := backupFile{mtime: 1}, s.buffer()
-		if err := copySum(context.Background(), fsys, s.e.path(baseName), tmp, &f, &buf); err != nil {
+		f, cp := backupFile{mtime: 1}, copier{context.Background(), fsys, fsys, s.buffer()}
+		if err := cp.copySum(s.e.path(baseName), tmp, &f); err != nil {
 			return err
 		}
 	}
 	// What the store is by now, so that all that is in the copy is in their log, and
 	// the commits that gave the files up.
-	if err := s.catchUp(); err != nil || !newer {
+	if err := s.catchUp(); err != nil {
 		return err
 	}
-	if err := fsys.Rename(tmp, fsys.PathJoin(s.dir, baseName)); err != nil {
-		return err
+	if newer {
+		if err := fsys.Rename(tmp, fsys.PathJoin(s.dir, baseName)); err != nil {
+			return err
+		}
 	}
 	return syncDir(fsys, s.dir)
 }

@@ -51,7 +51,9 @@ func (e *Engine) sweep(ctx context.Context) error {
 			return fmt.Errorf("local: sweeping large-blob files: %w", err)
 		}
 	}
-	e.files.last.Store(last)
+	// No number is given twice, also not that of a file which is gone: a standby or a
+	// backup may still have it. Whatever had a number before was named by a frame.
+	e.files.last.Store(max(last, e.mark.lsn<<16))
 	if err := e.db.Set(largeFloor, be.AppendUint64(nil, last+1), pebble.NoSync); err != nil {
 		return indexError(err)
 	}
