@@ -139,9 +139,6 @@ func (o *objectFS) Lock(string) (io.Closer, error)     { return &objectFile{}, n
 func (o *objectFS) Unwrap() vfs.FS                     { return nil }
 func (o *objectFS) Link(string, string) error          { return errors.ErrUnsupported }
 func (o *objectFS) RemoveAll(string) error             { return errors.ErrUnsupported }
-func (o *objectFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{}, vfs.ErrUnsupported
-}
 
 func (o *objectFS) OpenReadWrite(string, vfs.DiskWriteCategory, ...vfs.OpenOption) (vfs.File, error) {
 	return nil, errors.ErrUnsupported
