@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"slices"
 	"strings"
 
 	"posthouse/imap/wire"
@@ -158,13 +159,13 @@ func permanent(r store.Rights) string {
 // sayKeywords tells of keywords that are new, before a response names one (RFC
 // 9051 §7.3.5).
 func (c *conn) sayKeywords(snap *store.Snapshot) {
-	if len(snap.Keywords()) != c.sel.keywords {
+	if !slices.Equal(snap.Keywords(), c.sel.keywords) {
 		c.sayFlagLists(snap)
 	}
 }
 
 func (c *conn) sayFlagLists(snap *store.Snapshot) {
-	c.sel.keywords = len(snap.Keywords())
+	c.sel.keywords = snap.Keywords()
 	c.say("* FLAGS (", systemFlags)
 	for _, k := range snap.Keywords() {
 		c.say(" ", string(k))

@@ -20,11 +20,9 @@ type selection struct {
 	snap     *store.Snapshot // numbers
 	// told is the state whose flags the client knows. It runs ahead of snap while
 	// expunges wait to be told: then new messages wait behind them, flags need not.
-	told   *store.Snapshot
-	recent store.UIDSet // messages that are \Recent in this session
-	// keywords is how many of them the client was told of: they are never taken
-	// away.
-	keywords int
+	told     *store.Snapshot
+	recent   store.UIDSet // messages that are \Recent in this session
+	keywords []mail.Flag  // that the client was told of
 	saved    store.UIDSet // "$", RFC 5182 §2.1
 	contexts []*searchContext
 }

@@ -54,6 +54,7 @@ type account struct {
 	mu      sync.Mutex
 	pending *state // newest state, perhaps still on its way to the disk; nil: not loaded
 	index   flagIndex
+	swept   ModSeq // when flags were last looked through
 	threads threadCache
 
 	durable atomic.Pointer[state] // what readers see; nil: not loaded

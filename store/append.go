@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"posthouse/mail"
@@ -67,8 +68,17 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, err
 }
 
-// flagSet returns the number of a set of flags.
+// flagSet returns the number of a set of flags, freeing numbers if there are none left:
+// so the caller holds no other that no message has.
 func (tx *Tx) flagSet(flags []mail.Flag) (FlagSet, error) {
+	n, err := tx.addFlagSet(flags)
+	if errors.Is(err, errFlagsFull) && tx.sweepFlags() {
+		n, err = tx.addFlagSet(flags)
+	}
+	return n, err
+}
+
+func (tx *Tx) addFlagSet(flags []mail.Flag) (FlagSet, error) {
 	if len(flags) == 0 {
 		return 0, nil
 	}

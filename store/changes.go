@@ -112,7 +112,7 @@ func (v *View) events(since ModSeq, f func(m ModSeq, e *event) bool) error {
 		}
 		m := ModSeq(binary.BigEndian.Uint64(k[1:]))
 		more := true
-		failed = decodeJournal(val, m, len(v.st.flags.sets), func(e *event) bool {
+		failed = decodeJournal(val, m, 1<<31, func(e *event) bool {
 			more = f(m, e)
 			return more
 		})

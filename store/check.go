@@ -159,6 +159,9 @@ func (c *checker) messages(m *Mailbox, have *content) (t tally) {
 		for j := range e.c.cols.uid {
 			r := e.c.row(j)
 			t.count(c.st.flags.system(r.Flags), r.Size, 1)
+			if int(r.Flags) < len(c.st.flags.sets) && c.st.flags.sets[r.Flags].free {
+				c.faultf("mailbox %d: UID %d has flags %d, which were freed", m.ID, r.UID, r.Flags)
+			}
 			c.live[member{r.Email, m.ID, r.UID}] = true
 			switch {
 			case r.UID <= last || r.UID >= m.UIDNext:
@@ -215,13 +218,16 @@ func (c *checker) journal() error {
 		if e.action == actCreate && e.mailbox == 1 {
 			whole = true
 		}
+		if c.st.hdr.swept > 0 { // numbers of flags were given again
+			return true
+		}
 		if again[e.mailbox] == nil {
 			again[e.mailbox] = noContent
 		}
 		again[e.mailbox], failed = again[e.mailbox].apply(e, m, &c.st.flags)
 		return failed == nil
 	})
-	if failed != nil || err != nil || !whole {
+	if failed != nil || err != nil || !whole || c.st.hdr.swept > 0 {
 		return errors.Join(failed, err)
 	}
 	for _, b := range c.st.boxes {

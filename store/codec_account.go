@@ -23,8 +23,9 @@ type header struct {
 	marked      int64 // Unix seconds of the newest mark in the log; 0: none
 	domain      string
 
-	counted bool  // bytes and messages count each message once, not once a mailbox
-	multi   int64 // messages with several memberships
+	counted bool   // bytes and messages count each message once, not once a mailbox
+	multi   int64  // messages with several memberships
+	swept   ModSeq // when numbers of flags were last freed; 0: never
 }
 
 func appendHeader(dst []byte, h *header) []byte {
@@ -39,7 +40,11 @@ func appendHeader(dst []byte, h *header) []byte {
 	if !h.counted {
 		return dst
 	}
-	return binary.AppendUvarint(dst, uint64(h.multi))
+	dst = binary.AppendUvarint(dst, uint64(h.multi))
+	if h.swept == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(dst, uint64(h.swept))
 }
 
 func decodeHeader(b []byte) (header, error) {
@@ -63,6 +68,9 @@ func decodeHeader(b []byte) (header, error) {
 	}
 	if len(d.b) > 0 {
 		h.counted, h.multi = true, int64(d.uvarint())
+	}
+	if len(d.b) > 0 {
+		h.swept = ModSeq(d.uvarint())
 	}
 	return h, d.err("account")
 }

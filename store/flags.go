@@ -1,6 +1,10 @@
 package store
 
-import "posthouse/mail"
+import (
+	"errors"
+
+	"posthouse/mail"
+)
 
 // A FlagChange is what SetFlags does to each message.
 type FlagChange struct {
@@ -39,15 +43,27 @@ func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modifi
 	if c.Op > FlagsRemove {
 		return nil, nil, fail(mail.Internal, "SetFlags", "unknown operation")
 	}
+	set := func() (UIDSet, UIDSet, error) { return tx.setFlagsOf(b, uids, c) }
 	if tx.who != nil {
-		return tx.setFlagsAs(b, uids, c)
+		set = func() (UIDSet, UIDSet, error) { return tx.setFlagsAs(b, uids, c) }
 	}
+	changed, modified, err = set()
+	if errors.Is(err, errFlagsFull) && tx.sweepFlags() {
+		b = tx.st.box(id)
+		changed, modified, err = set()
+	}
+	return changed, modified, err
+}
+
+// setFlagsOf is SetFlags by the owner.
+func (tx *Tx) setFlagsOf(b *box, uids UIDSet, c FlagChange) (changed, modified UIDSet, err error) {
+	id := b.mb.ID
 	have, err := b.lazy.load()
 	if err != nil {
 		return nil, nil, wrap("SetFlags", err)
 	}
 	before := tx.st.flags
-	mask, err := tx.flagSet(c.Flags)
+	mask, err := tx.addFlagSet(c.Flags)
 	if err != nil {
 		return nil, nil, err
 	}

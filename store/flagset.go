@@ -13,14 +13,20 @@ type flagSet struct {
 	system   uint8
 	keywords []uint16 // ascending numbers of keywords
 	text     string   // rendered; "" if that was too long to keep
+	free     bool     // nothing has the set: its number may be given again
 }
 
-// A flagTable gives flag sets and keywords their numbers. It only grows, and its
-// slices are shared between states: each state sees its own length of them.
+// A flagTable gives flag sets and keywords their numbers. Its slices are shared between
+// states, each of which sees its own length of them: it grows behind their end, and
+// numbers that were freed are given again in a copy, see [Tx.sweepFlags].
 type flagTable struct {
-	sets     []flagSet // by FlagSet; 0 is the empty set
-	keywords []mail.Flag
-	rendered int // bytes of kept texts
+	sets     []flagSet   // by FlagSet; 0 is the empty set
+	keywords []mail.Flag // "" is free
+	rendered int         // bytes of kept texts
+
+	freeSets, freeKeywords int       // how many
+	reusedSets             []FlagSet // given again by the transaction
+	reusedKeywords         []uint16
 }
 
 // maxRendered bounds the rendered texts that one account keeps in memory.
@@ -54,9 +60,14 @@ func newFlagTable() flagTable { return flagTable{sets: []flagSet{{}}} }
 func newFlagIndex(t *flagTable) flagIndex {
 	x := flagIndex{make(map[string]FlagSet, len(t.sets)), make(map[string]uint16, len(t.keywords))}
 	for i := range t.sets {
-		x.sets[t.sets[i].key()] = FlagSet(i)
+		if !t.sets[i].free {
+			x.sets[t.sets[i].key()] = FlagSet(i)
+		}
 	}
 	for i, k := range t.keywords {
+		if k == "" {
+			continue
+		}
 		x.keywords[strings.ToLower(string(k))] = uint16(i)
 	}
 	return x
@@ -73,7 +84,7 @@ func (s *flagSet) key() string {
 }
 
 func (s *flagSet) equal(o *flagSet) bool {
-	return s.system == o.system && slices.Equal(s.keywords, o.keywords)
+	return s.system == o.system && s.free == o.free && slices.Equal(s.keywords, o.keywords)
 }
 
 // add gives a set its number. The caller knows that the table does not have it.
@@ -82,8 +93,39 @@ func (t *flagTable) add(s flagSet) FlagSet {
 		s.text = text
 		t.rendered += len(text)
 	}
-	t.sets = append(t.sets, s)
-	return FlagSet(len(t.sets) - 1)
+	if t.freeSets == 0 {
+		t.sets = append(t.sets, s)
+		return FlagSet(len(t.sets) - 1)
+	}
+	n := slices.IndexFunc(t.sets, func(o flagSet) bool { return o.free })
+	t.sets = slices.Clone(t.sets)
+	t.sets[n] = s
+	t.freeSets--
+	t.reusedSets = append(slices.Clip(t.reusedSets), FlagSet(n))
+	return FlagSet(n)
+}
+
+// addKeyword gives a keyword its number. The caller knows that the table does not have
+// it.
+func (t *flagTable) addKeyword(f mail.Flag) uint16 {
+	if t.freeKeywords == 0 {
+		t.keywords = append(t.keywords, f)
+		return uint16(len(t.keywords) - 1)
+	}
+	n := slices.Index(t.keywords, "")
+	t.keywords = slices.Clone(t.keywords)
+	t.keywords[n] = f
+	t.freeKeywords--
+	t.reusedKeywords = append(slices.Clip(t.reusedKeywords), uint16(n))
+	return uint16(n)
+}
+
+// words lists the keywords. The slice may be kept.
+func (t *flagTable) words() []mail.Flag {
+	if t.freeKeywords == 0 {
+		return slices.Clip(t.keywords)
+	}
+	return slices.DeleteFunc(slices.Clone(t.keywords), func(f mail.Flag) bool { return f == "" })
 }
 
 func (t *flagTable) render(s *flagSet) string {
@@ -199,8 +241,8 @@ func (x *flagIndex) number(t *flagTable, s flagSet) (FlagSet, error) {
 	if n, ok := x.sets[key]; ok && int(n) < len(t.sets) && t.sets[n].equal(&s) {
 		return n, nil
 	}
-	if len(t.sets) >= maxFlagSets {
-		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many combinations of flags"}
+	if len(t.sets)-t.freeSets >= maxFlagSets {
+		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many combinations of flags", Err: errFlagsFull}
 	}
 	n := t.add(s)
 	x.sets[key] = n
@@ -237,11 +279,10 @@ func (x *flagIndex) keyword(t *flagTable, f mail.Flag, l *Limits) (uint16, error
 	if n, ok := x.keywords[key]; ok && int(n) < len(t.keywords) && strings.EqualFold(string(t.keywords[n]), string(f)) {
 		return n, nil
 	}
-	if len(t.keywords) >= l.Keywords {
-		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many keywords"}
+	if len(t.keywords)-t.freeKeywords >= l.Keywords {
+		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many keywords", Err: errFlagsFull}
 	}
-	t.keywords = append(t.keywords, f)
-	n := uint16(len(t.keywords) - 1)
+	n := t.addKeyword(f)
 	x.keywords[key] = n
 	return n, nil
 }

@@ -186,6 +186,7 @@ func FuzzEmail(f *testing.F) {
 func FuzzAccountRecords(f *testing.F) {
 	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, nextEmail: 3, bytes: 1 << 40}))
 	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, quota: Quota{1 << 31, 5, 7}, domain: "demo.test"}))
+	f.Add(byte(0), appendHeader(nil, &header{modseq: 9, counted: true, multi: 3, swept: 7}))
 	f.Add(byte(4), append(append(annotationKey(3, 1, "/private-comment-of-23"), 'x'), formatVersion, 'v', 0))
 	f.Add(byte(5), []byte{formatVersion, 0x80, 0x9a, 0xdf, 0x9a, 7})
 	f.Add(byte(0), []byte{formatVersion, 9, 3, 2, 7, 0, 0, 25, 1, 1, 1}) // as first written

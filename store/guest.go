@@ -39,7 +39,7 @@ func (tx *Tx) setFlagsAs(b *box, uids UIDSet, c FlagChange) (changed, modified U
 		return nil, nil, wrap(op, err)
 	}
 	before := tx.st.flags
-	mask, err := tx.flagSet(c.Flags)
+	mask, err := tx.addFlagSet(c.Flags)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -54,8 +54,12 @@ func scan(r engine.Reader, prefix []byte, f func(key, val []byte) error) error {
 
 func (st *state) loadFlags(r engine.Reader) error {
 	err := scan(r, []byte{keyFlags, 'k'}, func(k, v []byte) error {
-		if len(k) != 2 || int(binary.BigEndian.Uint16(k)) != len(st.flags.keywords) || len(v) < 2 || v[0] != formatVersion {
+		if len(k) != 2 || int(binary.BigEndian.Uint16(k)) < len(st.flags.keywords) || len(v) < 2 || v[0] != formatVersion {
 			return corrupt("keyword")
+		}
+		for int(binary.BigEndian.Uint16(k)) > len(st.flags.keywords) { // freed
+			st.flags.keywords = append(st.flags.keywords, "")
+			st.flags.freeKeywords++
 		}
 		st.flags.keywords = append(st.flags.keywords, mail.Flag(v[1:]))
 		return nil
@@ -64,14 +68,21 @@ func (st *state) loadFlags(r engine.Reader) error {
 		return err
 	}
 	return scan(r, []byte{keyFlags, 's'}, func(k, v []byte) error {
-		if len(k) != 4 || int(binary.BigEndian.Uint32(k)) != len(st.flags.sets) {
+		if len(k) != 4 || int(binary.BigEndian.Uint32(k)) < len(st.flags.sets) || binary.BigEndian.Uint32(k) > maxFlagSets {
 			return corrupt("flag set")
+		}
+		free := 0
+		for ; int(binary.BigEndian.Uint32(k)) > len(st.flags.sets); free++ { // freed
+			st.flags.sets = append(st.flags.sets, flagSet{free: true})
 		}
 		s, err := decodeFlagSet(v, len(st.flags.keywords))
 		if err != nil {
 			return err
 		}
+		known := st.flags.freeSets
+		st.flags.freeSets = 0 // it goes behind the others
 		st.flags.add(s)
+		st.flags.freeSets = known + free
 		return nil
 	})
 }
@@ -353,8 +364,12 @@ func (c *content) apply(e *event, modseq ModSeq, t *flagTable) (*content, error)
 		}
 		return c.append(e.rows), nil
 	case actFlags:
+		if int(e.mask) >= len(t.sets) {
+			return nil, corrupt("journal")
+		}
 		m := marking{table: t, modseq: modseq, change: func(old FlagSet) (FlagSet, error) {
-			return t.find(combine(e.op, &t.sets[old], &t.sets[e.mask]))
+			was := t.at(old)
+			return t.find(combine(e.op, &was, &t.sets[e.mask]))
 		}}
 		return c.mark(e.uids, &m)
 	case actTouch:

@@ -220,7 +220,7 @@ func (tx *Tx) SetEmailFlags(id EmailID, c FlagChange) (bool, error) {
 	}
 	if tx.who != nil {
 		before := tx.st.flags
-		mask, err := tx.flagSet(c.Flags)
+		mask, err := tx.addFlagSet(c.Flags)
 		if err != nil {
 			return false, err
 		}

@@ -11,6 +11,7 @@ type laid struct {
 	mu     sync.Mutex
 	base   *content
 	over   *overlay
+	swept  ModSeq // numbers of flags mean what they meant then
 	out    *content
 	unseen []uint32 // of each chunk
 }
@@ -18,9 +19,13 @@ type laid struct {
 // layOver returns base as a user sees it who has seen what o says, and how many of
 // its messages are unseen. Chunks that look the same are shared with base; those that
 // did not change since the last call are shared with its result.
-func (c *laid) layOver(base *content, o *overlay, t *flagTable) (out *content, unseen uint32, built int64) {
+func (c *laid) layOver(base *content, o *overlay, st *state) (out *content, unseen uint32, built int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	t := &st.flags
+	if c.swept != st.hdr.swept {
+		c.base, c.swept = nil, st.hdr.swept
+	}
 	if c.base != base || c.over != o {
 		l := layer{table: t, memo: map[FlagSet]FlagSet{}}
 		n := laid{base: base, over: o, out: &content{dir: slices.Clone(base.dir), n: base.n}, unseen: make([]uint32, len(base.dir))}
@@ -123,7 +128,7 @@ func (v *View) lay(b *box) (c *content, unseen uint32, highest ModSeq, err error
 	if len(over.spans) == 0 && b.mb.Unseen == b.mb.Messages {
 		return c, b.mb.Unseen, b.mb.HighestModSeq, nil
 	}
-	out, unseen, built := u.cache.layOver(c, over, &v.st.flags)
+	out, unseen, built := u.cache.layOver(c, over, v.st)
 	v.acct.grow(built)
 	return out, unseen, max(b.mb.HighestModSeq, over.highest), nil
 }

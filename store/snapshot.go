@@ -9,7 +9,7 @@ import (
 )
 
 // A FlagSet is an interned set of flags of one account; 0 is the empty set. A number
-// never changes its meaning. Equal sets have equal numbers, but on mailboxes of others,
+// keeps its meaning within a Snapshot, and for as long as a message has it. Equal sets have equal numbers, but on mailboxes of others,
 // where \Seen is one's own.
 type FlagSet uint32
 
@@ -165,4 +165,4 @@ func (s *Snapshot) Flags(fs FlagSet) []mail.Flag {
 }
 
 // Keywords returns every keyword of the account, for FLAGS and PERMANENTFLAGS.
-func (s *Snapshot) Keywords() []mail.Flag { return slices.Clip(s.flags.keywords) }
+func (s *Snapshot) Keywords() []mail.Flag { return s.flags.words() }

@@ -99,7 +99,7 @@ func (tx *Tx) adopt(from *Tx, dest *box, rows []Row) error {
 		f, ok := known[row.Flags]
 		if !ok {
 			set := table.at(row.Flags)
-			n, err := tx.flagSet(table.flags(&set))
+			n, err := tx.addFlagSet(table.flags(&set))
 			if err == nil && tx.who != nil {
 				var mine bool
 				n, mine, err = tx.split(n, r)

@@ -75,6 +75,7 @@ func (g *group) stored() {
 func (a *account) beginLocked(g *group, who *Principal) *Tx {
 	st := *a.pending
 	st.list = new(mailboxList)
+	st.flags.reusedSets, st.flags.reusedKeywords = nil, nil
 	tx := &Tx{View: View{acct: a, st: &st, who: who}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
 		sets: len(st.flags.sets), words: len(st.flags.keywords)}
 	tx.tx = tx
@@ -227,6 +228,12 @@ func (tx *Tx) writeFlags() {
 	}
 	for i := max(tx.sets, 1); i < len(t.sets); i++ {
 		tx.set(flagSetKey(FlagSet(i)), appendFlagSet(nil, &t.sets[i]))
+	}
+	for _, i := range t.reusedKeywords {
+		tx.set(keywordKey(int(i)), append([]byte{formatVersion}, t.keywords[i]...))
+	}
+	for _, i := range t.reusedSets {
+		tx.set(flagSetKey(i), appendFlagSet(nil, &t.sets[i]))
 	}
 }
 

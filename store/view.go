@@ -1,8 +1,6 @@
 package store
 
 import (
-	"slices"
-
 	"posthouse/mail"
 	"posthouse/store/engine"
 )
@@ -180,7 +178,7 @@ func (v *View) Snapshot(id MailboxID) (*Snapshot, error) {
 }
 
 // Keywords returns every keyword of the account. The slice may be kept.
-func (v *View) Keywords() []mail.Flag { return slices.Clip(v.st.flags.keywords) }
+func (v *View) Keywords() []mail.Flag { return v.st.flags.words() }
 
 // ModSeq is the highest ModSeq of the account.
 func (v *View) ModSeq() ModSeq { return v.st.hdr.modseq }
