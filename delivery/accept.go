@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"posthouse/mail"
 	"posthouse/store"
@@ -269,6 +270,7 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 			}
 		}
 		env := t.forward()
+		env.ReversePath = t.rewritten(ctx, r.Address.Domain)
 		addRemote(env, r, to)
 		b, err := t.s.opts.Queue.AddBatch(ctx, env, t.withSeal(ctx, r, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...)), t.staged)
 		if err != nil {
@@ -287,6 +289,8 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 func (t *Transaction) forward() *mail.Envelope {
 	env := t.Env
 	env.Recipients = nil
+	// RFC 8689 §3: the sender's wish, which REQUIRETLS overrules.
+	env.TLSOptional = !env.RequireTLS && t.staged != nil && strings.EqualFold(strings.TrimSpace(t.staged.Message().Header.Value("TLS-Required")), "no")
 	return &env
 }
 

@@ -34,6 +34,7 @@ import (
 	"posthouse/hook"
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
+	"posthouse/mailauth/srs"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/trace"
@@ -77,6 +78,8 @@ type Options struct {
 	Limits   Limits
 	// Trace remembers what became of each message; nil: nothing is remembered.
 	Trace trace.Recorder
+	// SRS rewrites the sender of what an address of ours leads elsewhere; nil: it stays.
+	SRS func() *srs.Rewriter
 	// Checks of who sent mail that comes from other servers; nil makes none.
 	Checks *Checks
 	// Hooks are asked about mail from other servers and from accounts.

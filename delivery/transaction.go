@@ -8,6 +8,7 @@ import (
 	"posthouse/mail"
 	"posthouse/mailauth/authres"
 	"posthouse/mailauth/dkim"
+	"posthouse/mailauth/srs"
 	"posthouse/store"
 )
 
@@ -110,6 +111,8 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 	switch {
 	case err != nil:
 		return way{}, t.deferFor("recipient", err).Reply
+	case res.Local && t.s.opts.SRS != nil && srs.Is(a):
+		return t.returned(ctx, a)
 	case res.Local && res.Found && t.Env.HoldUntil.After(t.s.opts.Now()) && t.s.opts.Queue != nil:
 		return way{remote: []mail.Address{a}}, replyOK // the queue brings it when its time comes
 	case res.Local && res.Found:

@@ -130,6 +130,9 @@ func (e *entry) settled() bool {
 // they are alone it may give the entry back untouched, and returns false.
 func (q *Queue) deliver(s *session, e *entry, idx []int, alone bool) bool {
 	domain := e.rec.env.Recipients[idx[0]].Address.Domain
+	if q.atHome(e, idx, domain) {
+		return true
+	}
 	own := e.destOf(domain) == e.it.dest.name
 	if own {
 		if r, host, paused := q.pausedBy(e.it.dest); paused {
@@ -335,13 +338,14 @@ type attemptLine struct {
 	delivered  int
 	took       time.Duration
 	tls        bool
-	paused     bool // nobody was asked: the destination rests after a failure
+	policy     string // how TLS was asked for: "dane", "sts", "opportunistic" …
+	paused     bool   // nobody was asked: the destination rests after a failure
 	err        error
 }
 
 func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, to mail.Address, start time.Time) {
 	l := attemptLine{remote: conn.Target().String(), to: to, recipients: len(res.Outcomes), took: time.Since(start),
-		tls: conn.TLS() != nil, err: res.Err}
+		tls: conn.TLS() != nil, policy: conn.Target().TLS.Key, err: res.Err}
 	for _, o := range res.Outcomes {
 		if o.Reply.Positive() {
 			l.delivered++
@@ -363,6 +367,9 @@ func (q *Queue) logAttempt(e *entry, l attemptLine) {
 		slog.String("from", e.rec.env.ReversePath.String()), slog.String("to", l.to.String()), slog.String("remote", l.remote),
 		slog.Int("rcpts", l.recipients), slog.Int("delivered", l.delivered), slog.String("reply", l.reply.String()),
 		slog.Int("attempt", e.st.attempts+1), slog.Bool("tls", l.tls), slog.Duration("took", l.took)}
+	if name, _, _ := strings.Cut(l.policy, " "); name != "" {
+		attrs = append(attrs, slog.String("policy", name))
+	}
 	if l.paused {
 		attrs = append(attrs, slog.Bool("paused", true))
 	}

@@ -68,7 +68,11 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes")
 	}
-	const rounds, window = 15, 20
+	const window = 20
+	rounds := 15
+	if os.Getenv("POSTHOUSE_LONG") != "" {
+		rounds = 500
+	}
 	srv := smtptest.New(t, smtptest.Options{Extensions: extensions})
 	spec := fmt.Sprintf("%s=%s %d", victimEnv, t.TempDir(), srv.Addr.Port())
 	acked := map[string]bool{}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posthouse/mail"
+	"posthouse/queue"
 	"posthouse/smtpclient/smtptest"
 )
 
@@ -37,6 +38,32 @@ func TestHoldUntil(t *testing.T) {
 	w.empty()
 	if len(srv.Messages()) != 1 {
 		t.Error("not sent")
+	}
+}
+
+// What waits for its time and is for a domain of ours comes home, once, and is told of
+// where it cannot.
+func TestHoldUntilAtHome(t *testing.T) {
+	w := newWorld(t, 1, func(o *queue.Options) {
+		o.Local = func(_ context.Context, d mail.Domain) bool { return d == "here.test" }
+	})
+	env := envelope("x@here.test", "y@here.test")
+	env.HoldUntil = w.clock.Now().Add(time.Hour)
+	w.addEnv(env)
+	w.idle()
+	w.clock.add(time.Hour)
+	w.inj.fail(&mail.Error{Kind: mail.OverQuota})
+	w.idle()
+	if l := w.list(); len(l) != 1 || summary(l[0]) != "x@here.test waiting 452; y@here.test waiting 452" {
+		t.Errorf("%+v", l)
+	}
+	w.inj.fail(nil)
+	w.clock.add(time.Hour)
+	w.idle()
+	w.empty()
+	got := w.inj.all()
+	if len(got) != 2 || got[0].env.ReversePath.Local != "ada" || !strings.HasSuffix(got[1].content, text) || got[1].env.Recipients[0].Address.Local != "y" {
+		t.Errorf("%+v", got)
 	}
 }
 

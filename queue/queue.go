@@ -45,6 +45,10 @@ type Options struct {
 	// Dialer connects to MX hosts. Hosts of the Router may have any address.
 	Dialer smtpclient.Dialer
 	Router Router // nil: everything goes by MX
+	// Local says that a domain is ours: mail for it that waited for its time
+	// (FUTURERELEASE), or for a domain that came to us meanwhile, goes to the Injector.
+	// nil: none is.
+	Local func(ctx context.Context, d mail.Domain) bool
 	// SelfAddrs are our own addresses: an MX that has one of them is ourselves.
 	SelfAddrs []netip.Addr
 	MXPort    uint16 // 25

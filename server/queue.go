@@ -75,6 +75,10 @@ func (s *Server) openQueue(ctx context.Context) error {
 		return err
 	}
 	o.Resolver, o.Logger, o.SelfAddrs = resolver, s.log, s.selfAddrs()
+	o.Local = func(ctx context.Context, d mail.Domain) bool {
+		r, err := s.dir.Resolve(ctx, mail.Address{Local: "postmaster", Domain: d})
+		return err == nil && r.Local
+	}
 	if s.opts.demo {
 		o.Router, o.Dialer.DialContext = everywhere{}, dialSink
 	} else if o.TLS, err = s.tlsPlanner(o.Dialer.AddrPolicy); err != nil {

@@ -77,6 +77,7 @@ type Server struct {
 	dir   *directory.Directory
 	queue *queue.Queue
 	deliv *delivery.Service
+	srs   *srsKeys
 	trace *trace.Log
 	smtp  *smtp.Server
 	imap  *imap.Server

@@ -22,10 +22,15 @@ import (
 	"posthouse/web"
 )
 
-func (s *Server) openDelivery(context.Context) error {
+func (s *Server) openDelivery(ctx context.Context) error {
+	keys, err := openSRS(ctx, s.eng)
+	if err != nil {
+		return err
+	}
+	s.srs = keys
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Hooks: hooks(s.cfg.SMTP.Hooks),
+		SRS: keys.rewriter, Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Hooks: hooks(s.cfg.SMTP.Hooks),
 		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
 	})
 	s.onStop("front ends", s.stopFronts)

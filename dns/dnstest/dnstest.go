@@ -45,9 +45,15 @@ type Server struct {
 // §5.1, names relative to the root, "$TTL 60" unless it says otherwise.
 func New(t testing.TB, zone string) *Server {
 	t.Helper()
+	return NewOn(t, "127.0.0.1:0", zone)
+}
+
+// NewOn is New at an address, for other programs to ask.
+func NewOn(t testing.TB, addr, zone string) *Server {
+	t.Helper()
 	s := &Server{faults: map[string]Fault{}, queries: map[string]int{}}
 	s.SetZone(t, zone)
-	pc, l := listen(t)
+	pc, l := listen(t, addr)
 	s.Addr = pc.LocalAddr().(*net.UDPAddr).AddrPort()
 	for _, srv := range []*mdns.Server{{PacketConn: pc, Handler: s}, {Listener: l, Handler: s}} {
 		up, down := make(chan struct{}), make(chan struct{})
@@ -66,12 +72,12 @@ func New(t testing.TB, zone string) *Server {
 }
 
 // listen finds a port that is free for both UDP and TCP.
-func listen(t testing.TB) (net.PacketConn, net.Listener) {
+func listen(t testing.TB, addr string) (net.PacketConn, net.Listener) {
 	t.Helper()
 	var err error
 	for range 20 {
 		var l net.Listener
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if l, err = net.Listen("tcp", addr); err != nil {
 			continue
 		}
 		var pc net.PacketConn
@@ -215,7 +221,8 @@ func (s *Server) answerLocked(r *mdns.Msg, name string, qtype uint16) *mdns.Msg 
 		}
 		name = alias
 	}
-	m.AuthenticatedData = secure && r.AuthenticatedData
+	o := r.IsEdns0()
+	m.AuthenticatedData = secure && (r.AuthenticatedData || o != nil && o.Do())
 	return m
 }
 

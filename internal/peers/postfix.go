@@ -32,6 +32,9 @@ type PostfixOptions struct {
 	Routes map[string]string // mail for a domain goes to "127.0.0.1:port", without MX
 	LMTP   string            // not Maildirs but this LMTP server, "127.0.0.1:port", gets the mail of anybody there
 	Extra  string            // more lines of main.cf
+	// Netns is the network namespace to run in, and Addr its address there; it serves
+	// port 25 of that.
+	Netns, Addr string
 }
 
 // A Postfix is a running Postfix of its own: configuration, queue and mail in one
@@ -173,12 +176,20 @@ func LaunchPostfix(dir string, o PostfixOptions) (*Postfix, error) {
 	if o.Domain == "" {
 		o.Domain = "pf.test"
 	}
+	start := []string{postfixBinary, "-c", dir, "start"}
+	if o.Netns != "" {
+		start = append([]string{"ip", "netns", "exec", o.Netns}, start...)
+		o.Extra += "\ninet_interfaces = " + o.Addr + "\n"
+	}
 	p := &Postfix{SMTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Port: uint16(ports[0]), Name: "mx." + o.Domain,
 		Log: filepath.Join(dir, "log"), dir: dir}
+	if o.Netns != "" {
+		p.SMTP, p.Port = o.Addr+":25", 25
+	}
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}
-	if out, err := exec.Command(postfixBinary, "-c", dir, "start").CombinedOutput(); err != nil {
+	if out, err := exec.Command(start[0], start[1:]...).CombinedOutput(); err != nil {
 		log, _ := os.ReadFile(p.Log)
 		return nil, fmt.Errorf("postfix start: %w\n%s%s", err, out, log)
 	}
@@ -263,13 +274,28 @@ func (p *Postfix) configure(o PostfixOptions) error {
 	if err := errors.Join(postfixMain.Execute(&mainCF, v), postfixMaster.Execute(&masterCF, v)); err != nil {
 		return err
 	}
-	for name, b := range map[string][]byte{"users": users.Bytes(), "routes": routes.Bytes(), "main.cf": mainCF.Bytes(),
+	for name, b := range map[string][]byte{"users": users.Bytes(), "routes": routes.Bytes(), "main.cf": lastOfEach(mainCF.String()),
 		"master.cf": masterCF.Bytes(), "cert.pem": cert} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), b, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// lastOfEach drops the lines of main.cf that a later one replaces. Each program would
+// warn of them, postlogd too, which then waits for itself to read the log.
+func lastOfEach(conf string) []byte {
+	var out []string
+	lines := strings.Split(conf, "\n")
+	for i, line := range lines {
+		key, _, ok := strings.Cut(line, " =")
+		again := func(l string) bool { return strings.HasPrefix(l, key+" =") }
+		if !ok || !slices.ContainsFunc(lines[i+1:], again) {
+			out = append(out, line)
+		}
+	}
+	return []byte(strings.Join(out, "\n"))
 }
 
 // selfSigned makes a certificate and its key.
