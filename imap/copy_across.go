@@ -23,6 +23,7 @@ type carried struct {
 	email  *store.Email
 	staged *store.Staged
 	opts   store.AppendOptions
+	notes  []noteChange // annotations that this user sees
 }
 
 // copyAcross copies messages of the selected mailbox into another account's: all or
@@ -66,15 +67,22 @@ func (x *crossing) collect(uids store.UIDSet) (all []carried, err error) {
 		if err != nil {
 			return err
 		}
+		at := map[store.UID]int{}
 		for _, row := range rowsOf(snap, uids) {
 			e, err := v.Email(row.Email)
 			if err != nil {
 				return err
 			}
+			at[row.UID] = len(all)
 			all = append(all, carried{uid: row.UID, email: e, opts: store.AppendOptions{
 				Flags: snap.Flags(row.Flags), InternalDate: time.Unix(row.InternalDate, 0), Findings: e.Findings()}})
 		}
-		return nil
+		return v.MessageAnnotations(c.sel.mailbox, uids, c.user.ID, func(u store.UID, a *store.Annotation) bool {
+			if i, ok := at[u]; ok {
+				all[i].notes = append(all[i].notes, noteChange{name: a.Name, shared: a.User == 0, value: a.Value})
+			}
+			return true
+		})
 	})
 }
 
@@ -106,6 +114,9 @@ func (x *crossing) carry(batch []carried) error {
 			if err != nil {
 				return err
 			}
+			if err := x.annotate(tx, m.ID, a.UID, batch[i].notes); err != nil {
+				return err
+			}
 			validity = a.UIDValidity
 			from, dest = addUID(from, batch[i].uid), addUID(dest, a.UID)
 		}
@@ -127,6 +138,19 @@ func (x *crossing) carry(batch []carried) error {
 		return c.gone(err)
 	}
 	return err
+}
+
+// annotate takes the annotations along; shared ones where they may be set (RFC 5257
+// §4.6).
+func (x *crossing) annotate(tx *store.Tx, id store.MailboxID, uid store.UID, notes []noteChange) error {
+	for i := range notes {
+		ch := &notes[i]
+		err := tx.SetMessageAnnotation(id, uid, x.c.noteUser(ch), ch.name, ch.value)
+		if err != nil && mail.KindOf(err) != mail.Denied {
+			return noteError(err)
+		}
+	}
+	return nil
 }
 
 // stage copies the bytes of one message.

@@ -210,7 +210,7 @@ type noteChange struct {
 	value  []byte // nil: removed
 }
 
-// readNotes reads entries with what their values become, RFC 5257 §4.5 and §4.6.
+// readNotes reads entries with what their values become, RFC 5257 §4.5 and §4.7.
 func (c *conn) readNotes(d *wire.Decoder) (list []noteChange) {
 	d.List(func() {
 		name := noteEntry(d, d.Astring(), false)
@@ -373,7 +373,7 @@ func noteError(err error) error {
 }
 
 // readAnnotationKey reads ANNOTATION entry-match attribute value of SEARCH, RFC 5257
-// §4.7: a value that holds the text, or with NIL none. The messages are found at once.
+// §4.8: a value that holds the text, or with NIL none. The messages are found at once.
 func readAnnotationKey(c *conn, d *wire.Decoder, s *searchCommand) search.Key {
 	d.SP()
 	entry := newPattern(strings.ToLower(noteEntry(d, d.ListMailbox(), true)))
@@ -414,7 +414,7 @@ func readAnnotationKey(c *conn, d *wire.Decoder, s *searchCommand) search.Key {
 	return search.UIDs(found)
 }
 
-// readAnnotationOrder reads ANNOTATION entry attribute of SORT, RFC 5257 §4.8.
+// readAnnotationOrder reads ANNOTATION entry attribute of SORT, RFC 5257 §4.9.
 func readAnnotationOrder(c *conn, d *wire.Decoder, k *search.SortKey) {
 	d.SP()
 	name := strings.ToLower(noteEntry(d, d.Astring(), false))
