@@ -76,7 +76,7 @@ func readAttrib(d *wire.Decoder) []noteAttrib {
 
 // noteEntry checks the name of an entry of a message, RFC 5257 §3.2.
 func noteEntry(d *wire.Decoder, name string, wild bool) string {
-	bad := name == "" || name[0] != '/' || len(name) > 255 || strings.Contains(name, "//") || len(name) > 1 && name[len(name)-1] == '/'
+	bad := name == "" || name[0] != '/' && !(wild && isWild(name[0])) || len(name) > 255 || strings.Contains(name, "//") || len(name) > 1 && name[len(name)-1] == '/'
 	for i := range len(name) {
 		c := name[i]
 		bad = bad || c < ' ' || c >= 0x7f || !wild && (c == '*' || c == '%')
