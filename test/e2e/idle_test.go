@@ -49,7 +49,7 @@ func TestManyIdle(t *testing.T) {
 		fillInbox(t, l.rig, user, 1)
 		told(t, conns)
 		t.Logf("tls %v: %d connections, %d bytes each (%d MB before, %d MB with them), all told after %v", secure, manyIdle, each, before>>20, after>>20, time.Since(began).Round(time.Millisecond))
-		if bound := int64(24 << 10); each > bound {
+		if bound := int64(32 << 10); each > bound {
 			t.Errorf("more than %d bytes", bound)
 		}
 		for _, c := range conns {
