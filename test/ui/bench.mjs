@@ -44,10 +44,13 @@ const keys = []
 for (let i = 0; i < 60; i++) {
   await new Promise((r) => setTimeout(r, 350))
   keys.push(await s.page.evaluate(() => new Promise((done) => {
-    const before = document.querySelector('.rb:not(.off) h1').textContent, t = performance.now()
+    const before = document.querySelector('.rb:not(.off)'), t = performance.now()
     dispatchEvent(new KeyboardEvent('keydown', { key: 'j' }))
-    const look = () => requestAnimationFrame(() => (document.querySelector('.rb:not(.off)') !== null && location.pathname && document.querySelector('.row.foc') ? setTimeout(() => done(performance.now() - t)) : look()))
-    void before
+    const look = () => requestAnimationFrame(() => {
+      const now = document.querySelector('.rb:not(.off)')
+      if (now && now !== before && now.querySelector('article')) setTimeout(() => done(performance.now() - t)) // it is painted
+      else look()
+    })
     look()
   })))
 }

@@ -248,7 +248,32 @@ export const scenarios = [
       await eventually(async () => JSON.stringify((await s.subjects()).slice(0, 5)) === JSON.stringify(before.slice(0, 5)), 'all rows are back')
     },
   },
-  { id: '16', name: 'select all of 8,214 and move them by a server job', pending: 'Email/bulk of the vendor capability' },
+  {
+    id: '16', name: 'select all and move them: a job of the server, undone as a whole',
+    async run(s, srv) {
+      const other = await imap(srv)
+      await other.run('CREATE Many')
+      await other.many('Many', 1200, (i) => `From: a@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Number ${i}\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <n${i}@elsewhere.example>\r\n\r\nBody\r\n`)
+      await s.signIn()
+      const count = (n) => eventually(async () => (await s.page.locator('#list').getAttribute('aria-rowcount')) === String(n), `${n} rows`)
+      await s.page.locator('nav.side a', { hasText: 'Many' }).click()
+      await count(1200)
+      await s.page.keyboard.press('Control+a')
+      await s.page.getByRole('button', { name: 'Select all 1,200' }).click()
+      await s.page.getByText('All 1,200 conversations are selected.').waitFor()
+      await s.axe(s.page, 'all')
+      await s.page.keyboard.press('v')
+      await s.page.keyboard.type('Archi')
+      await s.page.keyboard.press('Enter')
+      await s.page.getByText('Moved 1,200 messages to Archive').first().waitFor()
+      await count(0)
+      assert(/\* STATUS "?Many"? \(MESSAGES 0\)/i.test(await other.run('STATUS Many (MESSAGES)')), 'the other program sees none')
+      await s.page.locator('.toast').getByRole('button', { name: 'Undo' }).first().click()
+      await count(1200)
+      assert(/MESSAGES 1200\)/.test(await other.run('STATUS Many (MESSAGES)')), 'all are back')
+      other.end()
+    },
+  },
   {
     id: '17', name: 'swipe both ways', stage: { phone: true },
     async run(s) {

@@ -47,6 +47,11 @@ function openDraftInstead(_: string) {}
 
 async function move(to: string | undefined, label: (n: number) => string, o: { from?: string; keywords?: Patch; threads?: string[] } = {}) {
   if (!to) return toast(t('There is no such mailbox here.'), undefined, true)
+  if (ui.all && !o.threads) {
+    const patch: Record<string, unknown> = { ...o.keywords, ...(o.from ? { [`mailboxIds/${o.from}`]: null, [`mailboxIds/${to}`]: true } : { mailboxIds: { [to]: true } }) }
+    ui.all = false; ui.selected = []
+    return mail.bulk(patch, (n) => t('Moved {n, plural, one {# message} other {# messages}} to {box}', { n, box: boxName(mail.boxByID(to)!, t) }))
+  }
   const threads = o.threads ?? targets()
   if (!threads.length) return
   const changes = new Map<string, Patch>()
@@ -72,6 +77,10 @@ async function move(to: string | undefined, label: (n: number) => string, o: { f
 }
 
 async function keyword(word: string, on: boolean | 'toggle', label: (on: boolean, n: number) => string, o: { last?: boolean; say?: boolean; threads?: string[] } = {}) {
+  if (ui.all && !o.threads) {
+    ui.all = false; ui.selected = []
+    return mail.bulk({ [`keywords/${word}`]: on ? true : null }, () => label(!!on, mail.query.length))
+  }
   const threads = o.threads ?? targets()
   const all = await emailsOf(threads)
   const value = on === 'toggle' ? !all.some((e) => e.keywords[word]) : on

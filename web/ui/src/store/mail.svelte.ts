@@ -279,6 +279,33 @@ export class Mail {
     return op
   }
 
+  // bulk changes all that the present list would show, as a job of the server.
+  async bulk(patch: Record<string, unknown>, label: (n: number) => string) {
+    const q = this.query
+    try {
+      const job = pick(await client.write([['Email/bulk', { filter: q.filter, patch }]]), 0)
+      const id = job.jobId
+      const wait = async (end: string) => {
+        for (;;) {
+          const j = pick(await client.read([['Job/get', { ids: [id] }]]), 0).list[0]
+          if (!j || j.status === end || j.status === 'failed') return j
+          announce(t('{done} of {total}', { done: j.done, total: j.total }))
+          await new Promise((r) => setTimeout(r, 300))
+        }
+      }
+      const j = await wait('done')
+      await this.sync()
+      q.refresh()
+      toast(label(j?.done ?? 0), { text: t('Undo'), run: async () => {
+        pick(await client.write([['Email/bulkUndo', { jobId: id }]]), 0)
+        await wait('undone')
+        await this.sync()
+        this.query.refresh()
+        toast(t('Undone: {what}', { what: label(j?.done ?? 0) }))
+      } }, false, 20)
+    } catch (e) { toast(t('The server did not make this change: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true) }
+  }
+
   async destroy(ids: string[], hides: string[]) {
     const q = this.query
     q.hide(hides)
