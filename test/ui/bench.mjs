@@ -62,7 +62,8 @@ await other.run('CREATE Many')
 const one = (i) => `From: Sender ${i % 97} <s${i % 97}@elsewhere.example>\r\nTo: ada@demo.test\r\nSubject: Subject number ${i} about things\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <n${i}@elsewhere.example>\r\n\r\nBody ${i} that is long enough for a preview.\r\n`
 await other.many('Many', N, one)
 other.end()
-await s.page.reload()
+await s.page.goto(srv.url + '/')
+await s.page.locator('.row:not(.sk)').first().waitFor({ timeout: 120_000 }).catch(async () => { await s.shot('bench'); console.log(await s.page.locator('body').innerText()) })
 await s.page.locator('nav.side a', { hasText: 'Many' }).click()
 await eventually(async () => (await s.page.locator('#list').getAttribute('aria-rowcount')) === String(N), 'all are counted', 300_000)
 const r = await s.page.evaluate(() => new Promise((done) => {

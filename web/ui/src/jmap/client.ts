@@ -101,7 +101,7 @@ export class Client {
     return this.session || { capabilities: {}, accounts: {} }
   }
 
-  async post(body: unknown): Promise<any> {
+  async post(body: unknown, tries = 3): Promise<any> {
     let r: Response
     try {
       r = await fetch('/jmap/api', { method: 'POST', headers, body: JSON.stringify(body) })
@@ -110,6 +110,10 @@ export class Client {
       throw new Offline()
     }
     if (r.status === 401) { this.onLoggedOut(); throw new LoggedOut() }
+    if (r.status === 429 && tries > 0) {
+      await new Promise((f) => setTimeout(f, Math.min(15, +(r.headers.get('Retry-After') || 5)) * 1000))
+      return this.post(body, tries - 1)
+    }
     if (r.status >= 502) { this.onOnline(false); throw new Offline() }
     this.onOnline(true)
     const j = await r.json().catch(() => ({}))

@@ -110,7 +110,12 @@ export class Mail {
   sync(): Promise<void> {
     if (this.syncing) { this.again = true; return this.syncing }
     this.syncing = (async () => {
-      do { this.again = false; await this.syncOnce() } while (this.again)
+      for (;;) {
+        this.again = false
+        await this.syncOnce()
+        if (!this.again) return
+        await new Promise((r) => setTimeout(r, 250)) // a flood of changes is taken in pieces
+      }
     })().finally(() => { this.syncing = null })
     return this.syncing
   }
