@@ -136,9 +136,16 @@ func TestStandbyBehind(t *testing.T) {
 		}
 		moments = append(moments, m)
 	}
-	for range 40 {
+	enough, end := 0, time.Now().Add(patience)
+	for rounds := 0; rounds < enough+20; rounds++ {
 		take()
 		time.Sleep(25 * time.Millisecond) // load, not synchronisation
+		if acked.Load() < 60 {
+			enough = rounds
+		}
+		if time.Now().After(end) {
+			t.Fatalf("only %d operations were acknowledged", acked.Load())
+		}
 	}
 	r.kill(t)
 	wait()
@@ -153,7 +160,11 @@ func TestStandbyBehind(t *testing.T) {
 		return m
 	}
 	known := before(st.At)
-	if st.Synchronous || len(known.pages) == 0 || len(known.pages[0].held) == 0 {
+	held := 0
+	for _, p := range known.pages {
+		held += len(p.held)
+	}
+	if st.Synchronous || held == 0 {
 		t.Fatalf("the standby says %+v: nothing to compare", st)
 	}
 	verify := func(data string, m moment) {
