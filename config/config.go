@@ -85,6 +85,7 @@ type SMTP struct {
 	PauseSuspects     Duration          `toml:"pause_suspects" doc:"How long other servers that show signs of a spammer (a false name, a list that knows them) wait before their message is taken; up to ten times as long if the signs are many. off: not at all." why:"Spammers have no time; whoever is honest loses a few seconds and no mail."`
 	XClientHosts      []string          `toml:"xclient_hosts" doc:"Filters and proxies on the SMTP ports that may say for which client they speak, by XCLIENT (as Postfix and nginx do)." values:"list of addresses and networks, as 192.0.2.1 or 10.0.0.0/8"`
 	ProxyHosts        []string          `toml:"proxy_hosts" doc:"Proxies that say so in front of each connection, by the PROXY protocol, version 1 or 2 (as HAProxy does). A connection of theirs without it is refused." values:"list of addresses and networks, as 192.0.2.1 or 10.0.0.0/8" why:"Without it all clients seem to come from the proxy, and checks and limits are of no use."`
+	ReportAddresses   []string          `toml:"report_addresses" doc:"Where other servers send reports about mail in our name (DMARC, TLS, feedback): they are delivered as any mail, and also read and kept for posthouse report. A name without a domain is in each of ours." values:"list of addresses or local parts"`
 	Hooks             []string          `toml:"hooks" doc:"Programs that are asked about each message before it is taken: \"milter 127.0.0.1:8891\", \"milter /run/opendkim/opendkim.sock\", \"rspamd http://127.0.0.1:11333\", \"clamav /run/clamav/clamd.ctl\". Each may be followed by time=10s, by fail=defer or fail=accept (what holds if it does not answer; default defer) and by for=received or for=submitted (default both). A milter may refuse, quarantine and add fields; it cannot change what is in the message." values:"list of program address [time=…] [fail=…] [for=…]"`
 	LMTPMode          string            `toml:"lmtp_socket_mode" doc:"Permissions of the LMTP sockets, octal." values:"0600 to 0777"`
 }
@@ -190,7 +191,7 @@ func Default() Config {
 func defaultSMTP() SMTP {
 	return SMTP{
 		OverQuota: "defer", SenderChecks: "enforce", TrustedForwarders: []string{}, Lists: map[string]string{},
-		PauseSuspects: Duration(3 * time.Second), XClientHosts: []string{}, ProxyHosts: []string{}, Hooks: []string{}, LMTPMode: "0660",
+		PauseSuspects: Duration(3 * time.Second), XClientHosts: []string{}, ProxyHosts: []string{}, Hooks: []string{}, ReportAddresses: []string{"postmaster", "dmarc-reports", "tls-reports", "abuse"}, LMTPMode: "0660",
 	}
 }
 

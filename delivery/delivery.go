@@ -35,6 +35,7 @@ import (
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/srs"
+	"posthouse/report"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/trace"
@@ -82,6 +83,10 @@ type Options struct {
 	SRS func() *srs.Rewriter
 	// Checks of who sent mail that comes from other servers; nil makes none.
 	Checks *Checks
+	// Reports keeps what other servers report to ReportAddresses, of which one without a
+	// domain is in each of ours; nil: nothing is kept.
+	Reports         *report.Log
+	ReportAddresses []mail.Address
 	// Hooks are asked about mail from other servers and from accounts.
 	Hooks []hook.Asked
 	// Caps of what accounts send; they need Engine, where they are counted.

@@ -26,6 +26,7 @@ func stages() []stage {
 		checkDMARC,
 		checkHook,
 		checkWeight,
+		checkReport,
 	}
 }
 

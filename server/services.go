@@ -17,8 +17,11 @@ import (
 	"posthouse/delivery"
 	"posthouse/hook"
 	"posthouse/imap"
+	"posthouse/mail"
 	"posthouse/mailauth/dnsbl"
+	"posthouse/report"
 	"posthouse/smtp"
+	"posthouse/smtp/wire"
 	"posthouse/web"
 )
 
@@ -31,6 +34,7 @@ func (s *Server) openDelivery(ctx context.Context) error {
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
 		SRS: keys.rewriter, Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Hooks: hooks(s.cfg.SMTP.Hooks),
+		Reports: report.Open(s.eng, nil), ReportAddresses: reportAddresses(s.cfg.SMTP.ReportAddresses),
 		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
 	})
 	s.onStop("front ends", s.stopFronts)
@@ -79,6 +83,19 @@ func (s *Server) startSMTP(ctx context.Context) error {
 		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
 	})
 	return nil
+}
+
+// reportAddresses reads addresses, or names that are in each domain.
+func reportAddresses(list []string) []mail.Address {
+	var out []mail.Address
+	for _, text := range list {
+		if a, err := wire.ParseAddress(text); err == nil {
+			out = append(out, a)
+		} else if !strings.Contains(text, "@") {
+			out = append(out, mail.Address{Local: text})
+		}
+	}
+	return out
 }
 
 // hooks reads what config has checked.

@@ -25,7 +25,7 @@ var ranks = [][]string{
 	{"tlspolicy", "reports"},
 	{"search", "smtpclient", "spam", "hook"},
 	{"search/fts"},
-	{"store", "directory", "trace"},
+	{"store", "directory", "trace", "report"},
 	{"store/engine/*"},
 	{"store/engine"},
 	{"mailauth/arc"},
@@ -44,7 +44,7 @@ var frontEnds = []string{"imap", "smtp", "jmap", "pop3", "managesieve", "web"}
 
 // engineUsers may name the engine's interface: those that keep keys of their own,
 // and those that join their batches into one commit.
-var engineUsers = []string{"server", "admin", "delivery", "store", "directory", "trace", "queue", "tlspolicy", "reports", "search/fts"}
+var engineUsers = []string{"server", "admin", "delivery", "store", "directory", "trace", "report", "queue", "tlspolicy", "reports", "search/fts"}
 
 // owners are the only packages that may name a module. For other modules the
 // rule is that one package names it, whichever.
