@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -21,6 +22,7 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 		old, err := c.aliasByAddress(a.Address)
 		if err == nil {
 			a.Created, a.ID = old.Created, old.ID
+			a.Masked, a.Note = a.Masked || old.Masked, cmp.Or(a.Note, old.Note)
 		} else if err := c.claim(op, a.Address); err != nil {
 			return err
 		} else if a.ID, err = c.nextID(); err != nil {

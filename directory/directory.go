@@ -130,6 +130,8 @@ type Alias struct {
 	ID      mail.AccountID // no account has it; never reused
 	Address mail.Address
 	Targets []mail.Address
+	Masked  bool   // see AddMasked
+	Note    string // what a masked address is for
 	Created time.Time
 }
 

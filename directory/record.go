@@ -43,6 +43,8 @@ type aliasRecord struct {
 	ID      mail.AccountID `json:"id,omitempty"`
 	Local   string         `json:"l"` // as it was written
 	Targets []addressForm  `json:"targets"`
+	Masked  bool           `json:"masked,omitempty"`
+	Note    string         `json:"note,omitempty"`
 	Created int64          `json:"created"`
 }
 
@@ -120,7 +122,7 @@ func recordOfAccount(a Account) accountRecord {
 }
 
 func (r aliasRecord) alias(dom mail.Domain) Alias {
-	a := Alias{ID: r.ID, Address: mail.Address{Local: r.Local, Domain: dom}, Created: time.Unix(r.Created, 0)}
+	a := Alias{ID: r.ID, Address: mail.Address{Local: r.Local, Domain: dom}, Masked: r.Masked, Note: r.Note, Created: time.Unix(r.Created, 0)}
 	for _, t := range r.Targets {
 		a.Targets = append(a.Targets, t.address())
 	}
@@ -128,7 +130,7 @@ func (r aliasRecord) alias(dom mail.Domain) Alias {
 }
 
 func recordOfAlias(a Alias) *aliasRecord {
-	r := &aliasRecord{ID: a.ID, Local: a.Address.Local, Created: a.Created.Unix()}
+	r := &aliasRecord{ID: a.ID, Local: a.Address.Local, Masked: a.Masked, Note: a.Note, Created: a.Created.Unix()}
 	for _, t := range a.Targets {
 		r.Targets = append(r.Targets, formOf(t))
 	}
