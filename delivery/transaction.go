@@ -113,7 +113,7 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 		return way{}, t.deferFor("recipient", err).Reply
 	case res.Local && t.s.opts.SRS != nil && srs.Is(a):
 		return t.returned(ctx, a)
-	case res.Local && res.Found && t.Env.HoldUntil.After(t.s.opts.Now()) && t.s.opts.Queue != nil:
+	case res.Local && res.Found && t.sess.Origin == FromSubmission && t.Env.HoldUntil.After(t.s.opts.Now()) && t.s.opts.Queue != nil:
 		return way{remote: []mail.Address{a}}, replyOK // the queue brings it when its time comes
 	case res.Local && res.Found:
 		return t.localWay(res)
