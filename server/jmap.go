@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -80,6 +81,22 @@ func (s *Server) openJMAP() error {
 	}
 	s.jmap = jmap.New(o)
 	return nil
+}
+
+// jmapURL is where mail programs find JMAP: over https, at the first port that it
+// is served on; "" if it is not.
+func (s *Server) jmapURL() string {
+	for _, b := range s.bound {
+		if b.Face != "https" {
+			continue
+		}
+		u := "https://" + s.hostname
+		if a, ok := b.Listener.Addr().(*net.TCPAddr); ok && a.Port != 443 {
+			u += fmt.Sprint(":", a.Port)
+		}
+		return u + "/.well-known/jmap"
+	}
+	return ""
 }
 
 // mailDomains asks DNS which domains take mail.

@@ -137,6 +137,7 @@ func (s *Server) startIMAP(ctx context.Context) error {
 		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
 		Neighbours: s.dir, SharedAccounts: s.cfg.IMAP.SharedAccounts,
 	}
+	o.JMAP = s.jmapURL()
 	if s.cfg.IMAP.ServerID {
 		o.Version = Version()
 	}
