@@ -96,20 +96,31 @@ func queryEmails(c *call, v *store.View, q *query) (results, error) {
 		return r, nil
 	}
 	f := &filterCompiler{c: c, v: v, r: &rows{v: v, snaps: map[store.MailboxID]*store.Snapshot{}}}
+	order, err := f.requery(q, c.acct.index.last(q.key))
+	if err != nil {
+		return nil, err
+	}
+	if order == nil {
+		if order, err = f.anew(q); err != nil {
+			return nil, err
+		}
+	}
+	r := &emailResults{pos: v.LogEnd(), ids: order}
+	c.acct.index.keep(q.key, r)
+	return r, nil
+}
+
+// anew answers a query from the mailboxes.
+func (f *filterCompiler) anew(q *query) ([]store.EmailID, error) {
 	list, err := f.matches(q.filter)
 	if err != nil {
 		return nil, err
 	}
 	order, err := f.sorted(list, q.sort)
-	if err != nil {
-		return nil, err
+	if err == nil && f.c.flag("collapseThreads") {
+		order = f.c.collapse(order)
 	}
-	if c.flag("collapseThreads") {
-		order = c.collapse(order)
-	}
-	r := &emailResults{pos: v.LogEnd(), ids: order}
-	c.acct.index.keep(q.key, r)
-	return r, nil
+	return order, err
 }
 
 // matches returns the rows of all messages that fit, each message once.
@@ -354,32 +365,9 @@ func (c *call) collapse(order []store.EmailID) []store.EmailID {
 // emailQueryChanged: what the log names may have come, gone or moved. With collapsed
 // threads, or conditions on threads, that holds for all messages of a thread.
 func emailQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
-	whole := c.flag("collapseThreads") || q.looksAtThreads()
-	changed := map[store.EmailID]bool{}
-	var list []store.EmailID
-	add := func(id store.EmailID) {
-		if !changed[id] {
-			changed[id] = true
-			list = append(list, id)
-		}
-	}
-	seen := map[store.ThreadID]bool{}
-	for _, id := range d.order {
-		add(id)
-		if !whole {
-			continue
-		}
-		t := c.acct.index.threadOf(id)
-		if t == 0 {
-			return nil, nil, errCannotCalculate
-		}
-		if !seen[t] {
-			seen[t] = true
-			ids, _ := c.acct.index.thread(t)
-			for _, other := range ids {
-				add(other)
-			}
-		}
+	changed, list, ok := c.concerned(q, d)
+	if !ok {
+		return nil, nil, errCannotCalculate
 	}
 	if len(list) == 0 {
 		return nil, nil, nil
@@ -394,7 +382,7 @@ func emailQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []st
 		return nil, nil, err
 	}
 	for i, id := range res.(*emailResults).ids {
-		if changed[id] {
+		if _, moved := changed[id]; moved {
 			added = append(added, i)
 		}
 	}

@@ -1,0 +1,258 @@
+package jmap
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"posthouse/jmap/webpush"
+	"posthouse/jmap/wire"
+)
+
+// A snoozed message leaves, and comes back on time: unread, marked, on top.
+func TestSnooze(t *testing.T) {
+	r := newRig(t, Options{})
+	first, _ := r.deliver("INBOX", letter(1, "")), r.deliver("INBOX", letter(2, ""))
+	id, b := emailID(first.Email), r.boxes()
+	until1 := utcDate(r.clock().Add(time.Hour).Unix())
+	out := r.call("Email/set", `{"accountId":"A7","update":{"`+id+`":{"keywords/$seen":true,"snoozed":{"until":"`+until1+`"}}}}`)
+	if out["notUpdated"] != nil {
+		t.Fatal(text(out))
+	}
+	inbox := func() string {
+		return text(r.call("Email/query", `{"accountId":"A7","filter":{"inMailbox":"`+b["Inbox"]+`"},"sort":[{"property":"surfacedAt","isAscending":false}]}`)["ids"])
+	}
+	if got := inbox(); got != `["M2"]` {
+		t.Error(got)
+	}
+	if r.boxes()["Snoozed"] == "" {
+		t.Error("IMAP does not see a mailbox Snoozed")
+	}
+	r.pass(2 * time.Hour)
+	until(t, "the message", func() bool { return inbox() == `["M1","M2"]` })
+	got := r.call("Email/get", `{"accountId":"A7","ids":["M1"],"properties":["keywords","snoozed","surfacedAt","mailboxIds"]}`)
+	if text(at(t, got, "/list/0/keywords")) != `{"$unsnoozed":true}` || at(t, got, "/list/0/snoozed") != nil {
+		t.Error(text(got))
+	}
+	past := r.call("Email/set", `{"accountId":"A7","update":{"M2":{"snoozed":{"until":"2020-01-01T00:00:00Z"}}}}`)
+	if at(t, past, "/notUpdated/M2/type") != "invalidProperties" {
+		t.Error(text(past))
+	}
+}
+
+// All messages of a query change as a job, and change back.
+func TestBulk(t *testing.T) {
+	r := newRig(t, Options{})
+	const n = 1100 // three batches
+	for i := range n {
+		r.deliver("INBOX", letter(i, ""))
+	}
+	b := r.boxes()
+	count := func(box string) int {
+		return int(r.call("Email/query", `{"accountId":"A7","filter":{"inMailbox":"`+b[box]+`"},"calculateTotal":true,"limit":0}`)["total"].(int64))
+	}
+	r.call("Email/set", `{"accountId":"A7","update":{"M5":{"keywords/$flagged":true}}}`)
+	job := r.call("Email/bulk", `{"accountId":"A7","filter":{"inMailbox":"`+b["Inbox"]+`"},"patch":{"mailboxIds":{"`+b["Archive"]+`":true},"keywords/$seen":true}}`)
+	if at(t, job, "/total") != int64(n) {
+		t.Fatal(text(job))
+	}
+	id := job["jobId"].(string)
+	status := func() string {
+		return text(at(t, r.call("Job/get", `{"accountId":"A7","ids":["`+id+`"]}`), "/list/0/status"))
+	}
+	until(t, "the job", func() bool { return status() == `"done"` })
+	if count("Archive") != n || count("Inbox") != 0 {
+		t.Errorf("%d in Archive, %d in Inbox", count("Archive"), count("Inbox"))
+	}
+	r.call("Email/bulkUndo", `{"accountId":"A7","jobId":"`+id+`"}`)
+	until(t, "undo", func() bool { return status() == `"undone"` })
+	if count("Archive") != 0 || count("Inbox") != n {
+		t.Errorf("%d in Archive, %d in Inbox", count("Archive"), count("Inbox"))
+	}
+	e := r.call("Email/get", `{"accountId":"A7","ids":["M5","M6"],"properties":["keywords"]}`)
+	if text(at(t, e, "/list/0/keywords")) != `{"$flagged":true}` || text(at(t, e, "/list/1/keywords")) != `{}` {
+		t.Error(text(e))
+	}
+	if bad := r.calls(`["Email/bulk",{"accountId":"A7","patch":{"subject":"x"}},"c"]`); at(t, bad, "/0/0") != "error" {
+		t.Error(text(bad))
+	}
+}
+
+// A catcher is a server of somebody else.
+type catcher struct {
+	mu     sync.Mutex
+	bodies []string
+	heads  []http.Header
+	status int
+}
+
+func (c *catcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b, _ := io.ReadAll(r.Body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bodies, c.heads = append(c.bodies, string(b)), append(c.heads, r.Header)
+	w.WriteHeader(c.status)
+}
+
+func (c *catcher) got() ([]string, []http.Header) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bodies, c.heads
+}
+
+// One request, as RFC 8058 wants it, and the message is marked.
+func TestUnsubscribe(t *testing.T) {
+	c := &catcher{status: 200}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	r := newRig(t, Options{Outbound: http.DefaultTransport})
+	defer http.DefaultClient.CloseIdleConnections()
+	r.deliver("INBOX", letter(1, "List-Unsubscribe: <mailto:x@y.test>, <"+srv.URL+"/u?1>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"))
+	r.deliver("INBOX", letter(2, "List-Unsubscribe: <"+srv.URL+"/u?2>\n"))
+	if out := r.call("Email/unsubscribe", `{"accountId":"A7","emailId":"M1"}`); out["status"] != "unsubscribed" {
+		t.Error(text(out))
+	}
+	if out := r.call("Email/unsubscribe", `{"accountId":"A7","emailId":"M2"}`); out["status"] != "notPossible" {
+		t.Error(text(out))
+	}
+	bodies, heads := c.got()
+	if len(bodies) != 1 || bodies[0] != "List-Unsubscribe=One-Click" || heads[0].Get("Cookie") != "" {
+		t.Error(bodies, heads)
+	}
+	if e := r.call("Email/get", `{"accountId":"A7","ids":["M1"],"properties":["keywords"]}`); text(at(t, e, "/list/0/keywords")) != `{"$unsubscribed":true}` {
+		t.Error(text(e))
+	}
+	private := newRig(t, Options{})
+	private.deliver("INBOX", letter(1, "List-Unsubscribe: <https://127.0.0.1:443/>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"))
+	if out := private.call("Email/unsubscribe", `{"accountId":"A7","emailId":"M1"}`); out["status"] != "failed" {
+		t.Error(text(out))
+	}
+}
+
+func TestRecipients(t *testing.T) {
+	r := newRig(t, Options{})
+	out := r.call("Recipient/check", `{"accountId":"A7","addresses":["ben@demo.test","nobody@demo.test","x@gmial.com","x@demo.tset","what"]}`)
+	for i, want := range []string{`"ok",null`, `"noMailbox",null`, `"unknown","x@gmail.com"`, `"unknown","x@demo.test"`, `"invalid",null`} {
+		p := fmt.Sprintf("/list/%d/", i)
+		if got := text(at(t, out, p+"status")) + "," + text(at(t, out, p+"suggestion")); got != want {
+			t.Errorf("%d: %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	r := newRig(t, Options{})
+	r.call("Settings/set", `{"accountId":"A7","update":{"singleton":{"values/theme":"dark","values/keys":{"a":[1,null]}}}}`)
+	r.call("Settings/set", `{"accountId":"A7","update":{"singleton":{"values/theme":"light"}}}`)
+	if got := r.call("Settings/get", `{"accountId":"A7"}`); text(at(t, got, "/list/0/values")) != `{"keys":{"a":[1,null]},"theme":"light"}` {
+		t.Error(text(got))
+	}
+	big := r.call("Settings/set", `{"accountId":"A7","update":{"singleton":{"values/x":"`+strings.Repeat("x", maxSettings)+`"}}}`)
+	if at(t, big, "/notUpdated/singleton/type") != "tooLarge" {
+		t.Error("too much was kept")
+	}
+}
+
+// A browser in miniature: it decrypts what is pushed to it (RFC 8291).
+type browser struct {
+	key  *ecdh.PrivateKey
+	auth []byte
+}
+
+func (b *browser) read(t *testing.T, body string) map[string]any {
+	t.Helper()
+	salt, public, sealed := body[:16], []byte(body[21:86]), []byte(body[86:])
+	sender, err := ecdh.P256().NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := b.key.ECDH(sender)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derive := func(secret, salt []byte, info string, n int) []byte {
+		k, err := hkdf.Key(sha256.New, secret, salt, info, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	ikm := derive(shared, b.auth, "WebPush: info\x00"+string(b.key.PublicKey().Bytes())+string(public), 32)
+	block, err := aes.NewCipher(derive(ikm, []byte(salt), "Content-Encoding: aes128gcm\x00", 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := gcm.Open(nil, derive(ikm, []byte(salt), "Content-Encoding: nonce\x00", 12), sealed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := wire.Parse(plain[:len(plain)-1], wire.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.(map[string]any)
+}
+
+// A subscription is verified and told, encrypted and signed; one that is gone goes.
+func TestPushSubscription(t *testing.T) {
+	c := &catcher{status: 201}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	vapid, err := webpush.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, Options{Outbound: http.DefaultTransport, VAPID: vapid})
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{key, make([]byte, 16)}
+	enc := base64.RawURLEncoding
+	out := r.call("PushSubscription/set", `{"create":{"p":{"deviceClientId":"d","url":"`+srv.URL+`/p","types":["Email"],"keys":{"p256dh":"`+
+		enc.EncodeToString(key.PublicKey().Bytes())+`","auth":"`+enc.EncodeToString(b.auth)+`"}}}}`)
+	id := at(t, out, "/created/p/id").(string)
+	until(t, "the verification", func() bool { bodies, _ := c.got(); return len(bodies) == 1 })
+	bodies, heads := c.got()
+	v := b.read(t, bodies[0])
+	if v["@type"] != "PushVerification" || v["pushSubscriptionId"] != id || !strings.HasPrefix(heads[0].Get("Authorization"), "vapid t=") ||
+		heads[0].Get("TTL") == "" || heads[0].Get("Content-Encoding") != "aes128gcm" {
+		t.Fatal(v, heads[0])
+	}
+	if bad := r.call("PushSubscription/set", `{"update":{"`+id+`":{"verificationCode":"x"}}}`); at(t, bad, "/notUpdated/"+id+"/type") != "invalidProperties" {
+		t.Error(text(bad))
+	}
+	if ok := r.call("PushSubscription/set", `{"update":{"`+id+`":{"verificationCode":"`+v["verificationCode"].(string)+`"}}}`); ok["notUpdated"] != nil {
+		t.Error(text(ok))
+	}
+	if got := text(r.call("PushSubscription/get", `{}`)); strings.Contains(got, srv.URL) || strings.Contains(got, "p256dh") {
+		t.Error("url or keys are shown: " + got)
+	}
+	c.mu.Lock()
+	c.status = 410
+	c.mu.Unlock()
+	r.deliver("INBOX", letter(1, ""))
+	until(t, "the push", func() bool { bodies, _ := c.got(); return len(bodies) >= 2 })
+	bodies, _ = c.got()
+	if v := b.read(t, bodies[1]); at(t, v, "/changed/A7/Email") == "" || strings.Contains(text(v), "Mailbox") {
+		t.Error(text(v))
+	}
+	until(t, "the subscription to go", func() bool { return len(r.call("PushSubscription/get", `{}`)["list"].([]any)) == 0 })
+}
