@@ -42,6 +42,9 @@ func isUpload(s string) bool { return len(s) > 1 && s[0] == 'U' }
 
 // blob finds a blob; nil if there is none.
 func (c *call) blob(v *store.View, id string) (*blob, error) {
+	if isUpload(id) && c.acct.shared {
+		return nil, nil
+	}
 	if isUpload(id) {
 		return c.uploaded(v, id)
 	}
@@ -178,7 +181,7 @@ const maxUploads = 1000
 // upload is POST /jmap/upload/{account}/, RFC 8620 §6.1.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *principal) {
 	a, err := s.account(r.Context(), who, r.PathValue("account"))
-	if err != nil {
+	if err != nil || a.shared { // what was sent ahead belongs to the owner
 		(&requestError{"", http.StatusNotFound, "there is no such account", ""}).write(w)
 		return
 	}

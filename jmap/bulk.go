@@ -210,7 +210,7 @@ func (s *Server) ringJob(ctx context.Context, a alarm) error {
 	}
 	c := &call{Server: s, ctx: ctx, args: map[string]any{}, req: &request{created: map[string]string{}}, exact: true, method: s.methods["Email/set"]}
 	c.typ = s.types["Email"]
-	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct, s.limits.IndexBytes)}
+	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct.ID(), 0, s.limits.IndexBytes)}
 	b := &batch{call: c, id: a.id, refused: map[string]*setError{}}
 	for {
 		err := acct.Update(ctx, b.do)

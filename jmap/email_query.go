@@ -373,7 +373,8 @@ func emailQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []st
 		return nil, nil, nil
 	}
 	for _, id := range list {
-		if was, _ := c.wasThere(d, id); was || d.emails[id] == 0 {
+		was, is := c.wasThere(d, id)
+		if _, named := d.emails[id]; was && (named || is) { // the others of a thread did not go since
 			removed = append(removed, emailID(id))
 		}
 	}

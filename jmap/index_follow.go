@@ -161,33 +161,44 @@ func (f *follower) replace() {
 type indexes struct {
 	mu    sync.Mutex
 	clock int64
-	byID  map[mail.AccountID]*index
+	byID  map[indexKey]*index
 }
+
+// An indexKey names an index: of an account, as its owner (0) or somebody else sees it.
+type indexKey struct{ account, who mail.AccountID }
 
 // of returns the index of an account, and drops those that were not used for longest
 // when they take too much.
-func (s *indexes) of(a *store.Account, budget int64) *index {
+func (s *indexes) of(id, who mail.AccountID, budget int64) *index {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock++
-	x := s.byID[a.ID()]
+	key := indexKey{id, who}
+	x := s.byID[key]
 	if x == nil {
 		x = &index{}
-		s.byID[a.ID()] = x
+		s.byID[key] = x
 	}
 	x.used.Store(s.clock)
+	if s.clock%64 == 0 || len(s.byID) <= 4 { // adding up takes time when there are many
+		s.evictLocked(x, budget)
+	}
+	return x
+}
+
+func (s *indexes) evictLocked(keep *index, budget int64) {
 	for {
 		var sum int64
-		var oldest mail.AccountID
+		var oldest indexKey
 		var used int64 = 1 << 62
-		for id, o := range s.byID {
+		for key, o := range s.byID {
 			sum += o.size.Load() + 4096
-			if u := o.used.Load(); u < used && o != x {
-				oldest, used = id, u
+			if u := o.used.Load(); u < used && o != keep {
+				oldest, used = key, u
 			}
 		}
-		if sum <= budget || oldest == 0 {
-			return x
+		if sum <= budget || oldest == (indexKey{}) {
+			return
 		}
 		delete(s.byID, oldest)
 	}

@@ -55,6 +55,9 @@ func noteID(id store.MailboxID) string { return "F" + uintText(uint64(id)) }
 
 // mailboxNoteOf reads the note of a mailbox; the zero note if there is none.
 func mailboxNoteOf(v *store.View, id store.MailboxID) (n mailboxNote, err error) {
+	if !v.Owner() { // notes are the owner's
+		return n, nil
+	}
 	o, err := v.Object(store.ObjectMailbox, noteID(id))
 	if mail.KindOf(err) == mail.NotFound && err != nil {
 		return n, nil
@@ -112,6 +115,9 @@ func parentOf(g *getter, rec any) (any, error) {
 		return nil, nil
 	}
 	p, err := g.v.MailboxByID(m.Parent)
+	if mail.KindOf(err) == mail.NotFound && err != nil { // of somebody else, and not shared
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,12 +144,18 @@ func sortOrder(m *store.Mailbox, n mailboxNote) int {
 }
 
 // rightsOf is myRights, RFC 8621 §2. A name without a mailbox holds no messages.
-func rightsOf(_ *getter, rec any) (any, error) {
+func rightsOf(g *getter, rec any) (any, error) {
 	m := rec.(*store.Mailbox)
+	have, err := g.rights(m)
+	if err != nil {
+		return nil, err
+	}
 	real, inbox := !m.NoSelect, m.Path == inboxPath
-	return wire.Object{{Name: "mayReadItems", Value: real}, {Name: "mayAddItems", Value: real}, {Name: "mayRemoveItems", Value: real},
-		{Name: "maySetSeen", Value: real}, {Name: "maySetKeywords", Value: real}, {Name: "mayCreateChild", Value: true},
-		{Name: "mayRename", Value: !inbox}, {Name: "mayDelete", Value: !inbox && real}, {Name: "maySubmit", Value: real}}, nil
+	return wire.Object{{Name: "mayReadItems", Value: real && have.Has(store.RightLookup|store.RightRead)}, {Name: "mayAddItems", Value: real && have.Has(store.RightInsert)},
+		{Name: "mayRemoveItems", Value: real && have.Has(store.RightDeleted|store.RightExpunge)}, {Name: "maySetSeen", Value: real && have.Has(store.RightSeen)},
+		{Name: "maySetKeywords", Value: real && have.Has(store.RightWrite)}, {Name: "mayCreateChild", Value: have.Has(store.RightCreate)},
+		{Name: "mayRename", Value: !inbox && have.Has(store.RightDelete)}, {Name: "mayDelete", Value: !inbox && real && have.Has(store.RightDelete)},
+		{Name: "maySubmit", Value: real && have.Has(store.RightPost)}}, nil
 }
 
 func loadMailboxes(_ *call, v *store.View, ids []string) ([]record, error) {

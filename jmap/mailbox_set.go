@@ -91,6 +91,9 @@ func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object,
 }
 
 func (s *setter) putNote(id store.MailboxID, n mailboxNote) error {
+	if err := s.ownerOnly(); err != nil {
+		return err
+	}
 	val, err := json.Marshal(n)
 	if err != nil {
 		return err
@@ -197,6 +200,9 @@ func destroyMailbox(s *setter, id string) error {
 	}
 	if err := s.tx.DeleteMailbox(m.ID); err != nil {
 		return err
+	}
+	if s.acct.shared {
+		return nil
 	}
 	if err := s.tx.DeleteObject(store.ObjectMailbox, noteID(m.ID)); err != nil && mail.KindOf(err) != mail.NotFound {
 		return err

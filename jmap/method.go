@@ -54,8 +54,9 @@ type call struct {
 // An account is one that the call is about.
 type account struct {
 	*store.Account
-	id    string
-	index *index
+	id     string
+	index  *index
+	shared bool // somebody else's
 }
 
 // view runs f on the account's present state, with the index at least as new.
@@ -99,8 +100,13 @@ func (c *call) bind() error {
 		return invalidArguments("accountId is missing")
 	}
 	var err error
-	c.acct, err = c.account(c.ctx, c.who, id)
-	return err
+	if c.acct, err = c.account(c.ctx, c.who, id); err != nil {
+		return err
+	}
+	if c.acct.shared && m.capability != capMail {
+		return refused("accountNotSupportedByMethod", "")
+	}
+	return nil
 }
 
 func isOptional(args []wire.Field, name string) bool {
@@ -110,13 +116,13 @@ func isOptional(args []wire.Field, name string) bool {
 // account returns an account that who may use, accountNotFound for any other.
 func (s *Server) account(ctx context.Context, who *principal, id string) (*account, error) {
 	if id != accountID(who.account.ID) {
-		return nil, refused("accountNotFound", "")
+		return s.sharedAccount(ctx, who, id)
 	}
 	a, err := s.opts.Store.Account(ctx, who.account.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &account{Account: a, id: id, index: s.indexes.of(a, s.limits.IndexBytes)}, nil
+	return &account{Account: a, id: id, index: s.indexes.of(a.ID(), 0, s.limits.IndexBytes)}, nil
 }
 
 // The arguments, which bind has checked. Of what is missing they return zero.

@@ -148,7 +148,7 @@ func checkAll(t *testing.T, r *rig, known map[string]string, b map[string]string
 	if err := a.View(t.Context(), fresh.sync); err != nil {
 		t.Fatal(err)
 	}
-	x := r.srv.indexes.of(a, 1<<30)
+	x := r.srv.indexes.of(a.ID(), 0, 1<<30)
 	for id, c := range fresh.boxes {
 		if got := x.counts(id); got != *c {
 			t.Fatalf("mailbox %d: counts %+v, made anew %+v", id, got, *c)

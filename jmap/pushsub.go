@@ -212,7 +212,7 @@ func (p *pusher) run(ctx context.Context, s *Server, id mail.AccountID, again ch
 		p.stop(id)
 		return
 	}
-	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, acct: &account{Account: a, id: accountID(id), index: s.indexes.of(a, s.limits.IndexBytes)}}
+	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, acct: &account{Account: a, id: accountID(id), index: s.indexes.of(a.ID(), 0, s.limits.IndexBytes)}}
 	f, err := c.follow(nil, 0)
 	if err != nil {
 		p.stop(id)

@@ -82,7 +82,7 @@ func New(o Options) *Server {
 	s := &Server{opts: o, limits: o.Limits.withDefaults(), log: o.Logger, mux: http.NewServeMux()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.users.byID = map[mail.AccountID]*user{}
-	s.indexes.byID = map[mail.AccountID]*index{}
+	s.indexes.byID = map[indexKey]*index{}
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.pusher.init(o.Outbound)
 	s.types, s.methods = tables()

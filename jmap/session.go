@@ -12,12 +12,18 @@ import (
 var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, capQuota, capBlob, capWebSocket, capVAPID, capPosthouse}
 
 // session answers with the Session object, RFC 8620 §2.
-func (s *Server) session(w http.ResponseWriter, _ *http.Request, who *principal) {
+func (s *Server) session(w http.ResponseWriter, r *http.Request, who *principal) {
+	shared, err := s.sharedAccounts(r.Context(), who)
+	if err != nil {
+		s.log.Error("jmap: session", "account", uint64(who.account.ID), "err", err)
+		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(wire.Append(nil, s.sessionObject(who)))
+	_, _ = w.Write(wire.Append(nil, s.sessionObject(who, shared)))
 }
 
-func (s *Server) sessionObject(who *principal) wire.Object {
+func (s *Server) sessionObject(who *principal, shared wire.Object) wire.Object {
 	id, name := accountID(who.account.ID), who.account.Address.String()
 	all, own, primary := wire.Object{}, wire.Object{}, wire.Object{}
 	for _, c := range allCapabilities {
@@ -30,8 +36,8 @@ func (s *Server) sessionObject(who *principal) wire.Object {
 	}
 	return wire.Object{
 		{Name: "capabilities", Value: all},
-		{Name: "accounts", Value: wire.Object{{Name: id, Value: wire.Object{{Name: "name", Value: name}, {Name: "isPersonal", Value: true},
-			{Name: "isReadOnly", Value: false}, {Name: "accountCapabilities", Value: own}}}}},
+		{Name: "accounts", Value: append(wire.Object{{Name: id, Value: wire.Object{{Name: "name", Value: name}, {Name: "isPersonal", Value: true},
+			{Name: "isReadOnly", Value: false}, {Name: "accountCapabilities", Value: own}}}}, shared...)},
 		{Name: "primaryAccounts", Value: primary},
 		{Name: "username", Value: name},
 		{Name: "apiUrl", Value: who.base + "/jmap/api"},

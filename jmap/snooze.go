@@ -23,6 +23,9 @@ const (
 // snoozedProperty is the vendor property "snoozed" of Email.
 func snoozedProperty() property {
 	return property{name: "snoozed", typ: "Snoozed|null", mode: optional | onRequest, get: ofEmail(func(g *getter, e *email) (any, error) {
+		if g.acct.shared {
+			return nil, nil
+		}
 		o, err := g.v.Object(store.ObjectSnooze, emailID(e.id))
 		if mail.KindOf(err) == mail.NotFound && err != nil {
 			return nil, nil
@@ -57,6 +60,9 @@ func surfacedProperty() property {
 
 // snooze puts a message away, or brings it back for null.
 func (s *setter) snooze(e *email, v any) error {
+	if err := s.ownerOnly(); err != nil {
+		return err
+	}
 	m, ok := v.(map[string]any)
 	if !ok {
 		return s.unsnooze(e.id, false)

@@ -52,7 +52,7 @@ func (s *Server) sendSubmission(ctx context.Context, a alarm) error {
 		return err
 	}
 	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, method: s.methods["Email/set"], args: map[string]any{}, req: &request{created: map[string]string{}}}
-	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct, s.limits.IndexBytes)}
+	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct.ID(), 0, s.limits.IndexBytes)}
 	sub, e, err := c.pending(a.id)
 	if err != nil || sub == nil {
 		return err

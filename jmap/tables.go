@@ -22,6 +22,8 @@ var structs = wire.Structs{
 	"Envelope":        {Name: "Envelope", Members: []wire.Field{{Name: "mailFrom", Type: "EnvelopeAddress"}, {Name: "rcptTo", Type: "EnvelopeAddress[]"}}},
 	"EnvelopeAddress": {Name: "EnvelopeAddress", Members: []wire.Field{{Name: "email", Type: "String"}, {Name: "parameters?", Type: "String[String|null]|null"}}},
 	"DeliveryStatus":  {Name: "DeliveryStatus", Members: []wire.Field{{Name: "smtpReply", Type: "String"}, {Name: "delivered", Type: "String"}, {Name: "displayed", Type: "String"}}},
+	"EmailCopy": {Name: "EmailCopy", Members: []wire.Field{{Name: "id", Type: "Id"}, {Name: "mailboxIds", Type: "Id[Boolean]"},
+		{Name: "keywords?", Type: "String[Boolean]"}, {Name: "receivedAt?", Type: "UTCDate"}}},
 	"Comparator": {Name: "Comparator", Members: []wire.Field{{Name: "property", Type: "String"}, {Name: "isAscending?", Type: "Boolean"},
 		{Name: "collation?", Type: "String"}, {Name: "keyword?", Type: "String"}}},
 	"EmailBodyPart": {Name: "EmailBodyPart", Open: true, Members: []wire.Field{ // header:* are the others
@@ -58,7 +60,7 @@ func objectTypes() []*objectType {
 func extraMethods() []*method {
 	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
-		importMethod(), parseMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(),
+		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(),
 	}, append(blobMethods(), bulkMethods()...)...)
 }
 

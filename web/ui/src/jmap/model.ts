@@ -60,6 +60,13 @@ export interface EmailBodyValue {
   isTruncated?: boolean
 }
 
+export interface EmailCopy {
+  id: Id
+  mailboxIds: Record<Id, boolean>
+  keywords?: Record<string, boolean>
+  receivedAt?: UTCDate
+}
+
 export interface EmailHeader {
   name: string
   value: string
@@ -243,6 +250,7 @@ export interface Arguments {
   'Email/bulk': { accountId: Id; filter?: unknown; collapseThreads?: boolean; patch?: unknown; destroy?: boolean; }
   'Email/bulkUndo': { accountId: Id; jobId: Id; }
   'Email/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'Email/copy': { accountId: Id; fromAccountId: Id; ifFromInState?: string; ifInState?: string; create: Record<Id, EmailCopy>; onSuccessDestroyOriginal?: boolean; destroyFromIfInState?: string; }
   'Email/get': { accountId: Id; ids?: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
   'Email/import': { accountId: Id; ifInState?: string; emails: Record<Id, EmailImport>; }
   'Email/parse': { accountId: Id; blobIds: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }

@@ -1,0 +1,107 @@
+package jmap
+
+import (
+	"context"
+	"slices"
+
+	"posthouse/jmap/wire"
+	"posthouse/mail"
+	"posthouse/store"
+)
+
+// Accounts of others are there for who has rights on a mailbox of theirs (RFC 4314).
+// Only mail is: what else an account has is its owner's.
+
+// A Grouper knows to which groups somebody belongs; [directory.Directory] does.
+type Grouper interface {
+	Groups(ctx context.Context, id mail.AccountID) ([]mail.AccountID, error)
+}
+
+// principalOf is what access control lists may name of somebody.
+func (s *Server) principalOf(ctx context.Context, who *principal) (store.Principal, error) {
+	p := store.Principal{Account: who.account.ID, Domain: who.account.Address.Domain}
+	if g, ok := s.opts.Directory.(Grouper); ok {
+		var err error
+		if p.Groups, err = g.Groups(ctx, who.account.ID); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+func (s *Server) sharedAccount(ctx context.Context, who *principal, id string) (*account, error) {
+	missing := refused("accountNotFound", "")
+	n, ok := number(id, 'A')
+	if !ok {
+		return nil, missing
+	}
+	p, err := s.principalOf(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	owners, err := s.opts.Store.SharedOwners(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(owners, mail.AccountID(n)) {
+		return nil, missing
+	}
+	a, err := s.opts.Store.Account(ctx, mail.AccountID(n))
+	if err != nil {
+		return nil, err
+	}
+	a = a.As(p)
+	visible := false
+	if err := a.View(ctx, func(v *store.View) error {
+		visible = len(v.Mailboxes()) > 0
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if !visible { // an entry may take rights away
+		return nil, missing
+	}
+	return &account{Account: a, id: id, index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true}, nil
+}
+
+// sharedAccounts are what the session says of the accounts of others.
+func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Object, error) {
+	p, err := s.principalOf(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	owners, err := s.opts.Store.SharedOwners(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var all wire.Object
+	for _, id := range owners {
+		if _, err := s.sharedAccount(ctx, who, accountID(id)); err != nil {
+			continue
+		}
+		owner, err := s.opts.Directory.Account(ctx, id)
+		if err != nil {
+			continue
+		}
+		_, own := s.capability(capMail, who)
+		all = all.With(accountID(id), wire.Object{{Name: "name", Value: owner.Address.String()}, {Name: "isPersonal", Value: false}, {Name: "isReadOnly", Value: false},
+			{Name: "accountCapabilities", Value: wire.Object{{Name: capCore, Value: wire.Object{}}, {Name: capMail, Value: own}}}})
+	}
+	return all, nil
+}
+
+// rights are what who may do with a mailbox.
+func (g *getter) rights(m *store.Mailbox) (store.Rights, error) {
+	if !g.acct.shared {
+		return store.AllRights, nil
+	}
+	return g.v.Rights(m.ID)
+}
+
+// ownerOnly refuses what only the owner of an account may do.
+func (s *setter) ownerOnly() *setError {
+	if s.acct.shared {
+		return unfit("forbidden", "only the owner may do this")
+	}
+	return nil
+}
