@@ -193,7 +193,7 @@ func LaunchPostfix(dir string, o PostfixOptions) (*Postfix, error) {
 		log, _ := os.ReadFile(p.Log)
 		return nil, fmt.Errorf("postfix start: %w\n%s%s", err, out, log)
 	}
-	if err := answers(p.SMTP, 10*time.Second); err != nil {
+	if err := answers(p.SMTP, 30*time.Second); err != nil {
 		log, _ := os.ReadFile(p.Log)
 		return nil, errors.Join(fmt.Errorf("postfix does not answer: %w\n%s", err, log), p.Stop())
 	}
