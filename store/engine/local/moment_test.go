@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +16,18 @@ import (
 func TestMoment(t *testing.T) {
 	disk, l := newDisk(t), newLoad(nil)
 	now := time.Unix(1_800_000_000, 0)
+	var clock atomic.Int64 // now, for the goroutines of the store
+	tick := func() {
+		now = now.Add(time.Second)
+		clock.Store(now.UnixNano())
+	}
+	tick()
 	opt := crashOptions(disk, rand.New(rand.NewPCG(1, 1)))
-	opt.SegmentSize, opt.Ship, opt.Now, opt.pruneWait, opt.ShipKeep = 8<<10, standbyDir, func() time.Time { return now }, 1, 1<<60
+	opt.SegmentSize, opt.Ship, opt.Now, opt.pruneWait, opt.ShipKeep = 8<<10, standbyDir, func() time.Time { return time.Unix(0, clock.Load()) }, 1, 1<<60
 	e := mustOpen(t, opt)
 	commit := func() {
 		t.Helper()
-		now = now.Add(time.Second)
+		tick()
 		if err := l.one(e, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +35,7 @@ func TestMoment(t *testing.T) {
 	for range 10 {
 		commit()
 	}
-	now = now.Add(time.Second)
+	tick()
 	if _, err := e.Backup(t.Context(), backupDir, now); err != nil {
 		t.Fatal(err)
 	}
