@@ -97,6 +97,9 @@ func TestDeliveryRow(t *testing.T) {
 // TestWrite replaces one part of a document and leaves the others.
 func TestWrite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "b.md")
+	if err := os.WriteFile(file, []byte("# Old\n\n## The mail client\n\nfast\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	one := table{head: []string{"row", "server", "ms"}, rows: [][]string{{"SELECT", ours, "1"}}}
 	for _, p := range []part{parts[1], parts[0], parts[1]} {
 		if err := one.write(file, p, []string{"Date: today"}); err != nil {
@@ -109,7 +112,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := documentHead + "\n## Delivery\n\n* Date: today\n\n| row | server | ms |\n|---|---|--:|\n| SELECT | Posthouse | 10 |\n" +
-		"\n## IMAP commands\n\n* Date: today\n\n| row | server | ms |\n|---|---|--:|\n| SELECT | Posthouse | 100 |\n"
+		"\n## IMAP commands\n\n* Date: today\n\n| row | server | ms |\n|---|---|--:|\n| SELECT | Posthouse | 100 |\n\n## The mail client\n\nfast\n"
 	if string(text) != want {
 		t.Errorf("got %s\nwant %s", text, want)
 	}

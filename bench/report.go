@@ -88,10 +88,15 @@ func (t table) write(file string, p part, about []string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	sections := map[string]string{}
+	sections, others := map[string]string{}, ""
 	for _, section := range strings.Split("\n"+string(old), "\n## ")[1:] {
 		title, _, _ := strings.Cut(section, "\n")
-		sections[title] = "## " + strings.TrimRight(section, "\n") + "\n"
+		section = "## " + strings.TrimRight(section, "\n") + "\n"
+		if slices.ContainsFunc(parts, func(q part) bool { return q.title == title }) {
+			sections[title] = section
+		} else {
+			others += "\n" + section // somebody else's measurements
+		}
 	}
 	sections[p.title] = t.markdown(p, about)
 	text := documentHead
@@ -100,5 +105,5 @@ func (t table) write(file string, p part, about []string) error {
 			text += "\n" + s
 		}
 	}
-	return os.WriteFile(file, []byte(text), 0o644)
+	return os.WriteFile(file, []byte(text+others), 0o644)
 }
