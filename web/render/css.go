@@ -128,18 +128,33 @@ func quoteCSS(u string) string {
 	return `"` + strings.NewReplacer(`"`, "%22", `\`, "%5C", "<", "%3C", ">", "%3E", "\n", "", "\r", "").Replace(u) + `"`
 }
 
+// A cssString is the quote that opened the string in which a scan is, or 0.
+type cssString byte
+
+// holds goes on by one byte and reports whether that belongs to a string, its
+// quotes included. A line end closes a string, too.
+func (q *cssString) holds(c byte) bool {
+	switch {
+	case *q != 0:
+		if c == byte(*q) || c == '\n' {
+			*q = 0
+		}
+		return true
+	case c == '"' || c == '\'':
+		*q = cssString(c)
+		return true
+	}
+	return false
+}
+
 // splitCSS splits at sep outside of strings and parentheses.
 func splitCSS(s string, sep byte) []string {
 	var out []string
-	depth, start, quote := 0, 0, byte(0)
+	var quote cssString
+	depth, start := 0, 0
 	for i := range len(s) {
 		switch c := s[i]; {
-		case quote != 0:
-			if c == quote || c == '\n' {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
+		case quote.holds(c):
 		case c == '(':
 			depth++
 		case c == ')' && depth > 0:
@@ -296,17 +311,12 @@ func selector(sel string) (string, bool) {
 	return b.String(), true
 }
 
-// indexOutside finds the first byte of set outside of strings and parentheses.
+// indexOutside finds the first byte of set outside of strings.
 func indexOutside(s, set string) int {
-	quote := byte(0)
+	var quote cssString
 	for i := range len(s) {
 		switch c := s[i]; {
-		case quote != 0:
-			if c == quote || c == '\n' {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
+		case quote.holds(c):
 		case strings.IndexByte(set, c) >= 0:
 			return i
 		}
@@ -317,15 +327,11 @@ func indexOutside(s, set string) int {
 // blockEnd returns where the block that begins at s[0] ends: at its "}", or at the
 // end of s.
 func blockEnd(s string) int {
-	depth, quote := 0, byte(0)
+	var quote cssString
+	depth := 0
 	for i := range len(s) {
 		switch c := s[i]; {
-		case quote != 0:
-			if c == quote || c == '\n' {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
+		case quote.holds(c):
 		case c == '{':
 			depth++
 		case c == '}':
