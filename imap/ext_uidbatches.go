@@ -2,6 +2,7 @@ package imap
 
 import (
 	"posthouse/imap/wire"
+	"posthouse/store"
 )
 
 // extUIDBatches is UIDBATCHES: ranges of UIDs that cut the mailbox into pieces of
@@ -47,14 +48,12 @@ func (c *conn) uidBatches(d *wire.Decoder) error {
 		if hi <= 0 {
 			break
 		}
-		upper, lower := snap.UID(snap.Len()-1), snap.UID(0)
+		upper, lower := snap.UID(snap.Len()-1), store.UID(1)
 		if k > 1 {
 			upper = snap.UID(int(hi)) - 1
 		}
 		if lo := hi - int64(size); lo > 0 {
 			lower = snap.UID(int(lo))
-		} else {
-			lower = 1
 		}
 		c.out = appendUint(append(c.out, sep), uint64(upper))
 		c.out = appendUint(append(c.out, ':'), uint64(lower))

@@ -25,12 +25,11 @@ type email struct {
 	size     int64
 	blob     string // prefix of the ids of its blobs
 
-	rec    *store.Email // nil of a message that is not in the store
-	msg    *message.Message
-	open   func() (store.Body, error)
-	header *message.Header
-	heads  map[int]*message.Header // of parts
-	args   *bodyArgs
+	rec   *store.Email // nil of a message that is not in the store
+	msg   *message.Message
+	open  func() (store.Body, error)
+	heads map[int]*message.Header // of parts
+	args  *bodyArgs
 }
 
 // emailType is Email, RFC 8621 §4.

@@ -16,7 +16,6 @@ type builder struct {
 	v      *store.View
 	values map[string]any // bodyValues
 	room   int64          // bytes that attachments may still take
-	size   int64
 }
 
 // prepareEmail builds and stages a message before the transaction that files it.

@@ -123,13 +123,20 @@ func (f *filterCompiler) anew(q *query) ([]store.EmailID, error) {
 	return order, err
 }
 
-// matches returns the rows of all messages that fit, each message once.
-func (f *filterCompiler) matches(q *filter) ([]store.Row, error) {
+// scopeAndKey returns in which mailboxes messages that fit can be, and what they
+// must match there.
+func (f *filterCompiler) scopeAndKey(q *filter) ([]store.MailboxID, search.Key, error) {
 	boxes, rest, err := f.scope(q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	key, err := f.compile(rest)
+	return boxes, key, err
+}
+
+// matches returns the rows of all messages that fit, each message once.
+func (f *filterCompiler) matches(q *filter) ([]store.Row, error) {
+	boxes, key, err := f.scopeAndKey(q)
 	if err != nil {
 		return nil, err
 	}

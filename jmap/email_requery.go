@@ -116,11 +116,7 @@ func (c *call) concerned(q *query, d *delta) (set map[store.EmailID]struct{}, li
 
 // fitting returns the rows of those messages of a list that fit.
 func (f *filterCompiler) fitting(q *filter, list []store.EmailID) ([]store.Row, error) {
-	boxes, rest, err := f.scope(q)
-	if err != nil {
-		return nil, err
-	}
-	key, err := f.compile(rest)
+	boxes, key, err := f.scopeAndKey(q)
 	if err != nil {
 		return nil, err
 	}

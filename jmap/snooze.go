@@ -109,18 +109,24 @@ func (s *setter) snoozedMailbox() (store.MailboxID, error) {
 	return s.tx.CreateMailbox(store.NewMailbox{Path: snoozedPath, Subscribe: true})
 }
 
+// snoozed returns how a message was put away, if it was.
+func snoozed(tx *store.Tx, id string) (m values, was bool, err error) {
+	o, err := tx.Object(store.ObjectSnooze, id)
+	if err != nil {
+		if mail.KindOf(err) == mail.NotFound {
+			err = nil
+		}
+		return nil, false, err
+	}
+	m, err = decodeValues(o.Value)
+	return m, err == nil, err
+}
+
 // unsnooze brings a message back; surface makes it unread and marks it.
 func (s *setter) unsnooze(id store.EmailID, surface bool) error {
 	name := emailID(id)
-	o, err := s.tx.Object(store.ObjectSnooze, name)
-	if mail.KindOf(err) == mail.NotFound && err != nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	m, err := decodeValues(o.Value)
-	if err != nil {
+	m, was, err := snoozed(s.tx, name)
+	if err != nil || !was {
 		return err
 	}
 	if err := s.tx.DeleteObject(store.ObjectSnooze, name); err != nil {
@@ -197,15 +203,8 @@ func (s *Server) ringSnooze(ctx context.Context, a alarm) error {
 	later := time.Time{}
 	err = acct.Update(ctx, func(tx *store.Tx) error {
 		later = time.Time{}
-		o, err := tx.Object(store.ObjectSnooze, a.id)
-		if mail.KindOf(err) == mail.NotFound && err != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		m, err := decodeValues(o.Value)
-		if err != nil {
+		m, was, err := snoozed(tx, a.id)
+		if err != nil || !was {
 			return err
 		}
 		if at := dateOf(m["until"]); at.After(s.opts.Now()) { // it was put away anew
