@@ -36,6 +36,14 @@ func shares(o *Options) bool { return o.Neighbours != nil }
 // maxIdentifier is more than the longest address.
 const maxIdentifier = 400
 
+// mailboxAndIdentifier reads what most commands of RFC 4314 §3 begin with.
+func (c *conn) mailboxAndIdentifier(d *wire.Decoder) (string, store.Grant) {
+	d.SP()
+	name := c.mailbox(d)
+	d.SP()
+	return name, c.identifier(d)
+}
+
 // identifier reads who is meant, RFC 4314 §3: an address, "anyone", or either with a
 // minus before it, which takes rights away.
 func (c *conn) identifier(d *wire.Decoder) (g store.Grant) {
@@ -87,10 +95,7 @@ func (c *conn) appendIdentifier(dst []byte, g store.Grant) []byte {
 
 // SETACL, RFC 4314 §3.1.
 func (c *conn) setACL(d *wire.Decoder) error {
-	d.SP()
-	name := c.mailbox(d)
-	d.SP()
-	g := c.identifier(d)
+	name, g := c.mailboxAndIdentifier(d)
 	d.SP()
 	letters := d.Astring()
 	if d.End(); d.Err() != nil {
@@ -117,10 +122,7 @@ func (c *conn) setACL(d *wire.Decoder) error {
 
 // DELETEACL, RFC 4314 §3.2.
 func (c *conn) deleteACL(d *wire.Decoder) error {
-	d.SP()
-	name := c.mailbox(d)
-	d.SP()
-	g := c.identifier(d)
+	name, g := c.mailboxAndIdentifier(d)
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
@@ -198,10 +200,7 @@ func rightsOrNone(r store.Rights) string {
 // LISTRIGHTS, RFC 4314 §3.4: the owner has all in any case, anybody else may be given
 // each alone. "c" and "d" stand for what they were in RFC 2086.
 func (c *conn) listRights(d *wire.Decoder) error {
-	d.SP()
-	name := c.mailbox(d)
-	d.SP()
-	g := c.identifier(d)
+	name, g := c.mailboxAndIdentifier(d)
 	if d.End(); d.Err() != nil {
 		return d.Err()
 	}
