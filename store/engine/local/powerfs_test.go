@@ -1,31 +1,116 @@
 package local
 
 import (
+	"io"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A powerFS is a disk in memory that knows what is synced, so that the power can
-// be cut. A MemFS by itself hangs when a Link and a CrashClone meet: Link takes
-// the same read lock twice.
+// be cut. A MemFS by itself hangs when one of the calls below and a CrashClone
+// meet: they take the same read lock twice, and the one who wants to write waits
+// in between.
 type powerFS struct {
 	*vfs.MemFS
-	linking sync.Mutex
+	twice sync.Mutex
 }
 
 func newPowerFS() *powerFS { return &powerFS{MemFS: vfs.NewCrashableMem()} }
 
 // Link implements vfs.FS.
 func (p *powerFS) Link(old, name string) error {
-	p.linking.Lock()
-	defer p.linking.Unlock()
+	p.twice.Lock()
+	defer p.twice.Unlock()
 	return p.MemFS.Link(old, name)
+}
+
+// Lock implements vfs.FS.
+func (p *powerFS) Lock(name string) (io.Closer, error) {
+	p.twice.Lock()
+	defer p.twice.Unlock()
+	return p.MemFS.Lock(name)
+}
+
+// ReuseForWrite implements vfs.FS.
+func (p *powerFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	p.twice.Lock()
+	defer p.twice.Unlock()
+	return p.MemFS.ReuseForWrite(old, name, c)
 }
 
 // CrashClone returns the disk as it is after the power was cut now.
 func (p *powerFS) CrashClone(cfg vfs.CrashCloneCfg) *powerFS {
-	p.linking.Lock()
-	defer p.linking.Unlock()
+	p.twice.Lock()
+	defer p.twice.Unlock()
 	return &powerFS{MemFS: p.MemFS.CrashClone(cfg)}
+}
+
+// TestPowerFS cuts the power again and again while files are linked, locked and
+// renamed: nobody may wait for ever.
+func TestPowerFS(t *testing.T) {
+	fs := newPowerFS()
+	if err := fs.MkdirAll("/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(fs, "/d", "a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					fs.CrashClone(vfs.CrashCloneCfg{})
+				}
+			}
+		})
+	}
+	go func() {
+		err := reuse(fs)
+		close(stop)
+		wg.Wait()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("a call on the disk never ends")
+	}
+}
+
+// reuse calls all that a MemFS does with the same lock taken twice.
+func reuse(fs *powerFS) error {
+	for range 2000 {
+		l, err := fs.Lock("/d/LOCK")
+		if err == nil {
+			err = l.Close()
+		}
+		if err == nil {
+			err = fs.Link("/d/a", "/d/b")
+		}
+		var f vfs.File
+		if err == nil {
+			f, err = fs.ReuseForWrite("/d/b", "/d/c", vfs.WriteCategoryUnspecified)
+		}
+		if err == nil {
+			err = f.Close()
+		}
+		if err == nil {
+			err = fs.Remove("/d/c")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -27,7 +27,10 @@ func shipScript(opt Options, l *load) error {
 		if err != nil {
 			return err
 		}
-		awaitStandby(e)
+		if err := awaitStandby(e); err != nil {
+			_ = e.Close()
+			return err
+		}
 		var wg sync.WaitGroup
 		for w := range crashAccounts {
 			wg.Go(func() {
@@ -53,13 +56,20 @@ func shipScript(opt Options, l *load) error {
 }
 
 // awaitStandby returns once commits wait for the standby, if they are to.
-func awaitStandby(e *Engine) {
+func awaitStandby(e *Engine) error {
 	s := e.ship
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for e.opt.ShipSync && !s.strict {
-		s.moved.Wait()
+	for end := time.Now().Add(time.Minute); e.opt.ShipSync; time.Sleep(time.Millisecond) { // polling, bounded
+		s.mu.Lock()
+		strict, fault := s.strict, s.fault
+		s.mu.Unlock()
+		if strict {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the standby is never complete: %w", fault)
+		}
 	}
+	return nil
 }
 
 // verifyStandby promotes the standby and compares it with the model: what was
@@ -307,7 +317,9 @@ func resumedSyncs(t *testing.T) {
 		disk, opt, l := unsyncedStandby(t)
 		opt.FS, opt.ShipSync = lying(disk, mutated), true
 		e := mustOpen(t, opt)
-		awaitStandby(e)
+		if err := awaitStandby(e); err != nil {
+			t.Fatal(err)
+		}
 		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // polling, bounded
 			if b, _ := readFile(disk, standbyDir+"/"+shippedName); string(b) == modeSync {
 				break
