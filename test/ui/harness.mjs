@@ -26,6 +26,12 @@ export async function eventually(f, text, ms = 30_000) {
   }
 }
 
+// within bounds what a hung program would never end.
+export function within(p, ms, text) {
+  let timer
+  return Promise.race([p, new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`${text}: not within ${ms / 1000} s`)), ms) })]).finally(() => clearTimeout(timer))
+}
+
 // The trap answers nothing and counts who connects. Chromium takes it for every other host.
 export async function openTrap() {
   const trap = { hits: 0, port: 0 }
@@ -53,14 +59,14 @@ export async function demo(args = []) {
   running.add(p)
   p.once('exit', () => running.delete(p))
   let text = ''
-  await new Promise((done, fail) => {
+  await within(new Promise((done, fail) => {
     p.stdout.on('data', (b) => { text += b; if (text.includes('Ctrl-C')) done() })
     p.on('exit', () => fail(new Error('the demo did not start: ' + text)))
-  })
+  }), 90_000, 'the demo starts').catch((e) => { p.kill('SIGKILL'); throw e })
   const url = text.match(/http:\/\/\S+\//)[0].replace(/\/$/, ''), port = (re) => +text.match(re)[1]
   return {
     url, base: port(/IMAP 127\.0\.0\.1:(\d+)/) - 143, imap: port(/IMAP 127\.0\.0\.1:\d+ \(TLS (\d+)/), mx: port(/MX 127\.0\.0\.1:(\d+)/), process: p,
-    stop: (signal = 'SIGTERM') => new Promise((r) => { if (p.exitCode !== null || p.signalCode) return r(); p.once('exit', r); p.kill(signal) }),
+    stop: (signal = 'SIGTERM') => within(new Promise((r) => { if (p.exitCode !== null || p.signalCode) return r(); p.once('exit', r); p.kill(signal) }), 40_000, 'the demo ends').catch((e) => { p.kill('SIGKILL'); throw e }),
   }
 }
 
@@ -137,6 +143,7 @@ export class Stage {
   }
   async window() {
     const page = await this.context.newPage()
+    if (process.env.THROTTLE) await (await this.context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: +process.env.THROTTLE })
     page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !this.allowed.some((re) => re.test(m.text()))) this.faults.push('console: ' + m.text()) })
     page.on('pageerror', (e) => this.faults.push('error: ' + e.message))
     page.on('dialog', (d) => { this.faults.push('dialog: ' + d.message()); d.dismiss().catch(() => {}) })
@@ -152,7 +159,7 @@ export class Stage {
     await page.locator('.row:not(.sk) .from').first().waitFor()
     return page
   }
-  async shot(name, page = this.page) { await page.screenshot({ path: join(shots, `${this.o.id}-${name}${this.o.dark ? '-dark' : ''}${this.o.phone ? '-phone' : ''}.png`) }).catch(() => {}) }
+  async shot(name, page = this.page) { await page.screenshot({ timeout: 40_000, path: join(shots, `${this.o.id}-${name}${this.o.dark ? '-dark' : ''}${this.o.phone ? '-phone' : ''}.png`) }).catch(() => {}) }
   // row finds a conversation of the list by its subject.
   row(text, page = this.page) { return page.locator('.row', { hasText: text }).first() }
   async openRow(text, page = this.page) {
@@ -172,7 +179,7 @@ export class Stage {
     for (const v of r.violations) this.faults.push(`axe ${name}: ${v.id}: ${v.nodes.length}× ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary?.replace(/\s+/g, ' ').slice(0, 200) || ''}`)
   }
   async close() {
-    await this.context.close()
+    await within(this.context.close(), 60_000, 'the window closes: the browser hangs')
     if (this.faults.length) throw new Error([...new Set(this.faults)].slice(0, 8).join('\n  '))
   }
 }

@@ -1,5 +1,5 @@
 // Runs the scenarios and says of each, as a line of JSON, what became of it.
-import { demo, openBrowser, openTrap, Stage } from './harness.mjs'
+import { demo, openBrowser, openTrap, Stage, within } from './harness.mjs'
 import { scenarios } from './scenarios.mjs'
 
 const only = process.env.ONLY ? new RegExp(process.env.ONLY) : null
@@ -16,13 +16,13 @@ for (const s of scenarios) {
 }
 async function one({ s, variant }) {
   const began = Date.now()
+  say({ begun: `${s.id} ${s.name} ${variant}` })
   let srv, stage, error = ''
   try {
     srv = await demo(s.args)
     stage = new Stage(browser, trap, srv, { id: s.id, dark: variant.includes('dark'), phone: variant.includes('phone'), allow: s.allow, ...s.stage })
     await stage.open()
-    let limit
-    await Promise.race([s.run(stage, srv), new Promise((_, fail) => { limit = setTimeout(() => fail(new Error('not done after 120 s')), 120_000) })]).finally(() => clearTimeout(limit))
+    await within(s.run(stage, srv), 120_000, 'the scenario')
     await stage.shot('end')
   } catch (e) {
     error = e.stack || String(e)
@@ -31,9 +31,11 @@ async function one({ s, variant }) {
   try { await stage?.close() } catch (e) { error = (error ? error + '\n' : '') + e.message }
   await (srv?.current || srv)?.stop().catch(() => {})
   say({ id: s.id, name: s.name, variant, ms: Date.now() - began, error })
+  if (/the browser hangs/.test(error)) process.exit(1) // nothing after it would tell anything
 }
 // Both workers share the trap: the sum is looked at in the end.
 await Promise.all(Array.from({ length: 2 }, async () => { for (let x; (x = queue.shift()); ) await one(x) }))
 if (trap.hits) say({ id: '00', name: 'no connection to any other host', error: `${trap.hits} connections` })
-await browser.close()
+await within(browser.close(), 60_000, 'the browser ends').catch((e) => say({ id: '00', name: 'the browser ends', error: e.message }))
 trap.close()
+process.exit(0) // whatever a scenario left behind

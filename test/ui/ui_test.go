@@ -4,11 +4,14 @@ package ui
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +26,7 @@ func TestBench(t *testing.T) {
 		t.Skip("make bench-ui")
 	}
 	need(t)
-	cmd := command(t, "bench.mjs")
+	cmd := command(t.Context(), t, "bench.mjs")
 	cmd.Stdout = os.Stdout
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -32,8 +35,8 @@ func TestBench(t *testing.T) {
 
 // outcome is a line of run.mjs.
 type outcome struct {
-	ID, Name, Variant, Pending, Error string
-	MS                                int
+	Begun, ID, Name, Variant, Pending, Error string
+	MS                                       int
 }
 
 // need skips a test that lacks a program, or fails it where all must be there.
@@ -60,7 +63,7 @@ func need(t *testing.T) {
 }
 
 // command runs a script of this directory on a binary built now.
-func command(t *testing.T, script string) *exec.Cmd {
+func command(ctx context.Context, t *testing.T, script string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "posthouse")
@@ -80,13 +83,17 @@ func command(t *testing.T, script string) *exec.Cmd {
 	if shots == "" {
 		shots = filepath.Join(os.TempDir(), "posthouse-ui")
 	}
-	cmd := exec.CommandContext(t.Context(), "node", script)
+	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Env = append(os.Environ(), "POSTHOUSE="+binary, "UI="+ui, "SHOTS="+shots, "CHROMIUM="+chromium, "TMPDIR="+dir)
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
+
+// runTime bounds all scenarios together: a hung browser must not take the tests of
+// everything else with it.
+const runTime = 12 * time.Minute
 
 // TestScenarios runs the forty scenarios; those that wait for another part of the
 // system stand as skipped, with what they wait for. Pictures are left in
@@ -96,7 +103,9 @@ func TestScenarios(t *testing.T) {
 		t.Skip("drives a browser")
 	}
 	need(t)
-	cmd := command(t, "run.mjs")
+	limit, cancel := context.WithTimeout(t.Context(), runTime)
+	defer cancel()
+	cmd := command(limit, t, "run.mjs")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -104,13 +113,18 @@ func TestScenarios(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ran := 0
+	ran, open := 0, map[string]bool{}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var o outcome
 		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
 			t.Errorf("%v: %s", err, lines.Text())
 			continue
 		}
+		if o.Begun != "" {
+			open[o.Begun] = true
+			continue
+		}
+		delete(open, o.ID+" "+o.Name+" "+o.Variant)
 		t.Run(o.ID+" "+o.Name+" "+o.Variant, func(t *testing.T) {
 			switch {
 			case o.Pending != "":
@@ -125,8 +139,12 @@ func TestScenarios(t *testing.T) {
 			ran++
 		}
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+	err = cmd.Wait()
+	switch {
+	case limit.Err() != nil:
+		t.Errorf("not done after %v; these were open: %v", runTime, slices.Sorted(maps.Keys(open)))
+	case err != nil:
+		t.Errorf("the run ended early: %v; these were open: %v", err, slices.Sorted(maps.Keys(open)))
 	}
 	if ran == 0 {
 		t.Error("no scenario ran")

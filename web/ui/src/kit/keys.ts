@@ -30,6 +30,8 @@ export function find(p: Press, typing: boolean): Action | 'prefix' | undefined {
 
 export function press(p: Press, typing = false): boolean {
   if (ui.overlay || !ui.signedIn) return false
+  // Who writes already while the composer is on its way does not act on the list.
+  if (!p.ctrl && !p.meta && ui.composers.length && !document.querySelector('.cmp')) return true
   const hit = find(p, typing)
   if (!hit) return false
   if (hit !== 'prefix') hit.run()

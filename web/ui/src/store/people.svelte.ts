@@ -1,10 +1,12 @@
-// People that one writes with: from what was sent and received.
+// People that one writes with: from what was sent and received. Who asks in a view is
+// asked again when more is known.
 import { mail } from './mail.svelte'
 import { client, pick } from '../jmap/client'
 import type { Address } from '../jmap/types'
 
 const known = new Map<string, { name: string; email: string; n: number }>()
 let asked = false
+let rev = $state(0) // counts what was learnt
 
 function add(a: Address, n: number) {
   const k = a.email.toLowerCase(), old = known.get(k)
@@ -14,19 +16,22 @@ function add(a: Address, n: number) {
 
 // learn asks once whom one wrote to of late.
 export async function learn() {
-  if (asked) return
+  if (asked || !mail.ready) return
   asked = true
+  await null // the view that asks first is drawn without waiting
   for (const e of mail.emails.values()) for (const a of e.from || []) if (!/no-?reply|bounce|mailer-daemon/i.test(a.email)) add(a, 1)
   const sent = mail.box('sent')
   if (!sent) return
   try {
     const out = await client.read([['Email/query', { filter: { inMailbox: sent.id }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 300 }], ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['to', 'cc'] }]])
     for (const e of pick(out, 1).list) for (const a of [...(e.to || []), ...(e.cc || [])]) add(a, 5)
-  } catch { asked = false }
+  } catch { setTimeout(() => { asked = false; rev++ }, 2000) } // whoever waits asks again
+  rev++
 }
 
 export function people(text: string): { name: string; email: string; n: number }[] {
   learn()
+  rev
   const w = text.toLowerCase().trim()
   const hit = (p: { name: string; email: string }) => p.email.toLowerCase().startsWith(w) ? 3 : p.name.toLowerCase().split(/\s+/).some((x) => x.startsWith(w)) ? 2 : w.length > 2 && (p.email + p.name).toLowerCase().includes(w) ? 1 : 0
   return [...known.values()].filter((p) => hit(p)).sort((a, b) => hit(b) - hit(a) || b.n - a.n).slice(0, 8)
