@@ -85,8 +85,17 @@ export const shortDate = (iso: string) => {
   if (n <= 0) return ago(iso)
   return n < 7 ? format(d, 'sw', { weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }) : format(d, 'sd', { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 }
+// group is asked of thousands of rows at a time: what a day is called is remembered.
+const groups = new Map<number, string>()
+let today = 0
 export function group(iso: string): string {
-  const d = new Date(iso), n = day(new Date()) - day(d)
+  const now = day(new Date()), d = new Date(iso), on = day(d)
+  if (now !== today) { groups.clear(); today = now }
+  let g = groups.get(on)
+  if (!g) groups.set(on, (g = groupName(d, now - on)))
+  return g
+}
+function groupName(d: Date, n: number): string {
   if (n <= 0) return t('Today')
   if (n === 1) return t('Yesterday')
   if (n < 7) return t('Last week')

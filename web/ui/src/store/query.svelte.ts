@@ -14,7 +14,9 @@ export class Query {
   loaded = $state(false)
   private gone = new Map<string, number>() // threads that an action took away, and how many actions
   private gonePos: number[] = []
-  private asked = new Set<number>()
+  private asking = false
+  private stale = new Set<number>() // pages that may have moved
+  private refused = '' // the page that stays incomplete, and the state that it did in
   private visible: [number, number] = [0, 0]
 
   constructor(private mail: Mail, public filter: any, public sort: any = [{ property: 'receivedAt', isAscending: false }], public collapse = true) {}
@@ -39,14 +41,39 @@ export class Query {
 
   private args(extra: any) { return { filter: this.filter, sort: this.sort, collapseThreads: this.collapse, ...extra } }
 
-  // want asks for the rows that are looked at and are not there.
+  // want asks for the rows that are looked at and are not there: one question at a time,
+  // and always about what is looked at then. What one scrolled past is not asked for.
   want(from: number, to: number) {
     this.visible = [from, to]
-    for (let p = Math.floor(this.at(from) / page); p <= Math.floor(Math.min(this.at(to), Math.max(0, this.total - 1)) / page); p++) {
-      let hole = false
-      for (let i = p * page; i < Math.min((p + 1) * page, this.total); i++) if (!this.ids[i]) { hole = true; break }
-      if (hole && !this.asked.has(p)) this.fetch(p)
+    this.pump()
+  }
+
+  private async pump() {
+    if (this.asking) return
+    this.asking = true
+    try {
+      for (let last = '', p; (p = this.hole()) >= 0; ) {
+        const now = p + ' ' + this.state
+        if (now === this.refused) return
+        if (now === last) { // the server told less than it counted: its changes say why
+          this.refused = now
+          this.mail.sync()
+          return
+        }
+        last = now
+        if (!(await this.fetch(p))) return
+      }
+    } finally { this.asking = false }
+  }
+
+  // hole is the first page among those looked at that is not there, or -1.
+  private hole(): number {
+    const [from, to] = this.visible, end = Math.min(this.at(to), this.total - 1)
+    for (let p = Math.floor(this.at(from) / page); p <= Math.floor(end / page); p++) {
+      if (this.stale.has(p)) return p
+      for (let i = Math.max(p * page, this.at(from)); i <= Math.min((p + 1) * page - 1, end); i++) if (!this.ids[i]) return p
     }
+    return -1
   }
 
   calls(p: number): [string, any][] {
@@ -60,6 +87,7 @@ export class Query {
 
   take(out: any, p: number) {
     const q = pick(out, 0)
+    this.stale.delete(p)
     if (this.state && q.queryState !== this.state && p > 0) { // the list moved meanwhile
       this.mail.sync()
     }
@@ -78,21 +106,22 @@ export class Query {
     this.place()
   }
 
-  async fetch(p: number) {
-    this.asked.add(p)
+  async fetch(p: number): Promise<boolean> {
     try {
       this.take(await client.read(this.calls(p)), p)
+      return true
     } catch (e) {
       this.error = e instanceof JMAPError ? e.message : 'offline'
-    } finally { this.asked.delete(p) }
+      return false
+    }
   }
 
   refresh() {
     this.state = ''
     this.ids = []
+    this.stale.clear()
     this.rev++
-    const [from, to] = this.visible
-    for (let p = Math.floor(from / page); p <= Math.floor(to / page); p++) this.fetch(p)
+    if (this.total) this.pump(); else this.fetch(0)
   }
 
   changesCall(): [string, any] | null {
@@ -109,19 +138,18 @@ export class Query {
     }
     const known = new Set(r.added.map((a: any) => a.id))
     const really = (r.removed as string[]).filter((id) => !known.has(id)).length
-    let last = this.ids.length
     for (const a of r.added as { id: string; index: number }[]) {
       if (a.index <= this.ids.length) this.ids.splice(a.index, 0, a.id)
-      else { this.ids[a.index] = a.id; last = Math.min(last, a.index) }
+      else this.ids[a.index] = a.id
     }
     this.state = r.newQueryState
     this.total = r.total ?? this.total - really + r.added.length
-    if (lost > 0 && this.ids.length !== this.total) { // somewhere that we have not seen: keep what is certain
+    this.ids.length = Math.min(this.ids.length, this.total)
+    if (lost > 0) { // something went where we have not looked: what is below may have moved
       let first = 0
       while (first < this.ids.length && this.ids[first]) first++
-      if (lost === (r.removed as string[]).length && r.added.length === 0) last = first
+      this.ids.forEach((_, i) => { if (i >= first) this.stale.add(Math.floor(i / page)) })
     }
-    this.ids.length = Math.min(this.ids.length, this.total)
     this.place()
     this.want(...this.visible)
   }
