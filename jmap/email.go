@@ -75,7 +75,7 @@ func emailProperties() []property {
 		{name: "attachments", typ: "EmailBodyPart[]", mode: immutable | optional, get: ofEmail(bodyList(func(b *bodyLists) []int { return b.attachments }))},
 		{name: "bodyStructure", typ: "EmailBodyPart", mode: immutable | optional | onRequest, get: ofEmail(bodyStructure)},
 		{name: "headers", typ: "EmailHeader[]", mode: immutable | optional | onRequest, get: ofEmail(allHeaders)},
-		{name: "verdict", typ: "String|null", mode: serverSet | immutable | onRequest, get: ofEmail(verdictOf)},
+		{name: "verdict", typ: "Verdict", mode: serverSet | immutable | onRequest, get: ofEmail(verdictOf)},
 		snoozedProperty(), surfacedProperty(),
 	}...)
 }
@@ -285,15 +285,6 @@ func emailsTouched(c *call, _ *store.View, d *delta) ([]touch, error) {
 		list = append(list, touch{emailID(id), was, is})
 	}
 	return list, nil
-}
-
-// verdictOf is a vendor property: what the checks at delivery said, RFC 8601.
-func verdictOf(g *getter, e *email) (any, error) {
-	h, err := e.headerOf(g, 0)
-	if err != nil || !h.Has("Authentication-Results") {
-		return nil, err
-	}
-	return h.Value("Authentication-Results"), nil
 }
 
 func sortedKeys(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

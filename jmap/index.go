@@ -25,6 +25,7 @@ type index struct {
 	boxes   map[store.MailboxID]*counts
 	names   map[store.MailboxID]string // ids of mailboxes, also of those that went since
 	queries queryCache
+	people  acquaintances // has a lock of its own
 }
 
 const pageLen = 256

@@ -126,6 +126,12 @@ func newRig(t testing.TB, o Options) *rig {
 // deliver puts a letter into a mailbox, as delivery would.
 func (r *rig) deliver(path, text string) store.Appended {
 	r.t.Helper()
+	return r.appendTo(ada.ID, path, text, store.AppendOptions{})
+}
+
+// appendTo puts a letter into a mailbox of an account.
+func (r *rig) appendTo(id mail.AccountID, path, text string, o store.AppendOptions) store.Appended {
+	r.t.Helper()
 	m, err := r.store.Stage(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
@@ -137,17 +143,18 @@ func (r *rig) deliver(path, text string) store.Appended {
 	if err := m.Finish(); err != nil {
 		r.t.Fatal(err)
 	}
-	a, err := r.store.Account(r.t.Context(), ada.ID)
+	a, err := r.store.Account(r.t.Context(), id)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	o.InternalDate = r.clock()
 	var got store.Appended
 	if err := a.Update(r.t.Context(), func(tx *store.Tx) error {
 		box, err := tx.Mailbox(path)
 		if err != nil {
 			return err
 		}
-		got, err = tx.Append(box.ID, m, store.AppendOptions{InternalDate: r.clock()})
+		got, err = tx.Append(box.ID, m, o)
 		return err
 	}); err != nil {
 		r.t.Fatal(err)

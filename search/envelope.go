@@ -33,6 +33,33 @@ func parseEnvelope(b []byte) (e envelope) {
 	return e
 }
 
+// The lists of addresses of an envelope.
+const (
+	EnvelopeFrom = 2
+	EnvelopeTo   = 5
+	EnvelopeCc   = 6
+	EnvelopeBcc  = 7
+)
+
+// Addresses calls f with each mailbox in lists of the ENVELOPE of a record: which of
+// the lists it is in, its name decoded, and its address. What f is given points into
+// the record or is new.
+func Addresses(envelope []byte, f func(list int, name, address string)) {
+	s := listScanner{b: envelope}
+	s.open()
+	for i := range EnvelopeBcc + 1 {
+		if !isList(i) {
+			s.str()
+			continue
+		}
+		s.each(func(a address) {
+			if len(a.mailbox) > 0 && len(a.host) > 0 {
+				f(i, string(decoded(a.name)), string(a.mailbox)+"@"+string(a.host))
+			}
+		})
+	}
+}
+
 // display is the value of DISPLAYFROM and DISPLAYTO, RFC 5957 §3.
 func (a address) display() []byte {
 	if name := message.DecodeHeader(a.name); name != "" {

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"testing"
 
 	"posthouse/message"
@@ -15,6 +16,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add([]byte(`("x" NIL (("a`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parseEnvelope(b)
+		Addresses(b, func(int, string, string) {})
 		m := message.Parse(b)
 		e := parseEnvelope(m.AppendEnvelope(nil))
 		if got, want := message.DecodeHeader(e.subject), m.Subject(); got != want && len(want) < 100 && !hasBreak(want) {
@@ -35,4 +37,17 @@ func hasBreak(s string) bool {
 		}
 	}
 	return false
+}
+
+func TestAddresses(t *testing.T) {
+	m := message.Parse([]byte("From: =?utf-8?q?Zo=C3=AB?= <zoe@x.test>\r\nReply-To: r@x.test\r\nTo: b@x.test, list: c@x.test;\r\nBcc: d@x.test\r\n\r\n"))
+	got := ""
+	Addresses(m.AppendEnvelope(nil), func(list int, name, address string) {
+		if list == EnvelopeFrom || list >= EnvelopeTo {
+			got += fmt.Sprint(list, name, address, ";")
+		}
+	})
+	if got != "2 Zoë zoe@x.test;5  b@x.test;5  c@x.test;7  d@x.test;" && got != "2Zoëzoe@x.test;5b@x.test;5c@x.test;7d@x.test;" {
+		t.Error(got)
+	}
 }

@@ -25,6 +25,8 @@ const (
 	ObjectSnooze                             // a message that comes back
 	ObjectJob                                // a change of many messages
 	ObjectMailbox                            // what a client keeps of a mailbox
+	ObjectContact                            // somebody whom a person knows
+	ObjectMute                               // a thread whose new messages stay out of the inbox
 )
 
 // objectBytes bounds the value of an object; its blob is bounded as a message is.

@@ -171,5 +171,3 @@ func (s *Server) inline(ctx context.Context, g signed) (kind string, data []byte
 	}
 	return kind, data, nil
 }
-
-func domainOf(m message.Mailbox) string { return string(m.Address.Domain) }

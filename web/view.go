@@ -5,14 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"html/template"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"posthouse/mail"
-	"posthouse/message"
 	"posthouse/store"
+	"posthouse/trust"
 	"posthouse/web/render"
 )
 
@@ -50,7 +49,7 @@ type viewMeta struct {
 	Blocked  int              `json:"blocked"`
 	Proxied  int              `json:"proxied"`
 	Trackers []string         `json:"trackers,omitempty"`
-	Reasons  []render.Reason  `json:"reasons,omitempty"`
+	Reasons  []trust.Reason   `json:"reasons,omitempty"`
 	Verified string           `json:"verified,omitempty"` // the domain that stands behind the message
 	Failed   bool             `json:"failed,omitempty"`   // it should have, and did not
 	Cut      int64            `json:"cut,omitempty"`      // size of the whole, where not all is shown
@@ -80,7 +79,7 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "messages are shown inside of the mail client only", http.StatusForbidden)
 		return
 	}
-	g, who, err := s.viewed(r)
+	g, err := s.viewed(r)
 	if err != nil {
 		s.refuse(w, err)
 		return
@@ -90,7 +89,7 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	if q.Get("all") == "1" {
 		how.limit = allBytes
 	}
-	f, err := s.frame(r.Context(), g, who, how)
+	f, err := s.frame(r.Context(), g, how)
 	if err != nil {
 		s.refuse(w, err)
 		return
@@ -111,7 +110,7 @@ func (s *Server) quote(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "for the mail client only", http.StatusForbidden)
 		return
 	}
-	g, _, err := s.viewed(r)
+	g, err := s.viewed(r)
 	if err != nil {
 		s.refuse(w, err)
 		return
@@ -128,23 +127,23 @@ func (s *Server) quote(w http.ResponseWriter, r *http.Request) {
 }
 
 // viewed finds out which message a request is about, and that its sender may see it.
-func (s *Server) viewed(r *http.Request) (signed, User, error) {
+func (s *Server) viewed(r *http.Request) (signed, error) {
 	if s.opts.User == nil {
-		return signed{}, User{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no mail here"}
+		return signed{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no mail here"}
 	}
 	who, err := s.opts.User(r)
 	if err != nil {
-		return signed{}, User{}, &mail.Error{Kind: mail.Denied, Op: "web.view", Text: "log in first", Err: err}
+		return signed{}, &mail.Error{Kind: mail.Denied, Op: "web.view", Text: "log in first", Err: err}
 	}
 	id, err := strconv.ParseUint(strings.TrimPrefix(r.PathValue("email"), "M"), 10, 64)
 	if r.PathValue("account") != accountName(who.ID) || err != nil {
-		return signed{}, User{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no such message"}
+		return signed{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no such message"}
 	}
-	return signed{account: who.ID, email: store.EmailID(id)}, who, nil
+	return signed{account: who.ID, email: store.EmailID(id)}, nil
 }
 
 // frame makes the page of a message.
-func (s *Server) frame(ctx context.Context, g signed, who User, how viewAs) (frame, error) {
+func (s *Server) frame(ctx context.Context, g signed, how viewAs) (frame, error) {
 	body, err := s.open(ctx, g)
 	if err != nil {
 		return frame{}, err
@@ -158,22 +157,43 @@ func (s *Server) frame(ctx context.Context, g signed, who User, how viewAs) (fra
 	for _, t := range res.Trackers {
 		m.Trackers = append(m.Trackers, t.Name)
 	}
-	sender := body.sender(who)
-	m.Reasons = render.Reasons(sender, &res)
 	for _, f := range body.email.Findings() {
 		m.Findings = append(m.Findings, findingOfCheck{f.Check, f.Result, f.Text})
-		switch {
-		case f.Check == "dmarc" && f.Result == "pass":
-			m.Verified = sender.Domain
-		case f.Check == "dmarc" && f.Result == "fail":
-			m.Failed = true
-		}
+	}
+	if err := s.judge(ctx, g, &m, &res); err != nil {
+		return frame{}, err
 	}
 	meta, err := json.Marshal(m)
 	if err != nil {
 		return frame{}, err
 	}
 	return frame{Kind: kind, Meta: string(meta), Style: template.CSS(frameCSS), Body: template.HTML(res.HTML), Script: template.JS(frameJS)}, nil
+}
+
+// judge adds what the reader should know of a message's sender and of what it shows.
+func (s *Server) judge(ctx context.Context, g signed, m *viewMeta, res *render.Result) error {
+	if s.opts.Verdict != nil {
+		v, err := s.opts.Verdict(ctx, g.account, g.email)
+		if err != nil {
+			return err
+		}
+		for _, r := range v.Reasons {
+			switch {
+			case r.Code == trust.ReasonVerified:
+				m.Verified = r.Real
+			case r.Code == trust.ReasonUnverified:
+				m.Failed = true
+			case r.Level == trust.Warning:
+				m.Reasons = append(m.Reasons, r)
+			}
+		}
+	}
+	links := make([]trust.Link, len(res.Links))
+	for i, l := range res.Links {
+		links[i] = trust.Link(l)
+	}
+	m.Reasons = append(m.Reasons, trust.Body(links, res.Forms)...)
+	return nil
 }
 
 // image serves /i/{token}: a part of a message, or an image from elsewhere.
@@ -228,24 +248,6 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 		text = "try again later"
 	}
 	http.Error(w, text, status)
-}
-
-// sender reads who a message says that it is from.
-func (b *openMessage) sender(who User) render.Sender {
-	buf := make([]byte, min(b.msg.Parts[0].BodyStart, 256<<10))
-	n, err := b.body.ReadAt(buf, 0)
-	if err != nil && err != io.EOF {
-		n = 0
-	}
-	head := message.ParseHeader(buf[:n], message.Limits{})
-	s := render.Sender{Own: []string{string(who.Address.Domain)}}
-	if from := head.Addresses("From"); len(from) > 0 {
-		s.Name, s.Domain = from[0].Name, domainOf(from[0])
-	}
-	for _, to := range head.Addresses("Reply-To") {
-		s.ReplyTo = append(s.ReplyTo, domainOf(to))
-	}
-	return s
 }
 
 // accountName is the JMAP id of an account.

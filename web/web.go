@@ -30,7 +30,9 @@ import (
 
 	"posthouse/admin"
 	"posthouse/internal/metrics"
+	"posthouse/mail"
 	"posthouse/store"
+	"posthouse/trust"
 	"posthouse/web/proxy"
 )
 
@@ -59,6 +61,8 @@ type Options struct {
 	// User tells who a request comes from; an error if nobody has logged in. nil:
 	// nobody can, and the status page is at /.
 	User func(r *http.Request) (User, error)
+	// Verdict says whom a message of an account is from; nil: nobody knows.
+	Verdict func(ctx context.Context, id mail.AccountID, e store.EmailID) (trust.Verdict, error)
 	// JMAP serves /jmap/ and /.well-known/jmap; nil: they are not there.
 	JMAP http.Handler
 	// Proxy fetches images of other hosts; nil: one with defaults.

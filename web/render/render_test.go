@@ -158,39 +158,6 @@ func TestCounts(t *testing.T) {
 		!slices.Equal(r.Links, []Link{{"https://www.paypal.com/login", "http://198.51.100.7/login"}}) {
 		t.Errorf("%+v", r)
 	}
-	reasons := Reasons(Sender{Name: "PayPal Support", Domain: "secure-1ogin.example", ReplyTo: []string{"drop.example"}}, &r)
-	var codes []string
-	for _, x := range reasons {
-		codes = append(codes, x.Code)
-	}
-	if !slices.Equal(codes, []string{ReasonName, ReasonLink, ReasonReplyTo, ReasonForm}) {
-		t.Errorf("%+v", reasons)
-	}
-}
-
-func TestReasons(t *testing.T) {
-	for _, c := range []struct {
-		s    Sender
-		want string
-	}{
-		{Sender{Name: "PayPal", Domain: "mail.paypal.com"}, ""},
-		{Sender{Name: "Grace Okafor", Domain: "okafor.example"}, ""},
-		{Sender{Name: "grace@okafor.example", Domain: "evil.example"}, ReasonName},
-		{Sender{Name: "P\u0430yPal", Domain: "evil.example"}, ReasonName},
-		{Sender{Name: "x", Domain: "paypa1.com"}, ReasonLookalike},
-		{Sender{Name: "x", Domain: "xn--pypal-4ve.com"}, ReasonLookalike},
-		{Sender{Name: "x", Domain: "posthause.example", Own: []string{"posthouse.example"}}, ReasonLookalike},
-		{Sender{Name: "x", Domain: "posthouse.example", Own: []string{"posthouse.example"}}, ""},
-		{Sender{Name: "Dev list", Domain: "lists.example", ReplyTo: []string{"dev.example"}}, ""},
-	} {
-		got := ""
-		if r := Reasons(c.s, &Result{}); len(r) > 0 {
-			got = r[0].Code
-		}
-		if got != c.want {
-			t.Errorf("%+v: %q, want %q", c.s, got, c.want)
-		}
-	}
 }
 
 func TestPlain(t *testing.T) {

@@ -89,6 +89,12 @@ export interface EnvelopeAddress {
   parameters?: Record<string, string | null> | null
 }
 
+export interface Finding {
+  check: string
+  result: string
+  text: string
+}
+
 export interface MailboxRights {
   mayReadItems: boolean
   mayAddItems: boolean
@@ -106,8 +112,22 @@ export interface PushKeys {
   auth: string
 }
 
+export interface Reason {
+  code: string
+  level: string
+  shown: string | null
+  real: string | null
+}
+
 export interface Snoozed {
   until: UTCDate
+}
+
+export interface Verdict {
+  status: string
+  domain: string | null
+  reasons: Reason[]
+  findings: Finding[]
 }
 
 export interface Email {
@@ -137,7 +157,7 @@ export interface Email {
   attachments: EmailBodyPart[]
   bodyStructure?: EmailBodyPart
   headers?: EmailHeader[]
-  verdict?: string | null
+  verdict?: Verdict
   snoozed?: Snoozed | null
   surfacedAt?: UTCDate
   [header: `header:${string}`]: unknown

@@ -1,39 +1,64 @@
-package render
+package trust
 
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
-// A Reason is why a message may not be what it says. Code is stable; the words for
-// people are the client's. Shown and Real are what is claimed and what is so.
-type Reason struct {
-	Code  string `json:"code"`
-	Shown string `json:"shown,omitempty"`
-	Real  string `json:"real,omitempty"`
+// imitations are the pretences in a message's header, worst first.
+func imitations(s Sender, verified bool) []Reason {
+	var out []Reason
+	domain := strings.ToLower(s.Domain)
+	site := Site(domain)
+	warn := func(code, shown, real string) {
+		out = append(out, Reason{code, Warning, shown, real})
+	}
+	if claimed := claimedBy(s.Name, site); claimed != "" {
+		warn(ReasonName, claimed, domain)
+	} else if s.Known.SameAs != "" && !s.Known.Contact && !s.Known.Self {
+		warn(ReasonName, s.Known.SameAs, domain)
+	}
+	if like := lookalike(site, s.Own, s.Known.Domains); like != "" {
+		warn(ReasonLookalike, like, domain)
+	}
+	if s.Known.First && !s.Known.Contact && s.List == "" && asksForMoney(s.Text) && !verified {
+		warn(ReasonMoney, "", "")
+	}
+	for _, to := range s.ReplyTo {
+		if Site(to) == site {
+			continue
+		}
+		if len(out) > 0 {
+			warn(ReasonReplyTo, domain, to)
+		} else if s.List == "" { // lists and helpdesks do it too: alone it says little
+			out = append(out, Reason{ReasonReplyTo, Note, domain, to})
+			return out
+		}
+		break
+	}
+	return out
 }
 
-// A Sender is what a message says of where it comes from.
-type Sender struct {
-	Name, Domain string   // of From
-	ReplyTo      []string // domains of Reply-To
-	Verified     bool     // the From domain stands behind the message
-	Own          []string // domains of the reader
-}
+// moneyWords are what those speak of who want money or passwords, in the languages of
+// the client; whole words, or beginnings that end in "*".
+var moneyWords = []string{"password*", "passwort*", "gift card*", "wire transfer", "bank transfer", "bank account", "bitcoin*", "invoice", "urgent payment", "iban",
+	"geschenkkarte*", "überweis*", "rechnung", "konto gesperrt", "kontosperr*", "mot de passe", "virement", "carte cadeau", "contraseña*", "transferencia", "factura",
+	"verify your account", "account suspended", "lottery", "inheritance", "パスワード*", "振込*", "كلمة المرور", "تحويل بنكي"}
 
-// The codes of Reason.
-const (
-	ReasonName      = "name"      // the name is that of a known sender or an address of another domain
-	ReasonLookalike = "lookalike" // the domain looks like another
-	ReasonLink      = "link"      // a link shows one host and leads to another
-	ReasonReplyTo   = "reply-to"  // answers go to another domain
-	ReasonForm      = "form"      // the message asked for input
-	ReasonAddress   = "address"   // a link leads to a bare IP address
-)
+func asksForMoney(text string) bool {
+	low := " " + strings.Join(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return strings.ContainsRune(" \t\r\n.,:;!?()\"'", r) }), " ") + " "
+	for _, w := range moneyWords {
+		if w, begins := strings.CutSuffix(w, "*"); begins && strings.Contains(low, " "+w) || strings.Contains(low, " "+w+" ") {
+			return true
+		}
+	}
+	return false
+}
 
 // brands are names that are imitated most, with the domains that may bear them.
 var brands = map[string][]string{
@@ -41,35 +66,6 @@ var brands = map[string][]string{
 	"google": {"google.com", "youtube.com", "gmail.com"}, "amazon": {"amazon.com", "amazon.de", "amazon.co.uk", "amazon.fr", "amazonaws.com"}, "netflix": {"netflix.com"},
 	"dhl": {"dhl.com", "dhl.de"}, "fedex": {"fedex.com"}, "docusign": {"docusign.com", "docusign.net"}, "facebook": {"facebook.com", "facebookmail.com"},
 	"linkedin": {"linkedin.com"}, "instagram": {"instagram.com"}, "whatsapp": {"whatsapp.com"}, "dropbox": {"dropbox.com"}, "adobe": {"adobe.com"},
-}
-
-// Reasons lists why a message may not be what it says, worst first.
-func Reasons(s Sender, r *Result) []Reason {
-	var out []Reason
-	domain := strings.ToLower(s.Domain)
-	site := Site(domain)
-	if claimed := claimedBy(s.Name, site); claimed != "" {
-		out = append(out, Reason{ReasonName, claimed, domain})
-	}
-	if like := lookalike(site, s.Own); like != "" {
-		out = append(out, Reason{ReasonLookalike, like, domain})
-	}
-	for _, l := range r.Links {
-		if reason, ok := misleading(l); ok {
-			out = append(out, reason)
-			break
-		}
-	}
-	for _, to := range s.ReplyTo {
-		if Site(to) != site && len(out) > 0 { // lists and helpdesks do it too: alone it says nothing
-			out = append(out, Reason{ReasonReplyTo, domain, to})
-			break
-		}
-	}
-	if r.Forms > 0 {
-		out = append(out, Reason{Code: ReasonForm})
-	}
-	return out
 }
 
 // Site is the part of a host name that one owner has: example.co.uk.
@@ -118,21 +114,28 @@ var confusable = strings.NewReplacer("0", "o", "1", "l", "3", "e", "5", "s", "$"
 
 func skeleton(s string) string { return confusable.Replace(strings.ToLower(s)) }
 
-// lookalike returns the known domain that site imitates.
-func lookalike(site string, own []string) string {
+// providers are domains of many people, whose names are near each other.
+var providers = map[string]bool{"gmail.com": true, "mail.com": true, "email.com": true, "ymail.com": true, "hotmail.com": true, "gmx.com": true, "gmx.net": true, "gmx.de": true, "live.com": true, "fastmail.com": true}
+
+// lookalike returns the domain, of the reader or one that the reader knows, that site imitates.
+func lookalike(site string, own, known []string) string {
 	text := site
 	if u, err := idna.ToUnicode(site); err == nil {
 		text = u
 	}
 	mine, _, _ := strings.Cut(text, ".")
 	sk := skeleton(mine)
-	for _, o := range own {
-		if o = Site(o); o == site {
+	for _, o := range slices.Concat(own, known) {
+		if Site(o) == site {
 			return ""
 		}
 	}
-	for _, o := range own {
-		if label, _, _ := strings.Cut(Site(o), "."); len(label) > 3 && (sk == skeleton(label) || editedOnce(mine, label)) && site != Site(o) {
+	for i, o := range slices.Concat(own, known) {
+		label, _, _ := strings.Cut(Site(o), ".")
+		if i >= len(own) && (mine == label || providers[site]) { // others have one name in many countries
+			continue
+		}
+		if len(label) > 3 && (sk == skeleton(label) || editedOnce(mine, label)) {
 			return Site(o)
 		}
 	}
@@ -171,9 +174,9 @@ func misleading(l Link) (Reason, bool) {
 	_, notIP := netip.ParseAddr(strings.Trim(host, "[]"))
 	switch {
 	case shown != "" && Site(shown) != Site(host):
-		return Reason{ReasonLink, shown, host}, true
+		return Reason{ReasonLink, Warning, shown, host}, true
 	case notIP == nil && shown == "" && l.Text != "" && !strings.Contains(l.Text, host):
-		return Reason{ReasonAddress, "", host}, true
+		return Reason{ReasonAddress, Warning, "", host}, true
 	}
 	return Reason{}, false
 }
