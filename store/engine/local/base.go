@@ -167,13 +167,13 @@ func (e *Engine) loadBase() error {
 	if err = errors.Join(l.load(), f.Close()); err != nil {
 		return err
 	}
-	if err := e.db.Flush(); err != nil {
+	if err := e.writeIndex(); err != nil {
 		return err
 	}
 	if err := e.db.Set([]byte{kindMark}, l.mark, pebble.NoSync); err != nil {
 		return indexError(err)
 	}
-	return e.db.Flush()
+	return e.writeIndex()
 }
 
 // verifyBase reads the index's copy, if there is one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -374,7 +375,7 @@ func TestIndexWithoutSpace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-refused // the ballast is gone, and that was not enough
+	awaitClosed(t, refused, "the index is not refused") // the ballast is gone, and that was not enough
 	if _, err := e.Commit(ctx, &engine.Batch{Account: 1, Expect: 1}).Wait(); err != nil {
 		t.Errorf("commit while the index waits: %v", err)
 	}
@@ -383,8 +384,66 @@ func TestIndexWithoutSpace(t *testing.T) {
 	}
 	full.Store(false)
 	setFree(mem, 1<<30)
-	<-done
+	awaitClosed(t, done, "the index is never written")
 	if e.failed() != nil {
 		t.Errorf("the engine stopped: %v", e.failed())
+	}
+}
+
+// awaitClosed returns once there is something in c, or c is closed.
+func awaitClosed(t *testing.T, c <-chan struct{}, otherwise string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(time.Minute):
+		t.Fatal(otherwise)
+	}
+}
+
+// TestCloseWithoutSpace: a store closes although its index cannot be written, by
+// a disk that is full or broken, also while a Checkpoint and Collect wait for that,
+// and the next start has everything.
+func TestCloseWithoutSpace(t *testing.T) {
+	for _, fault := range []error{syscall.ENOSPC, syscall.EIO} {
+		t.Run(fault.Error(), func(t *testing.T) {
+			mem := vfs.NewMem()
+			setFree(mem, 1<<30)
+			var full atomic.Bool
+			opt := Options{Dir: "/store", CollectEvery: -1, Logger: slog.New(slog.DiscardHandler)}
+			opt.FS = hookFS{mem, func(op, path string) error {
+				if op == "write" && strings.HasSuffix(path, ".sst") && full.Load() {
+					return fault
+				}
+				return nil
+			}}
+			e := mustOpen(t, opt)
+			ctx := context.Background()
+			for v := range uint64(5) {
+				if _, err := e.Commit(ctx, &engine.Batch{Account: 1, Expect: v, Ops: []engine.Op{{Key: []byte("k")}}}).Wait(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			full.Store(true)
+			setFree(mem, 0)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				var wg sync.WaitGroup
+				wg.Go(func() { _ = e.Checkpoint(ctx, "/copy") })
+				wg.Go(func() { _ = e.Collect(ctx) })
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+				wg.Wait()
+			}()
+			awaitClosed(t, done, "Close never ends")
+			full.Store(false)
+			e = mustOpen(t, opt)
+			r := e.Snapshot(1)
+			defer r.Close()
+			if r.Version() != 5 {
+				t.Errorf("version %d after restart, want 5", r.Version())
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -72,6 +73,7 @@ func (e *Engine) openPebble() error {
 		Logger:                      indexLogger{e.log, e.opt.fatal},
 	}
 	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+		e.indexFaults.Add(1)
 		e.log.Warn("index: background work failed, will try again", "err", err)
 	}}
 	db, err := pebble.Open(e.path("kv"), o)
@@ -158,6 +160,28 @@ func (e *Engine) scan(r pebble.Reader, lo, hi []byte, f func(key, val []byte) (b
 	return nil
 }
 
+// writeIndex writes the index's memory to disk. Pebble tries again without an end
+// when that fails; who waits for it does not.
+func (e *Engine) writeIndex() error {
+	before := e.indexFaults.Load()
+	done, err := e.db.AsyncFlush()
+	if err != nil {
+		return indexError(err)
+	}
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-t.C:
+			if e.indexFaults.Load() != before {
+				return fmt.Errorf("local: the index cannot be written now: %w", engine.ErrUnavailable)
+			}
+		}
+	}
+}
+
 // copyIndex makes dir a copy of the index as it is now; on the same disk its
 // tables are hard links. Pebble panics when a directory cannot be synced, for it
 // cannot know then what is on the disk: nobody uses this copy if that happens.
@@ -170,8 +194,8 @@ func (e *Engine) copyIndex(dir string) (err error) {
 			}
 		}
 	}()
-	if err := e.db.Flush(); err != nil {
-		return indexError(err)
+	if err := e.writeIndex(); err != nil {
+		return err
 	}
 	if err := e.db.Checkpoint(dir); err != nil {
 		return indexError(err)

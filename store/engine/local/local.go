@@ -62,6 +62,7 @@ type Engine struct {
 	sealedBytes                                    atomic.Uint64 // of segments before the active one
 	replayed                                       uint64
 	rebuilt                                        bool // the index was made from its copy
+	indexFaults                                    atomic.Uint64
 
 	liveBytes, deadBytes atomic.Int64 // of blobs, as stored
 	keeper               keeper
@@ -189,7 +190,9 @@ func (e *Engine) closeFiles() error {
 	e.readers.mu.Unlock()
 	if e.db != nil {
 		if e.fault == nil {
-			errs = append(errs, e.db.Flush())
+			if err := e.writeIndex(); err != nil { // the log has it all
+				e.log.Warn("closing the store: the next start has more to do", "err", err)
+			}
 		}
 		errs = append(errs, e.db.Close())
 	}

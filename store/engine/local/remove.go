@@ -76,8 +76,8 @@ func (k *keeping) remove() error {
 		}
 		f := fileKey{place(key[1]), be.Uint64(key[2:])}
 		if f.place == inLog && !flushed { // the next Open must not ask for its frames
-			if err := e.db.Flush(); err != nil {
-				return false, indexError(err)
+			if err := e.writeIndex(); err != nil {
+				return false, err
 			}
 			flushed = true
 		}
