@@ -20,6 +20,7 @@ import (
 
 	"posthouse/directory"
 	"posthouse/mail"
+	"posthouse/publish"
 	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -37,6 +38,8 @@ type System struct {
 	Hostname  string // of this server, in DNS
 	// DefaultQuota is that of new accounts, in bytes; 0: none.
 	DefaultQuota int64
+	// Publish knows what domains publish.
+	Publish *publish.Service
 	// Revoked is called after what an account could log in with stopped counting:
 	// its open sessions must end. Nil: there are none.
 	Revoked func(mail.AccountID)
@@ -62,6 +65,7 @@ func Operations() []Operation {
 		reads("account.keys", accountKeys), changes("account.add-key", accountAddKey), changes("account.remove-key", accountRemoveKey),
 		reads("ban.list", banList), changes("ban.remove", banRemove),
 		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove), changes("domain.records", domainRecords),
+		reads("domain.keys", domainKeys), changes("domain.advance-keys", domainAdvanceKeys),
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),

@@ -50,6 +50,9 @@ func domainRecords(ctx context.Context, s *System, in Named) (Records, error) {
 		list = append(list, Record{host, "TXT", "v=spf1 a -all", "SPF for reports of this server, which come from nobody: receivers look at its own name."})
 	}
 	for _, k := range keys {
+		if k.State == directory.KeyRetired {
+			continue
+		}
 		r, err := keyRecord(name, k)
 		if err != nil {
 			return Records{}, &mail.Error{Kind: mail.Corrupt, Op: op, Text: "a signing key of " + name + " cannot be read", Err: err}

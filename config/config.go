@@ -27,6 +27,7 @@ type Config struct {
 	SMTP   SMTP   `toml:"smtp"`
 	IMAP   IMAP   `toml:"imap"`
 	Queue  Queue  `toml:"queue"`
+	DKIM   DKIM   `toml:"dkim"`
 	Trace  Trace  `toml:"trace"`
 	DNS    DNS    `toml:"dns"`
 	Log    Log    `toml:"log"`
@@ -113,6 +114,12 @@ type Queue struct {
 	TLSPolicies           string            `toml:"tls_policies" doc:"What other domains say about TLS to their servers, with DANE (RFC 7672) and MTA-STS (RFC 8461): follow does what they say, ignore uses TLS where it is offered, whatever the certificate." values:"follow, ignore"`
 }
 
+// DKIM is the section [dkim]: the keys that sign mail of domains here.
+type DKIM struct {
+	Rotate Duration `toml:"rotate" doc:"Age at which the keys that sign a domain's mail get successors. The administrator is told which DNS records to publish; a new key signs once its record has been seen, and until then the old one does. off: only by posthouse domain keys --rotate." why:"Keys leak unnoticed; half a year bounds the damage, and two changes of DNS a year are bearable."`
+	Settle Duration `toml:"settle" off:"no" doc:"For how long the record of a new key must have been seen before the key signs." why:"The name servers of a domain do not all change at once."`
+}
+
 // Trace is the section [trace]: what is remembered of each message.
 type Trace struct {
 	Keep   Duration `toml:"keep" doc:"For how long what became of each message is remembered, also of those that were refused: who sent it to whom, when, by which server, and how it was judged, never its contents. See posthouse trace. off: nothing is." values:"a time, or off" why:"Who misses mail asks within days; addresses of others should not be kept for ever."`
@@ -177,6 +184,7 @@ func Default() Config {
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
 			SmarthostTLS: "opportunistic", Routes: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
 		},
+		DKIM:   DKIM{Rotate: Duration(180 * day), Settle: Duration(time.Hour)},
 		Trace:  Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
 		DNS:    DNS{Servers: []string{}},
 		Store:  Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},

@@ -1,8 +1,10 @@
 package delivery
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"posthouse/mail"
@@ -33,6 +35,19 @@ func (n notice) build(random io.Reader, now time.Time, text string) ([]byte, err
 	m.SetRaw("Message-ID", id)
 	m.SetRaw("Auto-Submitted", "auto-generated") // RFC 3834 §5
 	return m.Append(nil), nil
+}
+
+// TellAdministrator delivers a message of the server about a domain to its postmaster:
+// the administrator, unless the domain has one of its own.
+func (s *Service) TellAdministrator(ctx context.Context, d mail.Domain, subject, text string) error {
+	now := s.opts.Now()
+	to := mail.Address{Local: "postmaster", Domain: d}
+	content, err := textMessage(s.opts.Hostname, to, subject).build(s.opts.Rand, now, text)
+	if err != nil {
+		return err
+	}
+	env := mail.Envelope{TraceID: "notice-" + strconv.FormatInt(now.UnixMicro(), 36), Recipients: []mail.Recipient{{Address: to, Notify: mail.NotifyNever}}}
+	return s.Inject(ctx, env, content, nil)
 }
 
 func heldText(owner, host string, messages, fresh int, tid string) string {

@@ -101,7 +101,7 @@ func (t *Transaction) signingKeys(ctx context.Context) ([]dkim.SigningKey, error
 	return t.s.sign.of(ctx, t.s.opts.Directory, list[0].Domain, t.s.opts.Now())
 }
 
-// of returns the keys of a domain.
+// of returns the keys of a domain that sign.
 func (s *signers) of(ctx context.Context, dir Directory, name mail.Domain, now time.Time) ([]dkim.SigningKey, error) {
 	s.mu.Lock()
 	e, there := s.known[name]
@@ -113,6 +113,7 @@ func (s *signers) of(ctx context.Context, dir Directory, name mail.Domain, now t
 	if err != nil {
 		return nil, err
 	}
+	from = slices.DeleteFunc(from, func(k directory.SigningKey) bool { return k.State != directory.KeyActive })
 	if !there || !slices.EqualFunc(from, e.from, func(a, b directory.SigningKey) bool { return a.Selector == b.Selector && a.Created.Equal(b.Created) }) {
 		if e.keys, err = parseKeys(name, from); err != nil {
 			return nil, err

@@ -20,6 +20,7 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -66,6 +67,7 @@ type Directory struct {
 	strangers *strangers
 	resolved  resolutions
 	decoy     string // hash that a login without account is checked against
+	newRSA    func(random io.Reader, bits int) (*rsa.PrivateKey, error)
 	unknown   []byte // key from which such a login gets its SCRAM secret
 }
 
@@ -81,7 +83,7 @@ func Open(ctx context.Context, eng engine.Engine, o Options) (*Directory, error)
 		o.HashMemory = 64 << 20
 	}
 	o.Hash = o.Hash.orDefault()
-	d := &Directory{eng: eng, opts: o, write: make(chan struct{}, 1), failures: newFailures(o.Failures)}
+	d := &Directory{eng: eng, opts: o, write: make(chan struct{}, 1), failures: newFailures(o.Failures), newRSA: rsa.GenerateKey}
 	d.strangers = newStrangers(d.failures.limits)
 	d.write <- struct{}{}
 	d.hashing = newHashGate(o.HashMemory, o.Hash)

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"math"
 	"sync/atomic"
+	"time"
 )
 
 // counters count since Open.
@@ -44,4 +46,20 @@ func (q *Queue) Stats() Stats {
 		}
 	}
 	return s
+}
+
+// Oldest is when the oldest message of the queue was taken, held ones among them; zero
+// if it is empty.
+func (q *Queue) Oldest() time.Time {
+	q.settle()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return time.Time{}
+	}
+	first := ID(math.MaxUint64)
+	for id := range q.items {
+		first = min(first, id)
+	}
+	return time.UnixMicro(int64(first))
 }

@@ -12,6 +12,8 @@ import (
 	"posthouse/admin"
 	"posthouse/config"
 	"posthouse/directory"
+	"posthouse/dns"
+	"posthouse/publish"
 	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -114,9 +116,10 @@ func directoryOptions(c config.Config) directory.Options {
 
 // A Stopped is the store of a server that does not run.
 type Stopped struct {
-	System *admin.System
-	eng    engine.Engine
-	store  *store.Store
+	System   *admin.System
+	eng      engine.Engine
+	store    *store.Store
+	resolver *dns.Client
 }
 
 // OpenStopped opens the store of c for admin operations. ErrInUse if a server
@@ -147,7 +150,12 @@ func OpenStopped(ctx context.Context, c config.Config) (*Stopped, error) {
 		return nil, errors.Join(err, st.Close(), eng.Close())
 	}
 	sys := &admin.System{Engine: eng, Store: st, Directory: dir, Queue: q, Trace: openTrace(c, eng, log), Logger: log, Hostname: hostname(c), DefaultQuota: max(0, c.Limits.Quota.Int64()), Backup: backupOf(c, eng)}
-	return &Stopped{System: sys, eng: eng, store: st}, nil
+	fresh, err := freshResolver(c.DNS)
+	if err != nil {
+		return nil, errors.Join(err, q.Close(ctx), st.Close(), eng.Close())
+	}
+	sys.Publish = publish.New(publishOptions(c, dir, q, fresh))
+	return &Stopped{System: sys, eng: eng, store: st, resolver: fresh}, nil
 }
 
 // openIdleQueue opens a queue that sends nothing.
@@ -162,5 +170,5 @@ func openIdleQueue(ctx context.Context, c config.Config, eng engine.Engine) (*qu
 
 // Close closes the store; what was changed is durable already.
 func (s *Stopped) Close() error {
-	return errors.Join(s.System.Queue.Close(context.Background()), s.System.Trace.Close(context.Background()), s.store.Close(), s.eng.Close())
+	return errors.Join(s.resolver.Close(), s.System.Queue.Close(context.Background()), s.System.Trace.Close(context.Background()), s.store.Close(), s.eng.Close())
 }

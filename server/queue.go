@@ -115,15 +115,20 @@ func (s *Server) tlsPlanner(addrs smtpclient.AddrPolicy) (*tlspolicy.Planner, er
 }
 
 func newResolver(c config.DNS) (*dns.Client, error) {
+	o, err := resolverOptions(c)
+	return dns.New(o), err
+}
+
+func resolverOptions(c config.DNS) (dns.Options, error) {
 	var o dns.Options
 	for _, text := range c.Servers {
 		addr, err := config.ParseServer(text)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
 		o.Servers = append(o.Servers, dns.Server{Addr: addr, TrustAD: c.TrustAD || addr.Addr().IsLoopback()})
 	}
-	return dns.New(o), nil
+	return o, nil
 }
 
 // queueOptions is what the configuration says about the queue.

@@ -30,6 +30,7 @@ import (
 	"posthouse/dns"
 	"posthouse/imap"
 	"posthouse/jmap"
+	"posthouse/publish"
 	"posthouse/queue"
 	"posthouse/smtp"
 	"posthouse/store"
@@ -84,6 +85,7 @@ type Server struct {
 	web   *web.Server
 	jmap  *jmap.Server
 	sys   *admin.System
+	pub   *publish.Service
 
 	tasks    sync.WaitGroup
 	failed   chan error // the first task that ended although nobody stopped it
@@ -122,7 +124,7 @@ func (s *Server) prepare() []step {
 func (s *Server) open() []step {
 	return []step{
 		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
-		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
+		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"publishing", s.startPublishing}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 func (a *app) domainCommand() *cobra.Command {
 	return noun("domain", "Domains whose mail is received here",
-		a.domainList(), a.domainAdd(), a.domainSet(), a.domainRecords(), a.domainRemove())
+		a.domainList(), a.domainAdd(), a.domainSet(), a.domainRecords(), a.domainKeys(), a.domainRemove())
 }
 
 func (a *app) domainList() *cobra.Command {

@@ -22,7 +22,7 @@ var ranks = [][]string{
 	{"imap", "smtp", "jmap", "pop3", "managesieve"},
 	{"delivery"},
 	{"queue"},
-	{"tlspolicy", "reports"},
+	{"tlspolicy", "reports", "publish"},
 	{"search", "smtpclient", "spam", "hook"},
 	{"search/fts"},
 	{"store", "directory", "trace", "report"},

@@ -22,6 +22,7 @@ type SigningKey struct {
 var (
 	errSignKey   = errors.New("dkim: not a key that can sign")
 	errUnsigned  = errors.New("dkim: the message was not prepared for signing")
+	errOtherKey  = errors.New("it is another key")
 	errHeaderFor = errors.New("dkim: the header is too long to be signed")
 )
 
@@ -200,3 +201,16 @@ func (k SigningKey) Record() (string, error) {
 
 // Name is the name of its TXT record.
 func (k SigningKey) Name() string { return k.Selector + "._domainkey." + k.Domain }
+
+// Published returns why the TXT records at Name do not make receivers accept what the
+// key signs, or nil.
+func (k SigningKey) Published(records []string) error {
+	found, err := pick(records)
+	if err != nil {
+		return err
+	}
+	if pub, ok := k.Key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(found.key) {
+		return errOtherKey
+	}
+	return nil
+}

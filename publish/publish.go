@@ -1,0 +1,83 @@
+// Package publish knows what a domain of ours must publish in DNS and on the web, tells
+// whether it does, and takes the keys that sign its mail through their lives.
+//
+// What it guarantees:
+//
+//   - A new signing key signs only after its record was seen for Settle; the record of
+//     an old one may go only when nothing that it signed can still be on its way.
+//   - Nothing is removed from a record that somebody else wrote: what is proposed for
+//     SPF holds every foreign mechanism.
+//   - It only looks at DNS: publishing is for people, who are told what to do and why.
+//
+// It keeps no state; that of the keys is the directory's.
+package publish
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"posthouse/directory"
+	"posthouse/dns"
+	"posthouse/mail"
+	"posthouse/smtp/wire"
+)
+
+// A Record is a DNS record.
+type Record struct {
+	Name  string // without the last dot, A-labels
+	Type  string
+	Value string // of TXT the text whole
+}
+
+// Options of New. Directory, Hostname and Resolver are required.
+type Options struct {
+	Directory *directory.Directory
+	Hostname  string // of this server, in DNS
+	// Resolver asks anew, or keeps answers for seconds only: it looks at changes.
+	Resolver dns.Resolver
+	// Rules of keys; Waiting is that of Oldest.
+	Rules directory.KeyRules
+	// Oldest is when the oldest message that waits was taken; zero: none does.
+	Oldest func() time.Time
+	// Tell tells the administrator what is to be done about a domain; nil: nobody is told.
+	Tell func(ctx context.Context, d mail.Domain, subject, text string) error
+	// Certificate is the one that the server shows; nil: none.
+	Certificate func() *x509.Certificate
+	// Addresses are those from which the server sends.
+	Addresses func() []netip.Addr
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// A Service answers what is published and what should be. Its methods may be called at
+// once.
+type Service struct{ opts Options }
+
+// New returns a Service.
+func New(o Options) *Service {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Oldest == nil {
+		o.Oldest = func() time.Time { return time.Time{} }
+	}
+	return &Service{opts: o}
+}
+
+// ascii is the name of a domain of ours in DNS.
+func (s *Service) ascii(ctx context.Context, op string, d mail.Domain) (string, error) {
+	if _, err := s.opts.Directory.Domain(ctx, d); err != nil {
+		return "", err
+	}
+	name, err := wire.DomainToASCII(d)
+	if err != nil {
+		return "", &mail.Error{Kind: mail.Invalid, Op: op, Text: string(d) + " cannot be written as a DNS name", Err: err}
+	}
+	return name, nil
+}
