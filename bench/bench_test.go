@@ -2,13 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/mail"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"posthouse/dns"
+	"posthouse/mailauth/dkim"
 )
 
 func TestMessage(t *testing.T) {
@@ -135,5 +142,65 @@ func TestMailbox(t *testing.T) {
 	}
 	if mean := total / 500; mean < meanSize*8/10 || mean > meanSize*12/10 {
 		t.Errorf("messages of %d bytes in the mean, want about %d", mean, meanSize)
+	}
+}
+
+// TestSigned wants the signature of a row's message to hold whatever its serial.
+func TestSigned(t *testing.T) {
+	key, err := senderKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := startNames(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer names.close()
+	text, at := message(8192, "sender@"+senderDomain, "u0000@bench.test")
+	whole, err := signed(text, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at += len(whole) - len(text)
+	number(whole[at:at+serialWidth], 987654321)
+	addr, err := netip.ParseAddrPort(names.conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver := dns.New(dns.Options{Servers: []dns.Server{{Addr: addr}}, Timeout: 20 * time.Second})
+	defer resolver.Close()
+	m := dkim.NewMessage(dkim.Limits{}, false)
+	m.Write(whole)
+	m.Finish()
+	if r := m.Verify(t.Context(), dkim.NewKeys(resolver, time.Now)); len(r) != 1 || r[0].Status != dkim.Pass || r[0].Bits != 2048 {
+		t.Errorf("%+v", r)
+	}
+	if _, err := resolver.LookupTXT(t.Context(), "other.example"); !errors.Is(err, dns.ErrNotExist) {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+// TestSink wants each message to be counted once, dots and all.
+func TestSink(t *testing.T) {
+	s, err := startSink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p := &peer{addrs: map[protocol]string{smtpDeliver: s.Addr().String()}, domain: "bench.test"}
+	c, err := connect(p, workload{smtpDeliver, 1}, 0, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range int64(3) {
+		if err := c.send(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.wait(ctx, 3); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
+	"strings"
 )
 
 // An appender gives messages to IMAP by APPEND with LITERAL+ (RFC 7888 §3), all of
@@ -84,15 +86,44 @@ func newDeliverer(l *line, p *peer, w workload, i, size int) (*deliverer, error)
 	if err := l.hear("250", lastLine); err != nil {
 		return nil, err
 	}
+	from := "sender@" + senderDomain
+	if w.proto == relay || w.proto == relayPlain {
+		from = p.user(i % maxUsers)
+		if err := login(l, p, from); err != nil {
+			return nil, err
+		}
+	}
 	d := &deliverer{line: l}
 	for k := range w.users() {
 		to := p.user((i + k) % maxUsers)
-		d.envelopes = append(d.envelopes, fmt.Appendf(nil, "MAIL FROM:<sender@client.example>\r\nRCPT TO:<%s>\r\nDATA\r\n", to))
+		if w.proto == relay || w.proto == relayPlain {
+			to = fmt.Sprintf("to%d@elsewhere.example", k)
+		}
+		d.envelopes = append(d.envelopes, fmt.Appendf(nil, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from, to))
 	}
-	text, at := message(size, "sender@client.example", p.user(i%maxUsers))
+	text, at := message(size, from, p.user(i%maxUsers))
+	if w.proto == mxSigned && p.key.Key != nil {
+		whole, err := signed(text, p.key)
+		if err != nil {
+			return nil, err
+		}
+		text, at = whole, at+len(whole)-len(text)
+	}
 	d.text = append(text, ".\r\n"...)
 	d.serial = d.text[at : at+serialWidth]
 	return d, nil
+}
+
+// login says who we are, where the server wants to know that.
+func login(l *line, p *peer, user string) error {
+	if p.password == "" {
+		return nil
+	}
+	secret := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + strings.Trim(p.password, `"`)))
+	if err := l.say([]byte("AUTH PLAIN " + secret + "\r\n")); err != nil {
+		return err
+	}
+	return l.hear("235", lastLine)
 }
 
 func (d *deliverer) send(n int64) error {

@@ -21,6 +21,11 @@ const (
 	imapMulti   protocol = "MULTIAPPEND"
 	lmtpDeliver protocol = "LMTP"
 	smtpDeliver protocol = "SMTP"
+	mxSigned    protocol = "MX, SPF DKIM DMARC"
+	mxUnsigned  protocol = "MX, SPF DMARC"
+	smtpSource  protocol = "MX, smtp-source"
+	relay       protocol = "submission to sink"
+	relayPlain  protocol = "submission to sink, unsigned"
 )
 
 // A workload is one row: connections that each send one message after the other.
@@ -35,6 +40,7 @@ var workloads = []workload{
 	{imapAppend, 1}, {imapAppend, 10}, {imapAppend, 100}, {imapShared, 10}, {imapMulti, 1}, {imapMulti, 10},
 	{lmtpDeliver, 1}, {lmtpDeliver, 10}, {lmtpDeliver, 50}, {lmtpDeliver, 100},
 	{smtpDeliver, 1}, {smtpDeliver, 10}, {smtpDeliver, 100},
+	{mxSigned, 50}, {mxUnsigned, 50}, {smtpSource, 50}, {relay, 50}, {relayPlain, 50},
 }
 
 // users is to how many the mail of a row goes.
@@ -51,14 +57,20 @@ type client interface {
 
 // batch is how many messages a send of a row gives to the server.
 func (w workload) batch() int {
-	if w.proto == imapMulti {
+	switch w.proto {
+	case imapMulti:
 		return 50
+	case smtpSource:
+		return burst
 	}
 	return 1
 }
 
 // connect opens connection i of a row, ready to send.
 func connect(p *peer, w workload, i, size int) (client, error) {
+	if w.proto == smtpSource {
+		return newSource(p, w, size)
+	}
 	nc, err := net.DialTimeout("tcp", p.addrs[w.proto], 10*time.Second)
 	if err != nil {
 		return nil, err
@@ -148,7 +160,11 @@ func measure(ctx context.Context, p *peer, w workload, size int, d time.Duration
 
 func connectAll(p *peer, w workload, size int) ([]client, error) {
 	var clients []client
-	for i := range w.conns {
+	conns := w.conns
+	if w.proto == smtpSource {
+		conns = 1 // it makes its own
+	}
+	for i := range conns {
 		c, err := connect(p, w, i, size)
 		if err != nil {
 			return clients, err
@@ -205,6 +221,7 @@ func drive(ctx context.Context, p *peer, clients []client, size int, e effort) (
 	}
 	all := slices.Concat(times...)
 	p.sent.Add(int64(len(all)) * int64(size))
+	p.handed.Add(int64(len(all)))
 	if p.drain == nil || ctx.Err() != nil {
 		return all, ctx.Err()
 	}

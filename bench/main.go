@@ -160,23 +160,31 @@ func (b *benchmark) start(ctx context.Context, names ...string) error {
 		if !slices.Contains(b.who, name) {
 			continue
 		}
-		dir, err := os.MkdirTemp(b.base, name[:2])
-		if err != nil {
+		if err := b.launch(ctx, name); err != nil {
 			return err
 		}
-		if err := os.Chmod(dir, 0o755); err != nil {
-			return err
-		}
-		p, err := starters[name](ctx, filepath.Clean(dir))
-		if errors.Is(err, errAbsent) {
-			fmt.Printf("%s does not take part: %v\n", name, err)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		b.peers = append(b.peers, p)
 	}
+	return nil
+}
+
+// launch starts one of starters, if this machine has it.
+func (b *benchmark) launch(ctx context.Context, name string) error {
+	dir, err := os.MkdirTemp(b.base, name[:2])
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	p, err := starters[name](ctx, filepath.Clean(dir))
+	if errors.Is(err, errAbsent) {
+		fmt.Printf("%s does not take part: %v\n", name, err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.peers = append(b.peers, p)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"posthouse/internal/peers"
+	"posthouse/mailauth/dkim"
 )
 
 // errAbsent says that this machine does not have a peer.
@@ -19,10 +20,14 @@ var errAbsent = errors.New("not here")
 
 // starters start each peer in a directory of its own.
 var starters = map[string]func(ctx context.Context, dir string) (*peer, error){
-	"posthouse": startPosthouse,
-	"dovecot":   startDovecot,
-	"postfix":   startPostfix,
-	"cyrus":     startCyrus,
+	"posthouse":     startPosthouse,
+	"checks":        startChecks,
+	"relay":         startRelay,
+	"plain relay":   startPlainRelay,
+	"postfix relay": startPostfixRelay,
+	"dovecot":       startDovecot,
+	"postfix":       startPostfix,
+	"cyrus":         startCyrus,
 }
 
 // A peer is a server under load.
@@ -39,8 +44,10 @@ type peer struct {
 	stop          func() ([]*syscall.Rusage, error)
 	restart       func(ctx context.Context) error // ends the server and starts it again on its files; may be nil
 
-	sent    atomic.Int64 // bytes of mail acknowledged since start
-	written int64        // bytes written in its whole life, after end
+	key     dkim.SigningKey // of senderDomain, if the server checks who sent a message
+	sent    atomic.Int64    // bytes of mail acknowledged since start
+	handed  atomic.Int64    // messages, likewise
+	written int64           // bytes written in its whole life, after end
 	ended   bool
 }
 
@@ -118,7 +125,7 @@ func startPostfix(ctx context.Context, dir string) (*peer, error) {
 	}
 	return &peer{
 		dir: dir, name: "Postfix+Dovecot", version: "Postfix " + peers.PostfixVersion() + " to Dovecot " + d.Version + " by LMTP, mdbox",
-		addrs:  map[protocol]string{smtpDeliver: pf.SMTP},
+		addrs:  map[protocol]string{smtpDeliver: pf.SMTP, mxSigned: pf.SMTP, mxUnsigned: pf.SMTP, smtpSource: pf.SMTP},
 		domain: "bench.test",
 		roots:  func() []int { return []int{pf.PID, d.PID()} },
 		drain:  pf.Drain,

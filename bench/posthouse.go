@@ -24,7 +24,7 @@ allow_plaintext_login = true
 mx = ["MX"]
 lmtp = ["LMTP"]
 imap = ["IMAP"]
-submission = []
+submission = [SUBMISSION]
 submissions = []
 imaps = ["TLS"]
 http = []
@@ -32,7 +32,7 @@ https = []
 [log]
 level = "warn"
 [smtp]
-sender_checks = "off"
+sender_checks = "CHECKS"
 [limits]
 account_messages_per_day = "off"
 account_new_recipients_per_day = "off"
@@ -44,22 +44,35 @@ smtp_connections_per_address = "off"
 smtp_connections_per_minute = "off"
 imap_connections_per_address = "off"
 imap_connections_per_user = "off"
-`
+MORE`
 
 const posthousePassword = "correct horse battery staple"
 
-// startPosthouse builds the server, starts it and makes its users.
+// startPosthouse is our server as it delivers and serves mail, without checks of who
+// sent it, which the peers do not make either.
 func startPosthouse(ctx context.Context, dir string) (*peer, error) {
-	binary := filepath.Join(dir, "posthouse")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
-	}
 	addrs, err := freeAddresses(4)
 	if err != nil {
 		return nil, err
 	}
+	p, err := launchPosthouse(ctx, dir, addrs, "LMTP", addrs[0], "IMAP", addrs[1], "MX", addrs[2], "TLS", addrs[3], "SUBMISSION", "", "CHECKS", "off", "MORE", "")
+	if err != nil {
+		return nil, err
+	}
+	p.addrs = map[protocol]string{imapAppend: addrs[1], imapShared: addrs[1], imapMulti: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]}
+	p.imaps = addrs[3]
+	return p, nil
+}
+
+// launchPosthouse builds the server, starts it with its configuration, of which the
+// pairs of words are replaced, and makes its users.
+func launchPosthouse(ctx context.Context, dir string, addrs []string, words ...string) (*peer, error) {
+	binary := filepath.Join(dir, "posthouse")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/posthouse").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
 	conf := filepath.Join(dir, "posthouse.toml")
-	text := strings.NewReplacer("DIR", dir, "LMTP", addrs[0], "IMAP", addrs[1], "MX", addrs[2], "TLS", addrs[3]).Replace(posthouseConf)
+	text := strings.NewReplacer(append(words, "DIR", dir)...).Replace(posthouseConf)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
@@ -68,9 +81,7 @@ func startPosthouse(ctx context.Context, dir string) (*peer, error) {
 		return nil, err
 	}
 	p := &peer{
-		dir: dir, name: ours, version: "Posthouse " + revision(ctx),
-		addrs: map[protocol]string{imapAppend: addrs[1], imapShared: addrs[1], imapMulti: addrs[1], lmtpDeliver: addrs[0], smtpDeliver: addrs[2]},
-		imaps: addrs[3], domain: "bench.test", password: `"` + posthousePassword + `"`,
+		dir: dir, name: ours, version: "Posthouse " + revision(ctx), domain: "bench.test", password: `"` + posthousePassword + `"`,
 		roots: func() []int { return []int{h.cmd.Process.Pid} },
 	}
 	p.stop = func() ([]*syscall.Rusage, error) {
