@@ -458,6 +458,41 @@ export const scenarios = [
     },
   },
   {
+    id: '25b', name: 'the session ends, the disk is full: said in words, nothing is lost', allow: [...offline, /401|503/],
+    async run(s, srv) {
+      await s.signIn()
+      await s.page.keyboard.press('c')
+      await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
+      await s.page.locator('.cmp input[id^=subject-]').fill('Written through trouble')
+      const f = await (await s.page.locator('.cmp iframe').elementHandle()).contentFrame()
+      await f.locator('#ed').click()
+      await s.page.route('**/jmap/api', async (r) => {
+        const b = r.request().postDataJSON()
+        if (!b.methodCalls.some((c) => c[0] === 'Email/set')) return r.continue().catch(() => {})
+        await r.fulfill({ json: { methodResponses: b.methodCalls.map((c) => ['error', { type: 'serverUnavailable', description: 'no space left on device' }, c[2]]), sessionState: 'x' } })
+      })
+      await f.locator('#ed').pressSequentially('One. ')
+      await s.page.locator('.cmp').getByText('Not saved: the server has a problem just now').waitFor()
+      await s.shot('full')
+      await s.axe(s.page, 'not saved')
+      await s.page.unrouteAll({ behavior: 'ignoreErrors' })
+      await s.page.locator('.cmp header small', { hasText: 'Saved' }).waitFor()
+      await s.context.clearCookies()
+      await f.locator('#ed').pressSequentially('Two.')
+      const dialog = s.page.getByRole('dialog', { name: 'Sign in again' })
+      await dialog.waitFor()
+      await s.shot('expired')
+      await s.axe(s.page, 'expired')
+      await dialog.getByLabel('Password').fill('demo')
+      await dialog.getByRole('button', { name: 'Sign in' }).click()
+      await s.page.locator('.cmp header small', { hasText: /^Saved$/ }).waitFor()
+      const other = await imap(srv)
+      await other.run('SELECT Drafts')
+      await eventually(async () => { await other.run('NOOP'); return /\* SEARCH \d+\r/.test(await other.run('SEARCH BODY "One. Two."')) }, 'all of it is a draft')
+      other.end()
+    },
+  },
+  {
     id: '26', name: 'checks before sending, one at a time, in words',
     async run(s) {
       await s.signIn()
@@ -482,7 +517,57 @@ export const scenarios = [
       assert((await s.page.locator('.cmp').count()) === 1, 'it is still open')
     },
   },
-  { id: '27', name: 'schedule across a change of clocks', pending: 'scheduled sending in the composer' },
+  {
+    id: '27', name: 'schedule across a change of clocks; another time; taken back', dark: true,
+    async run(s, srv) {
+      // The first morning after the next change of clocks in Berlin.
+      const offset = (d) => new Intl.DateTimeFormat('en', { timeZone: 'Europe/Berlin', timeZoneName: 'longOffset' }).formatToParts(d).find((p) => p.type === 'timeZoneName').value
+      let day = new Date(Date.now() + 864e5)
+      while (offset(day) === offset(new Date())) day = new Date(+day + 864e5)
+      const ymd = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Berlin' }).format(new Date(+day + 864e5)), hours = +offset(day).match(/\+0?(\d)/)[1]
+      const want = (local) => new Date(`${local}:00Z`).getTime() - hours * 36e5
+      const sendAt = () => s.page.evaluate(async () => {
+        const account = JSON.parse(document.querySelector('meta[name=boot]').content).account || (await (await fetch('/jmap/session', { headers: { 'X-Posthouse-Client': '1' } })).json()).primaryAccounts['urn:ietf:params:jmap:mail']
+        const r = await fetch('/jmap/api', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }, body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission'], methodCalls: [['EmailSubmission/query', { accountId: account, filter: { undoStatus: 'pending' } }, '0'], ['EmailSubmission/get', { accountId: account, '#ids': { resultOf: '0', name: 'EmailSubmission/query', path: '/ids' } }, '1']] }) })
+        return (await r.json()).methodResponses[1][1].list.map((x) => +new Date(x.sendAt))
+      })
+      await s.signIn()
+      const had = await sendAt()
+      const mine = async () => (await sendAt()).filter((x) => !had.includes(x))
+      await s.page.keyboard.press('c')
+      await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
+      await s.page.locator('.cmp input[id^=subject-]').fill('Good morning, later')
+      await s.page.locator('.cmp').getByRole('button', { name: 'More ways to send' }).click()
+      await s.axe(s.page, 'ways')
+      await s.page.getByRole('menuitem', { name: 'Send later' }).click()
+      const dialog = s.page.getByRole('dialog', { name: 'When shall it go?' })
+      await dialog.locator('#when').fill(`${ymd}T08:00`)
+      await s.shot('when')
+      await s.axe(s.page, 'when')
+      await dialog.getByRole('button', { name: 'Schedule' }).click()
+      await s.page.locator('.toast', { hasText: 'Goes out' }).waitFor()
+      await eventually(async () => JSON.stringify(await mine()) === JSON.stringify([want(`${ymd}T08:00`)]), 'eight in the morning of that zone')
+      const other = await imap(srv)
+      await other.run('SELECT Scheduled')
+      await eventually(async () => { await other.run('NOOP'); return /\* SEARCH \d+/.test(await other.run('SEARCH SUBJECT "Good morning"')) }, 'other programs see it in Scheduled')
+      await s.page.locator('nav.side a', { hasText: 'Scheduled' }).click()
+      await s.openRow('Good morning, later')
+      const note = s.page.locator('.rb:not(.off) .note', { hasText: 'Goes out' })
+      await note.getByRole('button', { name: 'Change the time' }).click()
+      await s.page.locator('#when').fill(`${ymd}T09:30`)
+      await s.page.getByRole('dialog').getByRole('button', { name: 'Schedule' }).click()
+      await eventually(async () => JSON.stringify(await mine()) === JSON.stringify([want(`${ymd}T09:30`)]), 'another time')
+      await note.getByText('09:30').waitFor()
+      await s.shot('scheduled')
+      await s.axe(s.page, 'scheduled')
+      await note.getByRole('button', { name: 'Cancel and edit' }).click()
+      await s.page.locator('.cmp .pill').waitFor()
+      await eventually(async () => (await mine()).length === 0, 'nothing waits')
+      await other.run('SELECT Drafts')
+      await eventually(async () => { await other.run('NOOP'); return /\* SEARCH \d+/.test(await other.run('SEARCH SUBJECT "Good morning"')) }, 'it is a draft again')
+      other.end()
+    },
+  },
   {
     id: '28', name: 'files: too large is said before the upload, two at once, progress',
     async run(s) {
@@ -534,7 +619,44 @@ export const scenarios = [
       await e.locator('blockquote', { hasText: word.slice(0, 20) }).waitFor()
     },
   },
-  { id: '30', name: 'one draft in two tabs: a conflict is shown', pending: 'conflicts of drafts in the composer' },
+  {
+    id: '30', name: 'one draft in two tabs: said in words, both texts kept',
+    async run(s, srv) {
+      await s.signIn()
+      await s.page.keyboard.press('c')
+      await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
+      await s.page.locator('.cmp input[id^=subject-]').fill('Written twice')
+      const typed = async (page, text) => { const f = await (await page.locator('.cmp iframe').elementHandle()).contentFrame(); await f.locator('#ed').click(); await f.locator('#ed').press('Control+End'); await f.locator('#ed').pressSequentially(text) }
+      const saved = (page) => page.locator('.cmp header small', { hasText: /^Saved$/ }).waitFor()
+      await typed(s.page, 'Begun here.')
+      await saved(s.page)
+      const tab = await s.window()
+      await tab.goto(srv.url + '/')
+      await tab.locator('.row:not(.sk) .from').first().waitFor()
+      assert((await tab.locator('.cmp').count()) === 0, 'the other tab does not open it by itself')
+      await tab.locator('nav.side a', { hasText: 'Drafts' }).click()
+      await s.row('Written twice', tab).click()
+      const there = await (await tab.locator('.cmp iframe').elementHandle()).contentFrame()
+      await there.locator('#ed', { hasText: 'Begun here.' }).waitFor()
+      await typed(tab, ' Second.')
+      await saved(tab)
+      // The first tab, which wrote nothing since, is told, and may have either.
+      await s.page.bringToFront()
+      await s.page.locator('.cmp').getByText('This draft was changed in another window.', { exact: true }).waitFor()
+      await s.shot('told')
+      await s.axe(s.page, 'conflict')
+      // It writes on without an answer: both are kept.
+      await typed(s.page, ' First.')
+      await s.page.locator('.cmp').getByText('Both are kept').waitFor()
+      await saved(s.page)
+      const other = await imap(srv)
+      await other.run('SELECT Drafts')
+      for (const text of ['Begun here. Second.', 'Begun here. First.']) await eventually(async () => { await other.run('NOOP'); return /\* SEARCH \d+\r/.test(await other.run(`SEARCH SUBJECT "Written twice" BODY "${text}"`)) }, `one draft says “${text}”`)
+      other.end()
+      await s.page.locator('.cmp').getByRole('button', { name: 'Show the other one' }).click()
+      await eventually(async () => (await s.page.locator('.cmp').count()) === 2, 'both are open')
+    },
+  },
   {
     id: '31', name: 'search with operators and completion', phone: true,
     async run(s) {

@@ -43,7 +43,7 @@ export async function reply(all: boolean) {
     const who = d.from?.[0]?.name || d.from?.[0]?.email || ''
     const body = ui.quote ? `<p>${escape(ui.quote).replaceAll('\n', '<br>')}</p>` : await quoted(d)
     compose({
-      to: showAll(to), cc: showAll(cc), subject: prefixed('Re', d.subject), ...threading(d), from: me(d), thread: d.threadId,
+      to: showAll(to), cc: showAll(cc), subject: prefixed('Re', d.subject), ...threading(d), from: me(d), cameTo: me(d), thread: d.threadId,
       html: `<div><br></div><div>${escape(t('On {date}, {who} wrote:', { date: fullDate(d.sentAt || d.receivedAt), who }))}</div><blockquote type="cite">${body}</blockquote>`,
       answered: { id: d.id, keyword: '$answered' },
     })

@@ -134,6 +134,18 @@ addEventListener('message', (e) => {
       post({ t: 'input', html: ed.getHTML(), text: text(root), first: true })
       if (m.focus) { ed.focus(); ed.moveCursorToStart() }
       break
+    case 'insert': ed.focus(); ed.insertHTML(String(m.html)); changed(); break
+    case 'signature': {
+      const plain = (s: string) => s.replace(/\s+/g, '')
+      const old = m.old && [...root.children].find((x) => plain(x.textContent || '') === plain('--' + m.old))
+      if (!old && m.old) break // it was changed: it stays
+      ed.saveUndoState()
+      const fresh = m.html ? document.importNode(DOMPurify.sanitize(String(m.html), clean), true) : document.createDocumentFragment()
+      if (old) old.replaceWith(fresh)
+      else { const quote = root.querySelector('blockquote'); if (quote) root.insertBefore(fresh, [...root.children].find((x) => x.contains(quote)) || null); else root.append(fresh) }
+      changed()
+      break
+    }
     case 'focus': window.focus(); ed.focus(); break
     case 'dark': document.documentElement.classList.toggle('dark', !!m.dark); break
     case 'do': {

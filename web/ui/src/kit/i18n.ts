@@ -80,6 +80,7 @@ export function ago(iso: string): string {
   return format(d, 'y', { day: '2-digit', month: '2-digit', year: 'numeric' })
 }
 export const fullDate = (iso: string) => format(new Date(iso), 'full', { dateStyle: 'full', timeStyle: 'short' })
+export const whenDate = (d: Date) => format(d, 'when', { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 export const shortDate = (iso: string) => {
   const d = new Date(iso), n = day(new Date()) - day(d)
   if (n <= 0) return ago(iso)

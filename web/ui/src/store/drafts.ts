@@ -1,17 +1,25 @@
 // What one writes: kept in the browser at each change, at the server every few seconds.
 import { client, pick, JMAPError } from '../jmap/client'
 import { mail } from './mail.svelte'
-import { compose, ui, type ComposeSeed } from './ui.svelte'
-import { toast, drop, type Toast } from './toasts.svelte'
+import { compose, go, type ComposeSeed } from './ui.svelte'
+import { toast } from './toasts.svelte'
 import { settings } from './settings.svelte'
-import { t } from '../kit/i18n'
+import { scheduledMailbox, moves, utc, sayHeld, noteSending, takeBack, loadHeld } from './scheduled.svelte'
+import { t, whenDate } from '../kit/i18n'
+import { why } from '../kit/why'
 import type { Address } from '../jmap/types'
 
 export interface File { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }
 export interface Draft {
   key: string; id: string; to: string; cc: string; bcc: string; subject: string; html: string; text: string; plain: boolean; from: string
   files: File[]; inReplyTo?: string[]; references?: string[]; answered?: { id: string; keyword: string }
+  messageId?: string // the same for every version of the draft: by it one finds another version
+  cameTo?: string // our address that the mail came to which this answers
 }
+
+// seedOf is how a draft is opened again.
+export const seedOf = (d: Draft): ComposeSeed => ({ key: d.key, draft: d.id || undefined, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files,
+  inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from, messageId: d.messageId, cameTo: d.cameTo })
 
 export function parseAddresses(s: string): Address[] {
   const out: Address[] = []
@@ -27,15 +35,24 @@ export function keep(d: Draft) {
 }
 export function forget(key: string) { localStorage.removeItem('draft-' + key) }
 
+// hold marks a draft as open in this window, so that another one does not open it by itself.
+export function hold(key: string): () => void {
+  let release = () => {}
+  navigator.locks?.request('draft-' + key, () => new Promise<void>((r) => (release = r))).catch(() => {})
+  return () => release()
+}
+
 // restoreDrafts opens again what was being written when the page went away.
-export function restoreDrafts() {
-  for (let i = 0; i < localStorage.length; i++) {
-    const k = localStorage.key(i)!
-    if (!k.startsWith('draft-')) continue
+export async function restoreDrafts() {
+  const keys = Object.keys(localStorage).filter((k) => k.startsWith('draft-'))
+  if (!keys.length) return
+  const open = new Set(((await navigator.locks?.query().catch(() => null))?.held || []).map((l) => l.name))
+  for (const k of keys) {
+    if (open.has(k)) continue
     try {
       const d: Draft & { at: number } = JSON.parse(localStorage.getItem(k)!)
       if (Date.now() - d.at > 7 * 864e5) { localStorage.removeItem(k); continue }
-      compose({ key: d.key, draft: d.id || undefined, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files, inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from })
+      compose(seedOf(d))
     } catch { localStorage.removeItem(k) }
   }
 }
@@ -78,6 +95,8 @@ async function object(d: Draft, from: Address): Promise<any> {
     to: parseAddresses(d.to), cc: parseAddresses(d.cc), bcc: parseAddresses(d.bcc), subject: d.subject,
   }
   for (const k of ['to', 'cc', 'bcc']) if (!o[k].length) delete o[k]
+  d.messageId ||= `${crypto.randomUUID()}@${from.email.split('@')[1] || 'localhost'}`
+  o.messageId = [d.messageId]
   if (d.inReplyTo?.length) o.inReplyTo = d.inReplyTo
   if (d.references?.length) o.references = d.references.slice(-30)
   const html = d.plain ? '' : await inlined(d)
@@ -96,10 +115,12 @@ async function object(d: Draft, from: Address): Promise<any> {
   return o
 }
 
-// store saves a draft; the one before goes in the same request. It returns the new id.
-export async function store(d: Draft, from: Address): Promise<string> {
-  const o = await object(d, from)
-  let out = await client.write([['Email/set', { create: { d: o }, ...(d.id ? { destroy: [d.id] } : {}) }]])
+// store saves a draft; the version before goes in the same request. Where that was gone
+// already, somebody else changed the draft: elsewhere says what became of it, and this
+// version is kept beside it.
+export async function store(d: Draft, from: Address): Promise<Elsewhere | null> {
+  const o = await object(d, from), old = d.id
+  let out = await client.write([['Email/set', { create: { d: o }, ...(old ? { destroy: [old] } : {}) }]])
   let r = pick(out, 0)
   if (r.notCreated?.d && d.plain && o.bodyStructure) { // a server that does not take the header form
     const walk = (p: any) => { delete p['header:Content-Type']; p.subParts?.forEach(walk) }
@@ -110,67 +131,88 @@ export async function store(d: Draft, from: Address): Promise<string> {
   if (r.notCreated?.d) throw new JMAPError(r.notCreated.d.type, r.notCreated.d.description)
   d.id = r.created.d.id
   keep(d)
-  return d.id
+  return old && r.notDestroyed?.[old] ? await elsewhere(d) : null
 }
+
+// Elsewhere is a version of a draft that was not saved here: null id means that there is none.
+export interface Elsewhere { id: string | null; sent: boolean }
+
+// elsewhere looks for another version of a draft. One that says the same is ours, from an
+// attempt whose answer was lost, and goes.
+export async function elsewhere(d: Draft): Promise<Elsewhere | null> {
+  const drafts = mail.box('drafts')?.id || '', sent = mail.box('sent')?.id || '', places = [drafts, sent, mail.box('scheduled')?.id || ''].filter(Boolean)
+  const out = await client.read([
+    ['Email/query', { filter: { operator: 'AND', conditions: [{ operator: 'OR', conditions: places.map((inMailbox) => ({ inMailbox })) }, { header: ['Message-ID', d.messageId] }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }],
+    ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['id', 'mailboxIds', 'subject', 'textBody', 'bodyValues'], fetchTextBodyValues: true }],
+  ])
+  const plain = (s: string) => s.replace(/\s+/g, '')
+  for (const e of pick(out, 1).list as any[]) {
+    if (e.id === d.id) continue
+    const text = (e.textBody || []).map((p: any) => e.bodyValues?.[p.partId]?.value || '').join('\n')
+    if (d.id && e.mailboxIds[drafts] && (e.subject || '') === d.subject && plain(text) === plain(d.text)) { await client.write([['Email/set', { destroy: [e.id] }]]); return null }
+    return { id: e.id, sent: !e.mailboxIds[drafts] }
+  }
+  return d.id && await exists(d.id) ? null : { id: null, sent: false }
+}
+async function exists(id: string) { return pick(await client.read([['Email/get', { ids: [id], properties: ['id'] }]]), 0).list.length > 0 }
 
 export async function discard(d: Draft) {
   forget(d.key)
   if (d.id) { await client.write([['Email/set', { destroy: [d.id] }]]); mail.sync() }
 }
 
-// send hands a stored draft over. For some seconds it can be taken back: the server holds
-// it, so this page may close meanwhile.
-export async function send(d: Draft, from: Address, archiveThread?: () => void) {
-  await store(d, from)
+interface How { archive?: () => void; at?: Date }
+
+// send hands a stored draft over. For some seconds, or until the time that was chosen, it
+// can be taken back: the server holds it, so this page may close meanwhile.
+export async function send(d: Draft, from: Address, how: How = {}) {
+  const other = await store(d, from)
+  if (other?.id && !other.sent) toast(t('Another version of this draft is in Drafts.'), { text: t('Show the other one'), run: () => compose({ draft: other.id! }) }, false, 20)
   const identity = mail.identities.find((i) => i.email.toLowerCase() === from.email.toLowerCase()) || mail.identities[0]
-  const drafts = mail.box('drafts')?.id || '', sent = mail.box('sent')?.id
+  const drafts = mail.box('drafts')?.id || ''
   const session = await client.sessionObject()
   const most = session.accounts?.[client.account]?.accountCapabilities?.['urn:ietf:params:jmap:submission']?.maxDelayedSend || 0
   const seconds = settings.undoSeconds, held = seconds > 0 && most >= seconds
   const rcpt = [...parseAddresses(d.to), ...parseAddresses(d.cc), ...parseAddresses(d.bcc)].map((a) => ({ email: a.email, parameters: null }))
-  const update: any = { [`mailboxIds/${drafts}`]: null, 'keywords/$draft': null }
-  if (sent) update[`mailboxIds/${sent}`] = true
-  async function submit() {
+  async function submit(parameters: Record<string, string> | null, update: unknown, onSend?: unknown) {
     const out = await client.write([['EmailSubmission/set', {
-      create: { s: { identityId: identity.id, emailId: d.id, envelope: { mailFrom: { email: from.email, parameters: held ? { HOLDFOR: String(seconds) } : null }, rcptTo: rcpt } } },
+      create: { s: { identityId: identity.id, emailId: d.id, envelope: { mailFrom: { email: from.email, parameters }, rcptTo: rcpt }, ...(onSend ? { onSend } : {}) } },
       onSuccessUpdateEmail: { '#s': update },
     }]])
     const r = pick(out, 0)
     if (r.notCreated?.s) throw new JMAPError(r.notCreated.s.type, r.notCreated.s.description || (r.notCreated.s.invalidRecipients || []).join(', '))
     forget(d.key)
     if (d.answered) mail.act(new Map([[d.answered.id, { [`keywords/${d.answered.keyword}`]: true as const }]]), '', [], { undo: false, say: false })
-    archiveThread?.()
+    how.archive?.()
     mail.sync()
     return r.created.s.id as string
   }
-  const again = () => compose({ key: d.key, draft: d.id, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files, inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from })
-  let shown: Toast
+  const again = () => compose(seedOf(d))
+  if (how.at) {
+    const box = await scheduledMailbox()
+    const id = await submit({ HOLDUNTIL: utc(how.at) }, { [`mailboxIds/${drafts}`]: null, [`mailboxIds/${box}`]: true, 'keywords/$draft': null }, moves(box))
+    await loadHeld()
+    toast(t('Goes out {when}', { when: whenDate(how.at) }), [{ text: t('Undo'), run: () => takeBack(id, d.id, again) }, { text: t('Show'), run: () => go(box) }], false, 10)
+    return
+  }
+  const update = moves(drafts)
   if (held) {
-    const id = await submit()
-    const undo = async () => {
-      try {
-        const r = pick(await client.write([['EmailSubmission/set', { update: { [id]: { undoStatus: 'canceled' } } }]]), 0)
-        if (r.notUpdated?.[id]) throw new JMAPError(r.notUpdated[id].type)
-        await client.write([['Email/set', { update: { [d.id]: { [`mailboxIds/${drafts}`]: true, 'keywords/$draft': true, ...(sent ? { [`mailboxIds/${sent}`]: null } : {}) } } }]])
-        again()
-        mail.sync()
-      } catch { toast(t('It was sent already.'), undefined, true) }
-    }
-    shown = toast(t('Sending'), [{ text: t('Undo'), run: undo }], false, seconds)
-    setTimeout(() => { drop(shown.id); if (!ui.composers.some((c) => c.seed.key === d.key)) toast(t('Sent')) }, seconds * 1000)
+    const id = await submit({ HOLDFOR: String(seconds) }, update)
+    noteSending({ id, emailId: d.id, until: Date.now() + seconds * 1000 })
+    sayHeld(id, d.id, seconds, again)
   } else if (seconds > 0) {
     let done = false
     const now = async () => {
       if (done) return
       done = true
       removeEventListener('pagehide', now)
-      try { await submit(); toast(t('Sent')) } catch (e) { toast(t('Not sent: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true); again() }
+      try { await submit(null, update); toast(t('Sent')) } catch (e) { toast(t('Not sent: {why}', { why: why(e) }), undefined, true); again() }
     }
     const n = setTimeout(now, seconds * 1000)
     addEventListener('pagehide', now)
-    shown = toast(t('Sending'), [{ text: t('Undo'), run: () => { done = true; clearTimeout(n); removeEventListener('pagehide', now); again() } }, { text: t('Send now'), run: () => { clearTimeout(n); now() } }], false, seconds)
+    toast(t('Sending'), [{ text: t('Undo'), run: () => { done = true; clearTimeout(n); removeEventListener('pagehide', now); again() } }, { text: t('Send now'), run: () => { clearTimeout(n); now() } }], false, seconds)
   } else {
-    await submit()
+    await submit(null, update)
     toast(t('Sent'))
   }
 }

@@ -5,6 +5,7 @@ import { listProperties, detailProperties, type Email, type Detail, type Mailbox
 import { Query } from './query.svelte'
 import { t } from '../kit/i18n'
 import { announce, toast } from './toasts.svelte'
+import { why } from '../kit/why'
 
 export type Patch = Record<string, true | null | { until: string }> // "snoozed", "mailboxIds/F1-1", "keywords/$seen"
 export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string }
@@ -140,7 +141,7 @@ export class Mail {
         this.takeEmails(pick(out, 2))
         this.takeEmails(pick(out, 3))
         this.takeThreads(pick(out, 4).list)
-        for (const id of ch.destroyed as string[]) this.drop(id)
+        for (const id of ch.destroyed as string[]) { this.drop(id); dispatchEvent(new CustomEvent('gone', { detail: id })) }
         const more = ch.hasMoreChanges || ch.newState !== this.state && ch.hasMoreChanges
         this.state = ch.newState
         if (more) this.again = true
@@ -237,7 +238,7 @@ export class Mail {
       if (q && hide) q.show(hides)
       this.undoStack = this.undoStack.filter((o) => o.changes !== changes)
       this.canUndo = this.undoStack.length > 0
-      if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true)
+      if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true)
       this.sync()
     } finally { this.waiting-- }
   }
@@ -308,7 +309,7 @@ export class Mail {
         this.query.refresh()
         toast(t('Undone: {what}', { what: label(j?.done ?? 0) }))
       } }, false, 20)
-    } catch (e) { toast(t('The server did not make this change: {why}', { why: e instanceof Error ? e.message : '' }), undefined, true) }
+    } catch (e) { toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true) }
   }
 
   async destroy(ids: string[], hides: string[]) {
@@ -317,7 +318,7 @@ export class Mail {
     try {
       for (let i = 0; i < ids.length; i += 500) pick(await client.write([['Email/set', { destroy: ids.slice(i, i + 500) }]]), 0)
       await this.sync()
-    } catch (e) { toast(t('The server did not make this change: {why}', { why: String(e) }), undefined, true) }
+    } catch (e) { toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true) }
     q.show(hides)
   }
 }
@@ -342,8 +343,10 @@ function inverseOf(e: Email, p: Patch): Patch {
   return out
 }
 
-const order = ['inbox', 'flagged', 'snoozed', 'sent', 'drafts', 'archive', 'junk', 'trash']
+const order = ['inbox', 'flagged', 'snoozed', 'scheduled', 'sent', 'drafts', 'archive', 'junk', 'trash']
 function sortBoxes(list: Mailbox[]): Mailbox[] {
+  // Two mailboxes are known by their names: no special use is registered for them.
+  for (const b of list) if (!b.role && !b.parentId && (b.name === 'Snoozed' || b.name === 'Scheduled')) b.role = b.name.toLowerCase()
   const rank = (b: Mailbox) => b.role ? (order.indexOf(b.role) + 1 || 90) : 100
   return list.sort((a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name))
 }

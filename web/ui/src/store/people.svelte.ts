@@ -5,7 +5,8 @@ import { client, pick } from '../jmap/client'
 import type { Address } from '../jmap/types'
 
 const known = new Map<string, { name: string; email: string; n: number }>()
-let asked = false
+const written = new Set<string>()
+let asked = false, learned = false
 let rev = $state(0) // counts what was learnt
 
 function add(a: Address, n: number) {
@@ -24,7 +25,8 @@ export async function learn() {
   if (!sent) return
   try {
     const out = await client.read([['Email/query', { filter: { inMailbox: sent.id }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 300 }], ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['to', 'cc'] }]])
-    for (const e of pick(out, 1).list) for (const a of [...(e.to || []), ...(e.cc || [])]) add(a, 5)
+    for (const e of pick(out, 1).list) for (const a of [...(e.to || []), ...(e.cc || [])]) { add(a, 5); written.add(a.email.toLowerCase()) }
+    learned = true
   } catch { setTimeout(() => { asked = false; rev++ }, 2000) } // whoever waits asks again
   rev++
 }
@@ -37,3 +39,6 @@ export function people(text: string): { name: string; email: string; n: number }
   return [...known.values()].filter((p) => hit(p)).sort((a, b) => hit(b) - hit(a) || b.n - a.n).slice(0, 8)
 }
 export const knownDomains = () => new Set([...known.values()].map((p) => p.email.split('@')[1].toLowerCase()))
+// wroteTo reports whether one wrote to an address; unsure is false until it is known.
+export const wroteTo = (email: string) => written.has(email.toLowerCase())
+export const sure = () => learned

@@ -4,8 +4,9 @@ export interface Settings {
   images: string[] // senders whose images are shown
   original: string[] // senders whose mail is not made dark
   undoSeconds: number; swipeStart: string; swipeEnd: string; plain: boolean; signature: string
+  templates: { name: string; subject: string; html: string; text: string }[]
 }
-const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '' }
+const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [] }
 
 function load(): Settings {
   try { return { ...defaults, ...JSON.parse(localStorage.getItem('settings') || '{}') } } catch { return { ...defaults } }

@@ -6,7 +6,7 @@ import { look } from './settings.svelte'
 
 export interface ComposeSeed {
   to?: string; cc?: string; bcc?: string; subject?: string; html?: string; text?: string; inReplyTo?: string[]; references?: string[]
-  draft?: string; from?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string
+  draft?: string; from?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string; messageId?: string; cameTo?: string
   parts?: { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }[]
 }
 export interface Composer { id: number; seed: ComposeSeed; small: boolean; full: boolean }
@@ -82,7 +82,7 @@ export function placeName(t: (s: string) => string): string {
   const b = mail.boxByID(ui.place)
   return b ? boxName(b, t) : ''
 }
-const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', all: 'All mail' }
+const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
 export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
 
 // rowThread is the thread of a visible row.
