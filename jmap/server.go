@@ -46,22 +46,25 @@ type Options struct {
 	Outbound http.RoundTripper
 	// VAPID says to push services who we are (RFC 8292); nil: nobody does.
 	VAPID *ecdsa.PrivateKey
+	// Queued calls f with what waits in the queue, as Told would be; nil: nothing does.
+	Queued func(ctx context.Context, f func(account mail.AccountID, trace string, list []Sent) bool) error
 	// Domains answers which domains take mail; nil: it is not known.
 	Domains MailDomains
 }
 
 // A Server answers JMAP. Mount Handler below "/jmap/" and at "/.well-known/jmap".
 type Server struct {
-	opts    Options
-	limits  Limits
-	methods map[string]*method
-	types   map[string]*objectType
-	mux     *http.ServeMux
-	indexes indexes
-	users   users
-	timers  timers
-	pusher  pusher
-	log     *slog.Logger
+	opts     Options
+	limits   Limits
+	methods  map[string]*method
+	types    map[string]*objectType
+	mux      *http.ServeMux
+	indexes  indexes
+	users    users
+	timers   timers
+	pusher   pusher
+	statuses statuses
+	log      *slog.Logger
 
 	life  context.Context // ends with Shutdown
 	end   context.CancelFunc
@@ -85,6 +88,8 @@ func New(o Options) *Server {
 	s.indexes.byID = map[indexKey]*index{}
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.pusher.init(o.Outbound)
+	s.statuses.waiting, s.statuses.told, s.statuses.wake = map[outgoing]string{}, map[outgoing]map[string]Sent{}, make(chan struct{}, 1)
+	s.background(s.noteStatuses)
 	s.types, s.methods = tables()
 	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.pattern, r.handler)
@@ -98,7 +103,7 @@ func New(o Options) *Server {
 
 // loadAlarms finds what was scheduled before the server started.
 func (s *Server) loadAlarms(ctx context.Context) error {
-	return errors.Join(s.loadSubmissions(ctx), s.loadSnoozes(ctx), s.loadJobs(ctx), s.pusher.load(ctx, s))
+	return errors.Join(s.loadSubmissions(ctx), s.loadStatuses(ctx), s.loadSnoozes(ctx), s.loadJobs(ctx), s.pusher.load(ctx, s))
 }
 
 // A route is one address of the server.

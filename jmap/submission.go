@@ -38,8 +38,13 @@ func submissionType() *objectType {
 			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: submissionQueryChanged,
 		},
 		create: createSubmission, update: updateSubmission,
-		destroy: func(s *setter, id string) error { return s.tx.DeleteObject(store.ObjectSubmission, id) },
-		done:    submissionsDone,
+		destroy: func(s *setter, id string) error {
+			if err := dropOutgoing(s.tx, id); err != nil {
+				return err
+			}
+			return s.tx.DeleteObject(store.ObjectSubmission, id)
+		},
+		done: submissionsDone,
 	}
 	return t.keep(store.ObjectSubmission)
 }
@@ -99,21 +104,26 @@ func createSubmission(s *setter, props map[string]any, _ any) (string, wire.Obje
 	if err := s.put(store.ObjectSubmission, name, m); err != nil {
 		return "", nil, err
 	}
-	s.afterwards = append(s.afterwards, func() { s.started(name, sendAt) })
+	s.afterwards = append(s.afterwards, func() { s.started(name, sendAt, e) })
 	return name, set, nil
 }
 
-// started sends what is due at once, and schedules the rest.
-func (s *setter) started(name string, at time.Time) {
+// started sends what is due at once, and schedules the rest. The bytes of what waits
+// are kept: it goes whatever becomes of the message in its mailbox.
+func (s *setter) started(name string, at time.Time, e *email) {
 	a := alarm{s.acct.ID(), store.ObjectSubmission, name}
-	if at.After(s.opts.Now()) {
-		s.timers.set(a, at)
-		return
-	}
-	if err := s.sendSubmission(s.ctx, a); err != nil {
+	if !at.After(s.opts.Now()) {
+		err := s.sendSubmission(s.ctx, a)
+		if err == nil {
+			return
+		}
 		s.log.Warn("jmap: a submission waits", "account", uint64(s.acct.ID()), "err", err)
-		s.timers.set(a, s.opts.Now().Add(retryAfter))
+		at = s.opts.Now().Add(retryAfter)
 	}
+	if err := s.keepOutgoing(s.ctx, s.acct.Account, name, e); err != nil {
+		s.log.Warn("jmap: the bytes of a submission are not kept", "account", uint64(s.acct.ID()), "err", err)
+	}
+	s.timers.set(a, at)
 }
 
 // trimSubmissions makes room among those that are over.
@@ -369,6 +379,9 @@ func updateSubmission(s *setter, r record, changed map[string]any) (wire.Object,
 		return nil, nil
 	}
 	s.afterwards = append(s.afterwards, func() { s.timers.drop(alarm{s.acct.ID(), store.ObjectSubmission, r.id}) })
+	if err := dropOutgoing(s.tx, r.id); err != nil {
+		return nil, err
+	}
 	return nil, s.merge(store.ObjectSubmission, r, map[string]any{"undoStatus": "canceled"})
 }
 

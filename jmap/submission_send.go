@@ -63,7 +63,11 @@ func (s *Server) sendSubmission(ctx context.Context, a alarm) error {
 	case errors.Is(err, errTakenBack):
 		return nil
 	case errors.As(err, &failed):
-		return acct.Update(ctx, func(tx *store.Tx) error { return c.conclude(tx, a.id, failed.reply, nil) })
+		err := acct.Update(ctx, func(tx *store.Tx) error { return c.conclude(tx, a.id, "", failed.reply, nil) })
+		if errors.Is(err, errTakenBack) {
+			return nil
+		}
+		return err
 	}
 	if err == nil {
 		s.log.Info("submission sent", "account", uint64(a.account), "reply", reply.Code)
@@ -97,6 +101,12 @@ func (c *call) pending(id string) (sub values, e *email, err error) {
 // deliver gives the message to delivery; what became of it is committed with it.
 func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 	if e == nil {
+		var err error
+		if e, err = c.outgoing(id); err != nil {
+			return mail.Reply{}, err
+		}
+	}
+	if e == nil {
 		return mail.Reply{}, &submissionFailed{mail.Reply{Code: 554, Enhanced: [3]uint8{5, 6, 0}, Text: "the message does not exist any more"}}
 	}
 	env := readEnvelope(sub["envelope"])
@@ -127,13 +137,18 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 	if err := copyMessage(t, e); err != nil {
 		return mail.Reply{}, err
 	}
+	tid := t.Env.TraceID
+	c.statuses.expect(outgoing{c.acct.ID(), tid}, id)
 	final := mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok"}
 	var beside error
 	t.Beside = delivery.Beside{Account: c.acct.ID(), Do: func(tx *store.Tx) error {
-		beside = c.conclude(tx, id, final, refusals)
+		beside = c.conclude(tx, id, tid, final, refusals)
 		return beside
 	}}
 	r := t.Accept(c.ctx)
+	if beside != nil || !r.Positive() {
+		c.statuses.forget(outgoing{c.acct.ID(), tid})
+	}
 	if errors.Is(beside, errTakenBack) {
 		return r, errTakenBack
 	}
@@ -186,7 +201,7 @@ func (e *envelope) isASCII() bool {
 }
 
 // conclude notes what became of a submission, and changes its message as it asked.
-func (c *call) conclude(tx *store.Tx, id string, reply mail.Reply, refusals map[string]mail.Reply) error {
+func (c *call) conclude(tx *store.Tx, id, trace string, reply mail.Reply, refusals map[string]mail.Reply) error {
 	o, err := tx.Object(store.ObjectSubmission, id)
 	if mail.KindOf(err) == mail.NotFound && err != nil {
 		return errTakenBack
@@ -209,17 +224,41 @@ func (c *call) conclude(tx *store.Tx, id string, reply mail.Reply, refusals map[
 		if !refused {
 			one = reply
 		}
-		delivered := "queued"
-		if !one.Positive() {
-			delivered = "no"
+		delivered, err := c.fateOf(r.Address, one)
+		if err != nil {
+			return err
 		}
 		status[to] = map[string]any{"smtpReply": one.String(), "delivered": delivered, "displayed": "unknown"}
 	}
 	m["deliveryStatus"] = status
+	if trace != "" {
+		m["traceId"] = trace
+	}
+	if err := dropOutgoing(tx, id); err != nil {
+		return err
+	}
 	if reply.Positive() && m["onSend"] != nil {
 		c.patchSent(tx, m)
 	}
 	return tx.PutObject(store.ObjectSubmission, id, wire.Append(nil, map[string]any(m)), nil)
+}
+
+// fateOf is what a reply means for a recipient: in the mailbox if that is here, in the
+// queue if it is elsewhere, and unknown if the address leads to several places.
+func (c *call) fateOf(a mail.Address, reply mail.Reply) (string, error) {
+	if !reply.Positive() {
+		return "no", nil
+	}
+	res, err := c.opts.Directory.Resolve(c.ctx, a)
+	switch {
+	case err != nil:
+		return "", err
+	case !res.Local:
+		return "queued", nil
+	case len(res.Remote) > 0:
+		return "unknown", nil
+	}
+	return "yes", nil
 }
 
 // patchSent makes the change of the message that was asked for when it is sent. One

@@ -62,7 +62,7 @@ func TestSubmit(t *testing.T) {
 	}
 	sub := at(t, out, "/0/1/created/s/id").(string)
 	got := r.call("EmailSubmission/get", `{"accountId":"A7","ids":["`+sub+`"]}`)
-	if at(t, got, "/list/0/undoStatus") != "final" || at(t, got, "/list/0/deliveryStatus/ben@demo.test/delivered") != "queued" {
+	if at(t, got, "/list/0/undoStatus") != "final" || at(t, got, "/list/0/deliveryStatus/ben@demo.test/delivered") != "yes" {
 		t.Error(text(got))
 	}
 	if r.inboxOf(8) != 1 || r.inboxOf(7) != 1 {

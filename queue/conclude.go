@@ -200,6 +200,9 @@ func (q *Queue) save(e *entry) {
 
 // ended gives back an entry whose state is committed.
 func (q *Queue) ended(e *entry) {
+	if q.opts.Told != nil {
+		q.opts.Told(q.info(e.it.id, e.rec, e.st))
+	}
 	if e.done() {
 		e.gone()
 	} else {

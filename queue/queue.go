@@ -49,6 +49,9 @@ type Options struct {
 	// (FUTURERELEASE), or for a domain that came to us meanwhile, goes to the Injector.
 	// nil: none is.
 	Local func(ctx context.Context, d mail.Domain) bool
+	// Told hears of an entry after each attempt and change, when that is durable. It must
+	// not wait.
+	Told func(Info)
 	// SelfAddrs are our own addresses: an MX that has one of them is ourselves.
 	SelfAddrs []netip.Addr
 	MXPort    uint16 // 25

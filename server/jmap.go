@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -18,6 +19,8 @@ import (
 	"posthouse/jmap"
 	"posthouse/jmap/webpush"
 	"posthouse/mail"
+	"posthouse/queue"
+	"posthouse/trace"
 )
 
 // vapidFile is, in the data directory, the key that says to push services who we are.
@@ -76,11 +79,56 @@ func (s *Server) openJMAP() error {
 		Store: s.store, Directory: s.dir, Delivery: s.deliv, Hostname: s.hostname, Limits: jmapLimits(s.cfg.Limits), Message: messageLimits(s.cfg.Limits),
 		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, VAPID: key,
 	}
+	o.Queued = func(ctx context.Context, f func(account mail.AccountID, trace string, list []jmap.Sent) bool) error {
+		return s.queue.List(ctx, 0, func(in queue.Info) bool { return in.Account == 0 || f(in.Account, in.TraceID, sentOf(in)) })
+	}
 	if !s.opts.demo {
 		o.Domains = mailDomains{s.resolver}
 	}
 	s.jmap = jmap.New(o)
+	s.tell.Store(s.jmap)
 	return nil
+}
+
+// told passes on what the queue says of a message: to the trace, and to who wrote it.
+func (s *Server) told(in queue.Info) {
+	e := trace.Event{Kind: trace.Attempt, ID: in.TraceID, Queue: in.ID.String(), From: in.Sender.String()}
+	var last time.Time
+	for _, r := range in.Recipients {
+		if r.At.After(last) {
+			last = r.At
+		}
+	}
+	for _, r := range in.Recipients {
+		if r.LastReply.Code == 0 || !r.At.Equal(last) { // it was told before
+			continue
+		}
+		became := trace.Deferred
+		switch r.State {
+		case "delivered":
+			became = trace.Relayed
+		case "failed":
+			became = trace.Turned
+		case "expired":
+			became = trace.Expired
+		}
+		e.Remote, e.Reply = r.Host, r.LastReply
+		e.To = append(e.To, trace.Fate{Address: r.Address.String(), Became: became, Detail: r.LastReply.String()})
+	}
+	if len(e.To) > 0 {
+		s.trace.Record(&e)
+	}
+	if j := s.tell.Load(); j != nil && in.Account != 0 {
+		j.Told(in.Account, in.TraceID, sentOf(in))
+	}
+}
+
+func sentOf(in queue.Info) []jmap.Sent {
+	list := make([]jmap.Sent, len(in.Recipients))
+	for i, r := range in.Recipients {
+		list[i] = jmap.Sent{Address: r.Address, State: r.State, Reply: r.LastReply, Here: r.Host == ""}
+	}
+	return list
 }
 
 // jmapURL is where mail programs find JMAP: over https, at the first port that it

@@ -84,6 +84,7 @@ func (s *Server) openQueue(ctx context.Context) error {
 	} else if o.TLS, err = s.tlsPlanner(o.Dialer.AddrPolicy); err != nil {
 		return err
 	}
+	o.Told = s.told
 	if s.queue, err = queue.Open(ctx, o); err != nil {
 		return err
 	}

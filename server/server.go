@@ -84,6 +84,7 @@ type Server struct {
 	imap  *imap.Server
 	web   *web.Server
 	jmap  *jmap.Server
+	tell  atomic.Pointer[jmap.Server] // who hears of the queue; nil before it is open
 	sys   *admin.System
 	pub   *publish.Service
 

@@ -26,6 +26,7 @@ const (
 	ObjectJob                                // a change of many messages
 	ObjectMailbox                            // what a client keeps of a mailbox
 	ObjectContact                            // somebody whom a person knows
+	ObjectOutgoing                           // the bytes of a message that waits to be sent
 	ObjectMute                               // a thread whose new messages stay out of the inbox
 )
 
