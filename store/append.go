@@ -136,10 +136,5 @@ func (tx *Tx) enter(id MailboxID, rows []Row) {
 		tx.acct.grow(int64(len(rows)) * rowBytes)
 	}
 	tx.log(func(dst []byte) []byte { return appendAdd(dst, id, rows) })
-	keys := make([]byte, 0, len(rows)*memberKeyLen)
-	for i := range rows {
-		at := len(keys)
-		keys = appendMemberKey(keys, rows[i].Email, id, rows[i].UID)
-		tx.set(keys[at:len(keys):len(keys)], nil)
-	}
+	tx.recordMembers(id, rows)
 }

@@ -199,10 +199,9 @@ func BenchmarkSetOneFlag(b *testing.B) {
 }
 
 func BenchmarkCopyExpunge10k(b *testing.B) {
-	s, e := sinkStore(b)
+	s := localStore(b)
 	a, inbox := fill(b, s, 10_000)
 	snapshotOf(b, a, inbox)
-	e.on = true
 	sent := mailboxID(b, a, "Sent")
 	all := UIDSet{{1, 1<<32 - 1}}
 	b.Run("copy", func(b *testing.B) {

@@ -104,21 +104,44 @@ func (c *checker) bytes(e *Email) error {
 	return nil
 }
 
-// members: R records are the messages of the mailboxes and those that wait for
-// the reaper, and nothing else.
+// members: R and r records are the messages of the mailboxes and those that wait for
+// the reaper, each once, and nothing else.
 func (c *checker) members() error {
-	n := 0
-	err := c.scan(keyMember, memberKeyLen-1, func(k, _ []byte) error {
-		m := member{EmailID(binary.BigEndian.Uint64(k)), MailboxID(binary.BigEndian.Uint64(k[8:])), UID(binary.BigEndian.Uint32(k[16:]))}
-		if !c.live[m] && !c.dead[m] {
+	have := map[member]bool{}
+	record := func(m member) {
+		switch {
+		case have[m]:
+			c.faultf("email %d is said twice to be UID %d of mailbox %d", m.email, m.uid, m.mailbox)
+		case !c.live[m] && !c.dead[m]:
 			c.faultf("email %d is said to be UID %d of mailbox %d, but is not there", m.email, m.uid, m.mailbox)
 		}
+		have[m] = true
 		c.owned[m.email]++
-		n++
+	}
+	err := c.scan(keyMember, memberKeyLen-1, func(k, _ []byte) error {
+		record(member{EmailID(binary.BigEndian.Uint64(k)), MailboxID(binary.BigEndian.Uint64(k[8:])), UID(binary.BigEndian.Uint32(k[16:]))})
 		return nil
 	})
-	if n < len(c.live)+len(c.dead) {
-		c.faultf("%d memberships recorded, %d exist", n, len(c.live)+len(c.dead))
+	if err != nil {
+		return err
+	}
+	err = c.scan(keyRuns, runsKeyLen-1, func(k, v []byte) error {
+		m, err := decodeMembers(k, v)
+		if err != nil {
+			c.faultf("memberships of block %d in mailbox %d: %v", m.block, m.mailbox, err)
+			return nil
+		}
+		if !c.st.hdr.blocks {
+			c.faultf("the account does not know of its memberships of block %d", m.block)
+		}
+		m.each(func(e EmailID, u UID) bool {
+			record(member{e, m.mailbox, u})
+			return true
+		})
+		return nil
+	})
+	if n := len(c.live) + len(c.dead); len(have) < n {
+		c.faultf("%d memberships recorded, %d exist", len(have), n)
 	}
 	for id := range c.emails {
 		if c.owned[id] == 0 {

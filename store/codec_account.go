@@ -23,13 +23,22 @@ type header struct {
 	marked      int64 // Unix seconds of the newest mark in the log; 0: none
 	domain      string
 
+	blocks  bool   // memberships of many messages are in records r and w
 	counted bool   // bytes and messages count each message once, not once a mailbox
 	multi   int64  // messages with several memberships
 	swept   ModSeq // when numbers of flags were last freed; 0: never
 }
 
+// headerBlocks is the version of the record of an account with records r and w: a
+// program that does not know them must not touch it.
+const headerBlocks = 2
+
 func appendHeader(dst []byte, h *header) []byte {
-	dst = append(dst, formatVersion)
+	if h.blocks {
+		dst = append(dst, headerBlocks)
+	} else {
+		dst = append(dst, formatVersion)
+	}
 	for _, n := range [...]uint64{uint64(h.modseq), uint64(h.nextEmail), uint64(h.nextMailbox),
 		uint64(h.lastValidity), uint64(h.bytes), uint64(h.messages), uint64(h.quota.Bytes),
 		uint64(h.floor), uint64(h.checkpoint), uint64(h.created),
@@ -48,8 +57,13 @@ func appendHeader(dst []byte, h *header) []byte {
 }
 
 func decodeHeader(b []byte) (header, error) {
-	d := openRecord(b)
+	d := decoder{b: b}
+	version := d.byte()
+	if version != formatVersion && version != headerBlocks {
+		d.fail()
+	}
 	h := header{
+		blocks:       version == headerBlocks,
 		modseq:       ModSeq(d.uvarint()),
 		nextEmail:    EmailID(d.uvarint()),
 		nextMailbox:  MailboxID(d.uvarint()),

@@ -3,20 +3,57 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 
 	"posthouse/mail"
 	"posthouse/store/engine"
 )
 
 // A message counts once for its account, in however many mailboxes it is. So that an
-// expunge knows whether it takes the last membership without looking everywhere, a
-// message that has several of them has a record with their number. Most have not.
+// expunge knows whether it takes the last membership without looking everywhere, the
+// memberships of messages that have several are recorded, for a block of messages with
+// neighbouring ids in one record: what is copied or expunged together costs a record
+// for a thousand messages. Most have one membership.
 
 // MaxMemberships bounds the places of one message: they count for no quota.
 const MaxMemberships = 100
 
-// A copies is the memberships of a message: before the transaction and now.
-type copies struct{ base, now uint32 }
+// An emailBlock is 1,024 messages with neighbouring ids.
+type emailBlock uint64
+
+const blockSize = 1024
+
+func blockOf(e EmailID) emailBlock { return emailBlock(e / blockSize) }
+
+func (b emailBlock) first() EmailID { return EmailID(b) * blockSize }
+
+// counts is how many memberships each message of a block has; 0: one or none.
+type counts [blockSize]uint8
+
+func (c *counts) up(e EmailID) bool {
+	n := &c[e%blockSize]
+	if *n >= MaxMemberships {
+		return false
+	}
+	*n = max(*n, 1) + 1
+	return true
+}
+
+// down reports whether the message lost its last membership.
+func (c *counts) down(e EmailID) (last bool) {
+	n := &c[e%blockSize]
+	if *n <= 2 {
+		last = *n < 2
+		*n = 0
+		return last
+	}
+	*n--
+	return false
+}
+
+// A counting is a block that a transaction counts in: as it was and as it is.
+type counting struct{ base, now counts }
 
 // countIn counts messages that enter a mailbox; fresh ones are in no other.
 func (tx *Tx) countIn(rows []Row, fresh bool) error {
@@ -26,21 +63,16 @@ func (tx *Tx) countIn(rows []Row, fresh bool) error {
 		h.bytes += sizeOf(rows)
 		return nil
 	}
-	if err := tx.loadCopies(rows); err != nil {
+	if err := tx.loadCounts(rows); err != nil {
 		return err
 	}
 	for i := range rows {
-		c := tx.copiesOf(rows[i].Email)
-		if c.now >= MaxMemberships {
+		if !tx.countsOf(rows[i].Email).up(rows[i].Email) {
 			for _, r := range rows[:i] {
-				c := tx.copies[r.Email]
-				c.now--
-				tx.copies[r.Email] = c
+				tx.countsOf(r.Email).down(r.Email)
 			}
 			return fail(mail.TooLarge, "Copy", "the message is in too many mailboxes")
 		}
-		c.now++
-		tx.copies[rows[i].Email] = c
 	}
 	return nil
 }
@@ -48,149 +80,159 @@ func (tx *Tx) countIn(rows []Row, fresh bool) error {
 // countOut counts messages that leave a mailbox.
 func (tx *Tx) countOut(rows []Row) error {
 	h := &tx.st.hdr
-	if h.multi == 0 && len(tx.copies) == 0 {
+	if h.multi == 0 && len(tx.counts) == 0 {
 		h.messages -= int64(len(rows))
 		h.bytes -= sizeOf(rows)
 		return nil
 	}
-	if err := tx.loadCopies(rows); err != nil {
+	if err := tx.loadCounts(rows); err != nil {
 		return err
 	}
 	for i := range rows {
-		c := tx.copiesOf(rows[i].Email)
-		if c.now--; c.now == 0 {
+		if tx.countsOf(rows[i].Email).down(rows[i].Email) {
 			h.messages--
 			h.bytes -= int64(rows[i].Size)
 		}
-		tx.copies[rows[i].Email] = c
 	}
 	return nil
 }
 
-// scanCopies is the number of messages from which on their records are scanned
-// instead of looked up.
-const scanCopies = 16
-
-// loadCopies brings the memberships of messages, which have one at least, into
-// tx.copies.
-func (tx *Tx) loadCopies(rows []Row) error {
-	if tx.copies == nil {
-		tx.copies = make(map[EmailID]copies, len(rows))
+// loadCounts brings the blocks of messages into tx.counts.
+func (tx *Tx) loadCounts(rows []Row) error {
+	if tx.counts == nil {
+		tx.counts = make(map[emailBlock]*counting, 1)
 	}
-	if tx.st.hdr.multi == 0 {
-		return nil
-	}
-	var missing []Row
-	low, high := EmailID(1<<64-1), EmailID(0)
 	for i := range rows {
-		if _, known := tx.copies[rows[i].Email]; !known {
-			tx.copies[rows[i].Email] = copies{1, 1}
-			missing = append(missing, rows[i])
-			low, high = min(low, rows[i].Email), max(high, rows[i].Email)
+		b := blockOf(rows[i].Email)
+		if i > 0 && b == blockOf(rows[i-1].Email) || tx.counts[b] != nil {
+			continue
 		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	tx.settle()
-	if len(missing) < scanCopies {
-		for i := range missing {
-			v, err := tx.reader().Get(copiesKey(missing[i].Email))
+		c := new(counting)
+		if tx.st.hdr.multi > 0 && !tx.recounted {
+			tx.settle()
+			v, err := tx.reader().Get(countsKey(b))
 			if err == nil {
-				err = tx.known(missing[i].Email, v)
+				err = decodeCounts(&c.base, v)
 			}
 			if err != nil && !errors.Is(err, engine.ErrNotFound) {
 				return wrap("copies", err)
 			}
 		}
-		return nil
+		c.now = c.base
+		tx.counts[b] = c
 	}
-	var failed error
-	err := tx.reader().Scan(copiesKey(low), copiesKey(high+1), func(k, v []byte) bool {
-		if len(k) != 9 {
-			failed = corrupt("copies")
-			return false
+	return nil
+}
+
+// countsOf returns the block of a message after loadCounts.
+func (tx *Tx) countsOf(e EmailID) *counts {
+	if b := blockOf(e); tx.lastCounts == nil || tx.lastBlock != b {
+		tx.lastBlock, tx.lastCounts = b, &tx.counts[b].now
+	}
+	return tx.lastCounts
+}
+
+// writeCounts writes the blocks that changed.
+func (tx *Tx) writeCounts() {
+	h := &tx.st.hdr
+	for _, b := range slices.Sorted(maps.Keys(tx.counts)) {
+		c := tx.counts[b]
+		if c.now == c.base {
+			continue
 		}
-		if e := EmailID(binary.BigEndian.Uint64(k[1:])); tx.copies[e].base == 1 {
-			failed = tx.known(e, v)
+		h.multi += c.now.several() - c.base.several()
+		if v := appendCounts([]byte{formatVersion}, &c.now); len(v) > 1 {
+			tx.set(countsKey(b), v)
+			h.blocks = true
+		} else {
+			tx.remove(countsKey(b))
 		}
-		return failed == nil
-	})
-	return wrap("copies", errors.Join(failed, err))
-}
-
-// copiesOf returns what is known of a message after loadCopies: one that has no record
-// has one membership.
-func (tx *Tx) copiesOf(e EmailID) copies {
-	if c, known := tx.copies[e]; known {
-		return c
 	}
-	return copies{1, 1}
 }
 
-func (tx *Tx) known(e EmailID, v []byte) error {
-	n, err := decodeCopies(v)
-	if c := tx.copies[e]; err == nil && c == (copies{1, 1}) {
-		tx.copies[e] = copies{n, n}
+// several is the number of messages with several memberships.
+func (c *counts) several() (n int64) {
+	for _, k := range c {
+		if k > 0 {
+			n++
+		}
 	}
-	return err
+	return n
 }
 
-func decodeCopies(v []byte) (uint32, error) {
+// appendCounts encodes a block as runs of messages with the same number.
+func appendCounts(dst []byte, c *counts) []byte {
+	next := 0
+	for i := 0; i < len(c); {
+		n := c[i]
+		end := i + 1
+		for end < len(c) && c[end] == n {
+			end++
+		}
+		if n > 0 {
+			dst = binary.AppendUvarint(dst, uint64(i-next))
+			dst = binary.AppendUvarint(dst, uint64(end-i-1))
+			dst = append(dst, n)
+			next = end
+		}
+		i = end
+	}
+	return dst
+}
+
+func decodeCounts(c *counts, v []byte) error {
 	d := openRecord(v)
-	n := d.uint32()
-	if n < 2 {
+	at := uint64(0)
+	for len(d.b) > 0 {
+		gap, more := d.uvarint(), d.uvarint()
+		n := d.byte()
+		if gap >= blockSize || more >= blockSize || at+gap+more >= blockSize || n < 2 || n > MaxMemberships {
+			d.fail()
+			break
+		}
+		at += gap
+		for range more + 1 {
+			c[at] = n
+			at++
+		}
+	}
+	if at == 0 {
 		d.fail()
 	}
-	return n, d.err("copies")
-}
-
-// writeCopies writes the records of messages whose number of memberships changed.
-func (tx *Tx) writeCopies() {
-	keys := make([]byte, 0, 9*len(tx.copies))
-	two := []byte{formatVersion, 2}
-	for e, c := range tx.copies {
-		at := len(keys)
-		keys = binary.BigEndian.AppendUint64(append(keys, keyCopies), uint64(e))
-		key := keys[at:len(keys):len(keys)]
-		switch {
-		case c.now == 2 && c.base != 2:
-			tx.set(key, two)
-			if c.base < 2 {
-				tx.st.hdr.multi++
-			}
-		case c.now > 2 && c.now != c.base:
-			tx.set(key, binary.AppendUvarint([]byte{formatVersion}, uint64(c.now)))
-			if c.base < 2 {
-				tx.st.hdr.multi++
-			}
-		case c.now < 2 && c.base >= 2:
-			tx.remove(key)
-			tx.st.hdr.multi--
-		}
-	}
+	return d.err("copies")
 }
 
 // recount counts the account's messages as above, once: an account from before it
-// was so has them counted in each mailbox. A damaged mailbox leaves it as it is.
+// was so has them counted in each mailbox, or message by message. A damaged mailbox
+// leaves it as it is.
 func (tx *Tx) recount() {
 	h := &tx.st.hdr
-	if !tx.st.exists || h.counted {
-		return
+	if tx.st.exists && (!h.counted || h.multi > 0 && !h.blocks) {
+		tx.countAnew()
 	}
+}
+
+// countAnew forgets what was counted, and counts.
+func (tx *Tx) countAnew() {
 	n, messages, bytes, err := tx.st.copies()
 	if err != nil {
 		return
 	}
-	h.counted, h.messages, h.bytes, h.multi = true, messages, bytes, 0
-	tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: []byte{keyCopies}, End: []byte{keyCopies + 1}})
-	tx.copies = map[EmailID]copies{}
-	for e, c := range n {
-		if c >= 2 {
-			tx.copies[e] = copies{c, c}
-			tx.set(copiesKey(e), binary.AppendUvarint([]byte{formatVersion}, uint64(c)))
-			h.multi++
+	h := &tx.st.hdr
+	h.counted, h.messages, h.bytes, h.multi = true, messages, bytes, 0 // writeCounts counts multi
+	for _, kind := range []byte{keyCopies, keyCounts} {
+		tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: []byte{kind}, End: []byte{kind + 1}})
+	}
+	tx.counts, tx.lastCounts, tx.recounted = map[emailBlock]*counting{}, nil, true
+	for e, k := range n {
+		if k < 2 {
+			continue
 		}
+		b := blockOf(e)
+		if tx.counts[b] == nil {
+			tx.counts[b] = new(counting)
+		}
+		tx.counts[b].now[e%blockSize] = uint8(min(k, MaxMemberships))
 	}
 }
 

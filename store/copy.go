@@ -115,7 +115,7 @@ func (tx *Tx) Expunge(id MailboxID, uids UIDSet) (UIDSet, error) {
 // expunge is Expunge by whoever may.
 func (tx *Tx) expunge(op string, b *box, uids UIDSet) (UIDSet, error) {
 	h := &tx.st.hdr
-	if h.multi > 0 || len(tx.copies) > 0 {
+	if h.multi > 0 || len(tx.counts) > 0 {
 		c, err := b.lazy.load()
 		if err == nil {
 			err = tx.countOut(c.rows(uids))

@@ -126,7 +126,9 @@ func makeFixture(t *testing.T, to string) {
 		},
 		func(tx *Tx) error { return tx.SetAnnotation(inbox, 0, "/comment", []byte("mine")) },
 		func(tx *Tx) error { return tx.SetMessageAnnotation(inbox, 2, 0, "/comment", []byte("of one")) },
-		func(tx *Tx) error { return tx.SetACL(inbox, Grant{Who: 2, Rights: RightLookup | RightRead | RightSeen}) },
+		func(tx *Tx) error {
+			return tx.SetACL(inbox, Grant{Who: 2, Rights: RightLookup | RightRead | RightSeen})
+		},
 		func(tx *Tx) error { return tx.SetACL(sent, Grant{Who: Anyone, Rights: RightLookup}) },
 		func(tx *Tx) error { return tx.PutObject(1, "who", []byte(`{"name":"Ada"}`), nil) },
 		func(tx *Tx) error { return tx.PutObject(5, "bytes", []byte(`{}`), stage(t, s, letter(9))) },

@@ -25,9 +25,11 @@ const (
 	keyColumns    = 'S' // mailbox, chunk: what never changes of its messages
 	keyReference  = 'T' // hash of a message id: its thread
 	keySeen       = 'U' // mailbox, account, UID: what others have seen
-	keyThread     = 't' // thread, email
-	keyCopies     = 'W' // email: in how many mailboxes, where that is more than one
+	keyCopies     = 'W' // as keyCounts, message by message: in older accounts
 	keyNote       = 'a' // mailbox, UID, account or 0, name: annotation of a message
+	keyRuns       = 'r' // block of emails, mailbox, UID: as keyMember, of many messages
+	keyThread     = 't' // thread, email
+	keyCounts     = 'w' // block of emails: how many memberships those have that have several
 	keyEnd        = 'z' // above all keys of the store
 )
 
@@ -38,7 +40,7 @@ func key64(kind byte, n uint64) []byte {
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }
 func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }
-func copiesKey(e EmailID) []byte    { return key64(keyCopies, uint64(e)) }
+func countsKey(b emailBlock) []byte { return key64(keyCounts, uint64(b)) }
 func aclKey(m MailboxID) []byte     { return key64(keyACL, uint64(m)) }
 func markKey(m ModSeq) []byte       { return key64(keyMark, uint64(m)) }
 func referenceKey(h uint64) []byte  { return key64(keyReference, h) }

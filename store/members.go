@@ -2,11 +2,9 @@ package store
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 
 	"posthouse/mail"
-	"posthouse/store/engine"
 )
 
 // A message may be in several mailboxes, and more than once in one: each is a
@@ -39,34 +37,18 @@ func (v *View) Memberships(id EmailID) ([]Membership, error) {
 		}
 		return nil
 	}
-	err := scan(v.reader(), key64(keyMember, uint64(id)), func(k, _ []byte) error {
-		if len(k) != 12 {
-			return corrupt("membership")
-		}
-		return add(Membership{MailboxID(binary.BigEndian.Uint64(k)), UID(binary.BigEndian.Uint32(k[8:]))})
-	})
+	err := v.recordedMembers(id, add)
 	if v.tx != nil && err == nil {
 		for _, m := range v.tx.entered(id) {
 			if err = add(m); err != nil {
 				break
 			}
 		}
-		slices.SortFunc(all, func(a, b Membership) int {
-			return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
-		})
 	}
+	slices.SortFunc(all, func(a, b Membership) int {
+		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
+	})
 	return all, wrap("Memberships", err)
-}
-
-// entered returns the memberships of a message that the transaction made.
-func (tx *Tx) entered(id EmailID) (all []Membership) {
-	for i := range tx.ops {
-		k := tx.ops[i].Key
-		if len(k) == memberKeyLen && k[0] == keyMember && tx.ops[i].Kind == engine.Set && EmailID(binary.BigEndian.Uint64(k[1:])) == id {
-			all = append(all, Membership{MailboxID(binary.BigEndian.Uint64(k[9:])), UID(binary.BigEndian.Uint32(k[17:]))})
-		}
-	}
-	return all
 }
 
 // A MailboxChange says in which mailboxes a message is to be.

@@ -136,7 +136,7 @@ func TestRecount(t *testing.T) {
 	old := a.durable.Load().hdr
 	old.counted, old.multi, old.messages, old.bytes = false, 0, 4, 2*size
 	_, err := eng.Commit(t.Context(), &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{
-		{Kind: engine.DeleteRange, Key: []byte{keyCopies}, End: []byte{keyCopies + 1}},
+		{Kind: engine.DeleteRange, Key: []byte{keyCounts}, End: []byte{keyCounts + 1}},
 		{Key: []byte{keyAccount}, Val: appendHeader(nil, &old)}}}).Wait()
 	must(t, err)
 	a.mu.Lock()

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"posthouse/store/engine"
@@ -33,7 +35,10 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 	a.pub.Unlock()
 	r := a.store.eng.Snapshot(a.id)
 	defer r.Close()
-	rp := &reaper{r: r, gone: map[EmailID]map[string]bool{}}
+	rp := &reaper{r: r, gone: map[EmailID]map[string]bool{}, blocks: map[emailBlock][]*memberBlock{}, left: map[*memberBlock]map[UID]bool{}}
+	if rp.hasBlocks, err = hasBlocks(r); err != nil {
+		return false, err
+	}
 	err = r.Scan([]byte{keyDead}, deadEnd(before), func(k, v []byte) bool {
 		more = rp.err == nil && rp.n >= reapBatch
 		if !more {
@@ -47,6 +52,7 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 	if err == nil {
 		err = rp.emails()
 	}
+	rp.rewrite()
 	if err != nil || len(rp.ops) == 0 {
 		return false, err
 	}
@@ -72,9 +78,13 @@ type reaper struct {
 	r    engine.Reader
 	ops  []engine.Op
 	n    int
-	gone map[EmailID]map[string]bool // membership keys that go
-	err  error
+	gone map[EmailID]map[string]bool // keys of memberships that go, by message
 
+	hasBlocks bool // records r
+	blocks    map[emailBlock][]*memberBlock
+	left      map[*memberBlock]map[UID]bool // UIDs that go
+
+	err    error
 	failed error // of notes
 }
 
@@ -89,16 +99,74 @@ func (rp *reaper) take(key, val []byte) {
 		rp.notes(d)
 		i := 0
 		for u := range d.uids.All() {
-			k := appendMemberKey(nil, d.emails[i], d.mailbox, u)
-			if rp.gone[d.emails[i]] == nil {
-				rp.gone[d.emails[i]] = map[string]bool{}
-			}
-			rp.gone[d.emails[i]][string(k)] = true
-			rp.remove(k)
+			rp.leave(d.emails[i], d.mailbox, u)
 			rp.n++
 			i++
 		}
 	})
+}
+
+// leave removes one membership.
+func (rp *reaper) leave(e EmailID, id MailboxID, u UID) {
+	if rp.gone[e] == nil {
+		rp.gone[e] = map[string]bool{}
+	}
+	m, err := rp.together(e, id, u)
+	rp.failed = errors.Join(rp.failed, err)
+	if m == nil {
+		k := appendMemberKey(nil, e, id, u)
+		rp.gone[e][string(k)] = true
+		rp.remove(k)
+		return
+	}
+	if rp.left[m] == nil {
+		rp.left[m] = map[UID]bool{}
+	}
+	rp.left[m][u] = true
+}
+
+// together returns the record r that has a membership, or nil.
+func (rp *reaper) together(e EmailID, id MailboxID, u UID) (*memberBlock, error) {
+	if !rp.hasBlocks {
+		return nil, nil
+	}
+	all, err := rp.block(blockOf(e))
+	// They are in the order of their keys, and do not overlap.
+	i, found := slices.BinarySearchFunc(all, Membership{id, u}, func(m *memberBlock, p Membership) int {
+		return cmp.Or(cmp.Compare(m.mailbox, p.Mailbox), cmp.Compare(m.uid, p.UID))
+	})
+	if !found {
+		i--
+	}
+	if i < 0 || all[i].mailbox != id || all[i].find(u) != e {
+		return nil, err
+	}
+	return all[i], err
+}
+
+// block returns the records r of a block.
+func (rp *reaper) block(b emailBlock) ([]*memberBlock, error) {
+	if all, known := rp.blocks[b]; known {
+		return all, nil
+	}
+	var all []*memberBlock
+	err := eachMembers(rp.r, b, func(m *memberBlock) error {
+		all = append(all, m)
+		return nil
+	})
+	rp.blocks[b] = all
+	return all, err
+}
+
+// rewrite writes the records r that lost messages.
+func (rp *reaper) rewrite() {
+	for m, gone := range rp.left {
+		if left := m.without(func(_ EmailID, u UID) bool { return !gone[u] }); len(left.runs) > 0 {
+			rp.ops = append(rp.ops, engine.Op{Kind: engine.Set, Key: m.key(), Val: left.value()})
+		} else {
+			rp.remove(m.key())
+		}
+	}
 }
 
 // notes removes the annotations of messages.
@@ -114,13 +182,9 @@ func (rp *reaper) notes(d *deads) {
 
 // emails removes the messages that have no membership left.
 func (rp *reaper) emails() error {
-	for id, gone := range rp.gone {
-		kept := false
-		prefix := key64(keyMember, uint64(id))
-		if err := rp.r.Scan(prefix, after(prefix), func(k, _ []byte) bool {
-			kept = !gone[string(k)]
-			return !kept
-		}); err != nil {
+	for id := range rp.gone {
+		kept, err := rp.kept(id)
+		if err != nil {
 			return err
 		}
 		if kept {
@@ -138,6 +202,40 @@ func (rp *reaper) emails() error {
 		rp.remove(threadKey(e.Thread, id))
 	}
 	return nil
+}
+
+// kept tells whether a message has a membership that stays.
+func (rp *reaper) kept(id EmailID) (kept bool, err error) {
+	gone := rp.gone[id]
+	prefix := key64(keyMember, uint64(id))
+	err = rp.r.Scan(prefix, after(prefix), func(k, _ []byte) bool {
+		kept = !gone[string(k)]
+		return !kept
+	})
+	if kept || err != nil || !rp.hasBlocks {
+		return kept, err
+	}
+	all, err := rp.block(blockOf(id))
+	for _, m := range all {
+		_ = m.of(id, func(p Membership) error {
+			kept = kept || !rp.left[m][p.UID]
+			return nil
+		})
+	}
+	return kept, err
+}
+
+// hasBlocks tells whether the account may have records r.
+func hasBlocks(r engine.Reader) (bool, error) {
+	v, err := r.Get([]byte{keyAccount})
+	if errors.Is(err, engine.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	h, err := decodeHeader(v)
+	return h.blocks, err
 }
 
 // decodeDead calls f with the messages of a record of expunged ones.

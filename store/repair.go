@@ -140,24 +140,32 @@ func (r *repairer) account() error {
 			multi++
 		}
 	}
-	bad := multi != h.multi
-	err = r.scan(keyCopies, func(k, v []byte) error {
-		if len(k) != 8 {
+	bad, err := r.miscounted(n, multi)
+	if err == nil && bad && !tx.recounted {
+		r.mended("which messages are in several mailboxes")
+		tx.countAnew()
+	}
+	return err
+}
+
+// miscounted tells whether what is recorded of messages with several memberships is
+// not n.
+func (r *repairer) miscounted(n map[EmailID]uint32, multi int64) (bad bool, err error) {
+	bad = multi != r.tx.st.hdr.multi
+	err = r.scan(keyCounts, func(k, v []byte) error {
+		var said counts
+		if len(k) != 8 || decodeCounts(&said, v) != nil {
 			bad = true
 			return nil
 		}
-		have, err := decodeCopies(v)
-		bad = bad || err != nil || have != n[EmailID(binary.BigEndian.Uint64(k))]
-		multi--
+		multi -= said.several()
+		first := emailBlock(binary.BigEndian.Uint64(k)).first()
+		for i, c := range said {
+			bad = bad || c > 0 && uint32(c) != n[first+EmailID(i)]
+		}
 		return nil
 	})
-	if err != nil || !bad && multi == 0 {
-		return err
-	}
-	r.mended("which messages are in several mailboxes")
-	h.counted = false
-	tx.recount()
-	return nil
+	return bad || multi != 0, err
 }
 
 // reaper: it knows of what was expunged, and what is there is not expunged.
@@ -205,29 +213,41 @@ func (r *repairer) records() error {
 	})
 }
 
-// members: R records are the messages of the mailboxes and those that wait.
+// members: R and r records are the messages of the mailboxes and those that wait.
 func (r *repairer) members() error {
-	owned := map[EmailID]bool{}
 	left := make(map[member]bool, len(r.live))
 	for m := range r.live {
 		left[m] = true
+	}
+	owned := map[EmailID]bool{}
+	keep := func(m member) bool {
+		if r.live[m] && !left[m] {
+			r.mended("email %d was said twice to be UID %d of mailbox %d", m.email, m.uid, m.mailbox)
+			return false
+		}
+		if !r.live[m] && !r.gone[Membership{m.mailbox, m.uid}] {
+			r.mended("email %d is not UID %d of mailbox %d", m.email, m.uid, m.mailbox)
+			return false
+		}
+		owned[m.email] = true
+		delete(left, m)
+		return true
 	}
 	err := r.scan(keyMember, func(k, _ []byte) error {
 		if len(k) != memberKeyLen-1 {
 			r.mended("a membership that says nothing")
 			r.remove(keyMember, k)
-			return nil
-		}
-		m := member{EmailID(binary.BigEndian.Uint64(k)), MailboxID(binary.BigEndian.Uint64(k[8:])), UID(binary.BigEndian.Uint32(k[16:]))}
-		if !r.live[m] && !r.gone[Membership{m.mailbox, m.uid}] {
-			r.mended("email %d is not UID %d of mailbox %d", m.email, m.uid, m.mailbox)
+		} else if !keep(member{EmailID(binary.BigEndian.Uint64(k)), MailboxID(binary.BigEndian.Uint64(k[8:])), UID(binary.BigEndian.Uint32(k[16:]))}) {
 			r.remove(keyMember, k)
-			return nil
 		}
-		owned[m.email] = true
-		delete(left, m)
 		return nil
 	})
+	if err == nil {
+		err = r.scan(keyRuns, func(k, v []byte) error {
+			r.memberBlock(k, v, keep)
+			return nil
+		})
+	}
 	for m := range left {
 		r.mended("email %d is UID %d of mailbox %d", m.email, m.uid, m.mailbox)
 		r.tx.set(appendMemberKey(nil, m.email, m.mailbox, m.uid), nil)
@@ -240,6 +260,32 @@ func (r *repairer) members() error {
 	}
 	slices.SortFunc(r.lost, func(a, b Row) int { return int(a.Email) - int(b.Email) })
 	return err
+}
+
+// memberBlock leaves of a record r what is to be kept.
+func (r *repairer) memberBlock(k, v []byte, keep func(m member) bool) {
+	m, err := decodeMembers(k, v)
+	if err != nil {
+		r.mended("memberships that say nothing")
+		r.remove(keyRuns, k)
+		return
+	}
+	n := 0
+	left := m.without(func(e EmailID, u UID) bool {
+		kept := keep(member{e, m.mailbox, u})
+		n += int(bit(!kept))
+		return kept
+	})
+	switch {
+	case len(left.runs) == 0:
+		r.remove(keyRuns, k)
+	case n > 0:
+		r.tx.set(m.key(), left.value())
+	}
+	if !r.tx.st.hdr.blocks {
+		r.mended("that memberships are in blocks")
+		r.tx.st.hdr.blocks = true
+	}
 }
 
 // threads: each message is a member of its thread, and found by its references.

@@ -9,16 +9,53 @@ import (
 	"posthouse/store/engine/mem"
 )
 
+// An illness is damage to an account and to what all share.
+type illness struct {
+	name   string
+	damage func(st *state) (own, global []engine.Op)
+}
+
+func del(key []byte) engine.Op      { return engine.Op{Kind: engine.Delete, Key: key} }
+func set(key, val []byte) engine.Op { return engine.Op{Key: key, Val: val} }
+
+// illMemberships are those of the records that say where a message is, and how often.
+func illMemberships() []illness {
+	return []illness{
+		{"missing number of memberships", func(*state) (own, global []engine.Op) { return []engine.Op{del(countsKey(0))}, nil }},
+		{"wrong number of memberships", func(*state) (own, global []engine.Op) {
+			return []engine.Op{set(countsKey(0), []byte{formatVersion, 1, 0, 9}), set(countsKey(7), []byte{formatVersion, 1, 0, 2})}, nil
+		}},
+		{"missing membership", func(*state) (own, global []engine.Op) { return []engine.Op{del(appendMemberKey(nil, 1, 1, 1))}, nil }},
+		{"stray membership", func(*state) (own, global []engine.Op) {
+			return []engine.Op{set(appendMemberKey(nil, 1, 1, 77), nil), set([]byte{keyMember, 1}, nil)}, nil
+		}},
+		{"missing memberships", func(*state) (own, global []engine.Op) {
+			return []engine.Op{del((&memberBlock{mailbox: 3, uid: 1}).key())}, nil
+		}},
+		{"stray memberships", func(*state) (own, global []engine.Op) {
+			m := &memberBlock{mailbox: 3, uid: 1, runs: []memberRun{{1, 1, 1}, {4, 2, 3}}}
+			n := &memberBlock{block: 9, mailbox: 3, uid: 1, runs: []memberRun{{9300, 1, 1}}}
+			return []engine.Op{set(m.key(), m.value()), set(n.key(), n.value())}, nil
+		}},
+		{"damaged memberships", func(*state) (own, global []engine.Op) {
+			return []engine.Op{set((&memberBlock{mailbox: 3, uid: 1}).key(), []byte{formatVersion, 1}), set([]byte{keyRuns, 1}, nil)}, nil
+		}},
+		{"memberships said twice", func(*state) (own, global []engine.Op) {
+			return []engine.Op{set(appendMemberKey(nil, 4, 3, 2), nil)}, nil
+		}},
+		{"an account that does not know of its memberships", func(st *state) (own, global []engine.Op) {
+			h := st.hdr
+			h.blocks, h.multi = false, 0
+			return []engine.Op{set([]byte{keyAccount}, appendHeader(nil, &h))}, nil
+		}},
+	}
+}
+
 // Each thing that Repair makes anew is damaged alone: Check finds it, Repair mends it,
 // and Check finds nothing any more.
 func TestRepair(t *testing.T) {
-	del := func(key []byte) engine.Op { return engine.Op{Kind: engine.Delete, Key: key} }
-	set := func(key, val []byte) engine.Op { return engine.Op{Key: key, Val: val} }
 	one := []byte{formatVersion}
-	for _, x := range []struct {
-		name   string
-		damage func(st *state) (own, global []engine.Op)
-	}{
+	for _, x := range append(illMemberships(), []illness{
 		{"counts of a mailbox", func(st *state) (own, global []engine.Op) {
 			b := *st.boxes[0]
 			b.mb.Unseen, b.mb.Bytes, b.mb.Messages = 7, 1, 2
@@ -48,14 +85,6 @@ func TestRepair(t *testing.T) {
 			b := *st.boxes[0]
 			b.noted = 3
 			return []engine.Op{set(mailboxKey(b.mb.ID), appendMailbox(nil, &b))}, nil
-		}},
-		{"missing number of memberships", func(*state) (own, global []engine.Op) { return []engine.Op{del(copiesKey(2))}, nil }},
-		{"wrong number of memberships", func(*state) (own, global []engine.Op) {
-			return []engine.Op{set(copiesKey(2), []byte{formatVersion, 9}), set(copiesKey(1), []byte{formatVersion, 2})}, nil
-		}},
-		{"missing membership", func(*state) (own, global []engine.Op) { return []engine.Op{del(appendMemberKey(nil, 1, 1, 1))}, nil }},
-		{"stray membership", func(*state) (own, global []engine.Op) {
-			return []engine.Op{set(appendMemberKey(nil, 1, 1, 77), nil), set([]byte{keyMember, 1}, nil)}, nil
 		}},
 		{"missing thread", func(*state) (own, global []engine.Op) { return []engine.Op{del(threadKey(1, 1))}, nil }},
 		{"stray thread", func(*state) (own, global []engine.Op) { return []engine.Op{set(threadKey(1, 2), nil)}, nil }},
@@ -89,7 +118,7 @@ func TestRepair(t *testing.T) {
 		{"message in no mailbox", func(*state) (own, global []engine.Op) {
 			return []engine.Op{{Kind: engine.DeleteRange, Key: []byte{keyDead}, End: []byte{keyDead + 1}}, del(appendMemberKey(nil, 3, 1, 3))}, nil
 		}},
-	} {
+	}...) {
 		t.Run(x.name, func(t *testing.T) {
 			eng := mem.New()
 			s, a := sickAccount(t, eng)
@@ -136,6 +165,9 @@ func sickAccount(t *testing.T, eng engine.Engine) (*Store, *Account) {
 	appendLetters(t, s, a, inbox, letter(1), letter(2), letter(3), letter(4))
 	change(t, a, func(tx *Tx) error {
 		if _, err := tx.Copy(inbox, sent, UIDs(2)); err != nil {
+			return err
+		}
+		if _, err := tx.Copy(inbox, mailboxID(t, a, "Trash"), UIDs(1, 4)); err != nil {
 			return err
 		}
 		if _, err := tx.Expunge(inbox, UIDs(3)); err != nil {

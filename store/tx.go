@@ -31,7 +31,10 @@ type Tx struct {
 	refs    map[uint64]ThreadID // references written by us
 	dead    []deads             // expunged by us
 
-	copies map[EmailID]copies // messages whose number of memberships changes
+	counts     map[emailBlock]*counting // blocks with messages whose number of memberships changes
+	lastBlock  emailBlock
+	lastCounts *counts // of lastBlock
+	recounted  bool    // what is not in counts is 0
 
 	notes   map[string][]byte // annotations written by us; nil: removed
 	objects map[string][]byte // objects written by us, by key; nil: removed
@@ -196,7 +199,7 @@ func (tx *Tx) batch() *engine.Batch {
 			tx.set(mailboxKey(id), appendMailbox(nil, mb))
 		}
 	}
-	tx.writeCopies()
+	tx.writeCounts()
 	tx.writeDead()
 	if tx.journal != nil {
 		tx.set(journalKey(tx.modseq), tx.journal)
