@@ -97,10 +97,10 @@ func (t *threader) merge() {
 		t.settle(n)
 	}
 	slices.SortFunc(roots, t.byDate)
-	table := make(map[string]int32, len(roots))
+	table := make(map[uint32]int32, len(roots))
 	for _, n := range roots {
 		v := &t.values[n]
-		if v.subject == "" {
+		if v.subject == 0 {
 			continue
 		}
 		old, known := table[v.subject]
@@ -113,7 +113,7 @@ func (t *threader) merge() {
 	for _, n := range roots {
 		v := t.values[n]
 		old := table[v.subject]
-		if v.subject == "" || old == n || gone[n] {
+		if v.subject == 0 || old == n || gone[n] {
 			continue
 		}
 		gone[n] = true

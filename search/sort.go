@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"posthouse/message"
 	"posthouse/store"
 )
 
@@ -64,21 +63,27 @@ func (c *column) compare(a, b int32) int {
 // tick is called now and then with the number of rows that were looked at.
 func Sort(ctx context.Context, acct *store.Account, rows []store.Row, keys []SortKey, tick func(done int) error) ([]int32, error) {
 	s := sorter{cols: make([]column, len(keys)), keys: keys}
-	records := false
+	known, records := false, false
 	for i, k := range keys {
 		s.cols[i].reverse = k.Reverse
-		if k.By <= ByDate || k.By == ByScore || k.By == ByValue {
+		if k.By <= BySubject || k.By == ByScore || k.By == ByValue {
 			s.cols[i].numbers = make([]int64, len(rows))
 		} else {
 			s.cols[i].strings = make([]string, len(rows))
 		}
-		records = records || k.By > BySize && k.By < ByScore
+		known = known || k.By == ByDate || k.By == BySubject
+		records = records || k.By > BySubject && k.By < ByScore
 	}
 	if err := s.texts(rows); err != nil {
 		return nil, err
 	}
 	for i := range rows {
 		s.row(i, &rows[i])
+	}
+	if known {
+		if err := s.facts(ctx, acct, rows, tick); err != nil {
+			return nil, err
+		}
 	}
 	if records {
 		err := eachRecord(ctx, acct, rows, tick, func(i int, e *store.Email) error {
@@ -172,32 +177,39 @@ func (s *sorter) row(i int, r *store.Row) {
 	}
 }
 
-func (s *sorter) record(i int, e *store.Email) {
-	var env envelope
-	parsed := false
+// facts fills in what the account remembers of messages.
+func (s *sorter) facts(ctx context.Context, acct *store.Account, rows []store.Row, tick func(done int) error) error {
+	facts, means, err := facts(ctx, acct, rows, false, tick)
+	if err != nil {
+		return err
+	}
 	for k := range s.keys {
-		by := s.keys[k].By
-		switch {
-		case by < ByDate || by >= ByScore:
-			continue
-		case by == ByDate:
-			if !e.Sent.IsZero() {
-				s.cols[k].numbers[i] = e.Sent.Unix()
+		for i := range facts {
+			f := &facts[i]
+			switch {
+			case s.keys[k].By == BySubject:
+				s.cols[k].numbers[i] = int64(means.ranks[f.subject])
+			case s.keys[k].By == ByDate && f.known && f.sent != unsent:
+				s.cols[k].numbers[i] = f.sent
 			}
-			continue
-		case !parsed:
-			env, parsed = parseEnvelope(e.Envelope), true
 		}
-		s.fold = fold(s.fold[:0], env.value(by))
-		s.cols[k].strings[i] = string(s.fold)
+	}
+	return nil
+}
+
+func (s *sorter) record(i int, e *store.Email) {
+	env := parseEnvelope(e.Envelope)
+	for k := range s.keys {
+		if by := s.keys[k].By; by > BySubject && by < ByScore {
+			s.fold = fold(s.fold[:0], env.value(by))
+			s.cols[k].strings[i] = string(s.fold)
+		}
 	}
 }
 
 // value is the string of a criterion.
 func (e *envelope) value(by SortBy) []byte {
 	switch by {
-	case BySubject:
-		return []byte(message.BaseSubject(message.DecodeHeader(e.subject)))
 	case ByFrom:
 		return e.from.mailbox
 	case ByTo:

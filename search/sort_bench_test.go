@@ -11,7 +11,7 @@ import (
 )
 
 // bigBox is a mailbox of n short messages in threads of eight.
-func bigBox(b *testing.B, n int) (*store.Account, []store.Row) {
+func bigBox(b testing.TB, n int) (*store.Account, []store.Row) {
 	b.Helper()
 	ctx := context.Background()
 	eng := mem.New()
@@ -49,7 +49,7 @@ func bigBox(b *testing.B, n int) (*store.Account, []store.Row) {
 	return acct, rows
 }
 
-func appendMany(b *testing.B, st *store.Store, acct *store.Account, lo, hi int) {
+func appendMany(b testing.TB, st *store.Store, acct *store.Account, lo, hi int) {
 	var ups []*store.Staged
 	defer func() {
 		for _, u := range ups {

@@ -2,10 +2,7 @@ package search
 
 import (
 	"context"
-	"errors"
-	"io"
 
-	"posthouse/message"
 	"posthouse/store"
 )
 
@@ -22,24 +19,23 @@ const (
 
 // Thread arranges messages in threads.
 func Thread(ctx context.Context, acct *store.Account, rows []store.Row, by ThreadBy, tick func(done int) error) (*Forest, error) {
-	t := &threader{rows: rows, by: by, acct: acct, ctx: ctx, ids: map[string]int32{}}
-	t.values = make([]threadValue, len(rows), 2*len(rows))
-	t.refs = make([][]int32, len(rows))
-	for i := range rows {
-		t.values[i] = threadValue{date: rows[i].InternalDate, msg: int32(i)}
-	}
-	err := eachRecord(ctx, acct, rows, func(done int) error {
-		if err := t.readReferences(); err != nil {
-			return err
-		}
-		return tick(done)
-	}, t.record)
+	facts, means, err := facts(ctx, acct, rows, by != OrderedSubject, tick)
 	if err != nil {
 		return nil, err
+	}
+	t := &threader{rows: rows, by: by, facts: facts, pool: means.pool}
+	t.values = make([]threadValue, len(rows), 2*len(rows))
+	for i := range rows {
+		f, v := &facts[i], &t.values[i]
+		*v = threadValue{date: rows[i].InternalDate, subject: means.ranks[f.subject], reply: f.reply, msg: int32(i)}
+		if f.known && f.sent != unsent {
+			v.date = f.sent
+		}
 	}
 	if by == OrderedSubject {
 		return t.orderedSubject(), nil
 	}
+	t.identify(means.ids)
 	t.link()
 	t.gather()
 	if by == References {
@@ -53,7 +49,7 @@ func Thread(ctx context.Context, acct *store.Account, rows []store.Row, by Threa
 // The first len(rows) nodes are the messages.
 type threadValue struct {
 	date    int64
-	subject string // base subject, folded
+	subject uint32 // rank of the base subject; 0: none
 	reply   bool   // the subject says so
 	msg     int32  // -1: a dummy
 }
@@ -61,140 +57,39 @@ type threadValue struct {
 // A threader holds the algorithm of RFC 5256 §3 (THREAD, REFERENCES) while it runs.
 // Nodes are numbers; nothing recurses.
 type threader struct {
-	ctx  context.Context
-	acct *store.Account
-	rows []store.Row
-	by   ThreadBy
+	rows  []store.Row
+	by    ThreadBy
+	facts []fact
+	pool  []uint32 // of references, as message ids
 
 	values []threadValue
-	ids    map[string]int32 // node of a message id
-	refs   [][]int32        // of each message: its references, as nodes
-	parent []int32          // of each node, -1: none
-	top    []int32          // the tree that a node is in: union-find
+	refs   []int32 // pieces of pool as nodes, one message after the other
+	spans  []span  // of refs, each message's
+	parent []int32 // of each node, -1: none
+	top    []int32 // the tree that a node is in: union-find
 	forest Forest
-	fold   []byte
-
-	// of the page under way: messages whose References are to be read, and their places
-	replies []store.Email
-	at      []int
-	arena   []byte
-	head    []byte
 }
 
-// record takes in one message: what it is called, and what it refers to.
-func (t *threader) record(i int, e *store.Email) error {
-	env := parseEnvelope(e.Envelope)
-	v := &t.values[i]
-	if !e.Sent.IsZero() {
-		v.date = e.Sent.Unix()
-	}
-	if t.by != Refs {
-		subject := message.DecodeHeader(env.subject)
-		t.fold = fold(t.fold[:0], []byte(message.BaseSubject(subject)))
-		v.subject, v.reply = string(t.fold), message.IsReplySubject(subject)
-	}
-	if t.by == OrderedSubject {
-		return nil
-	}
-	related := e.Related()
-	if ids := message.AppendMessageIDs(nil, env.id, 1); len(ids) > 0 {
-		t.claim(ids[0], int32(i))
-		related-- // it counts itself
-	}
-	if related > 0 {
-		t.replies = append(t.replies, *e)
-		t.arena = t.replies[len(t.replies)-1].Keep(t.arena)
-		t.at = append(t.at, i)
-	}
-	return nil
-}
-
-// readReferences reads the References of the page's replies, all at once.
-func (t *threader) readReferences() error {
-	emails := make([]*store.Email, len(t.replies))
-	for i := range t.replies {
-		emails[i] = &t.replies[i]
-	}
-	r := &run{ctx: t.ctx, acct: t.acct}
-	err := r.read(emails, func(i int, raw []byte) error {
-		refs, err := t.references(&t.replies[i], raw)
-		if len(refs) == 0 {
-			refs = message.AppendMessageIDs(nil, parseEnvelope(t.replies[i].Envelope).inReplyTo, 1)
-		}
-		for _, id := range refs {
-			t.refs[t.at[i]] = append(t.refs[t.at[i]], t.node(id))
-		}
-		return err
-	})
-	t.replies, t.at, t.arena = t.replies[:0], t.at[:0], t.arena[:0]
-	return err
-}
-
-// claim gives a message its id, unless one before it has it.
-func (t *threader) claim(id string, i int32) {
-	old, known := t.ids[id]
-	switch {
-	case !known:
-		t.ids[id] = i
-	case int(old) >= len(t.rows) && t.values[old].msg < 0: // a dummy was made for it
-		t.values[old].msg = i
-	}
-}
-
-// node is the node of a message id; messages and dummies are told apart in resolve.
-func (t *threader) node(id string) int32 {
-	if n, ok := t.ids[id]; ok {
-		return n
-	}
-	n := int32(len(t.values))
-	t.values = append(t.values, threadValue{msg: -1})
-	t.ids[id] = n
-	return n
-}
-
-// resolve turns the dummy of a message that came later into that message.
-func (t *threader) resolve(n int32) int32 {
-	if m := t.values[n].msg; m >= 0 {
-		return m
-	}
-	return n
-}
-
-// references reads the References field from the header of a message, bounded as
-// any header is.
-func (t *threader) references(e *store.Email, raw []byte) ([]string, error) {
-	top, _, err := e.Top()
-	if err != nil {
-		return nil, err
-	}
-	n := int(min(top.Len(), maxHeader))
-	head := raw
-	if raw == nil { // a large message
-		if head, err = t.open(e, n); err != nil {
-			return nil, err
+// identify gives each message id its node: the first message that has it, or a dummy.
+func (t *threader) identify(ids int) {
+	node := make([]int32, ids) // from 1; 0: not seen
+	for i := range t.facts {
+		if id := t.facts[i].id; id != 0 && node[id] == 0 {
+			node[id] = int32(i) + 1
 		}
 	}
-	field := message.AppendHeaderFields(t.head[:0], head[:min(n, len(head))], referencesOnly, false)
-	t.head = field[:0]
-	m := message.Message{Header: message.ParseHeader(field, message.Limits{})}
-	return m.References(), nil
-}
-
-var referencesOnly = []string{"References"}
-
-// open reads the first n bytes of a message.
-func (t *threader) open(e *store.Email, n int) ([]byte, error) {
-	body, err := t.acct.Open(t.ctx, e)
-	if err != nil {
-		return nil, err
+	t.spans = make([]span, len(t.facts))
+	for i := range t.facts {
+		t.spans[i].lo = uint32(len(t.refs))
+		for _, id := range t.pool[t.facts[i].refs.lo:t.facts[i].refs.hi] {
+			if node[id] == 0 {
+				t.values = append(t.values, threadValue{msg: -1})
+				node[id] = int32(len(t.values))
+			}
+			t.refs = append(t.refs, node[id]-1)
+		}
+		t.spans[i].hi = uint32(len(t.refs))
 	}
-	defer body.Close()
-	head := make([]byte, n)
-	got, err := body.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return head[:got], nil
 }
 
 // link makes the parent links, step 1 of the algorithm. The parent of a message is
@@ -205,14 +100,14 @@ func (t *threader) link() {
 	for n := range t.parent {
 		t.parent[n], t.top[n] = -1, int32(n)
 	}
-	for i, refs := range t.refs {
-		if len(refs) > 0 {
-			t.adopt(t.resolve(refs[len(refs)-1]), int32(i))
+	for i, s := range t.spans {
+		if s.lo < s.hi {
+			t.adopt(t.refs[s.hi-1], int32(i))
 		}
 	}
-	for _, refs := range t.refs {
-		for k := 1; k < len(refs); k++ {
-			t.adopt(t.resolve(refs[k-1]), t.resolve(refs[k]))
+	for _, s := range t.spans {
+		for k := s.lo + 1; k < s.hi; k++ {
+			t.adopt(t.refs[k-1], t.refs[k])
 		}
 	}
 }

@@ -56,6 +56,7 @@ type account struct {
 	index   flagIndex
 	swept   ModSeq // when flags were last looked through
 	threads threadCache
+	memo    Memo
 
 	durable atomic.Pointer[state] // what readers see; nil: not loaded
 
@@ -77,6 +78,7 @@ type account struct {
 
 func newAccount(s *Store, id mail.AccountID) *account {
 	a := &account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[uint32]UID{}}
+	a.memo.acct = a
 	a.settled.L = &a.pub
 	return a
 }
@@ -170,6 +172,7 @@ func (a *account) prepareLocked() error {
 	a.pending = st
 	a.index = newFlagIndex(&st.flags)
 	a.threads = threadCache{}
+	a.memo.forget()
 	a.store.size.Add(-a.size.Swap(0))
 	a.grow(st.memory())
 	a.durable.Store(st)

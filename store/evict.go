@@ -57,6 +57,7 @@ func (a *account) evict() {
 	a.pending = nil
 	a.index = flagIndex{}
 	a.threads = threadCache{}
+	a.memo.forget()
 	a.store.size.Add(-a.size.Swap(0))
 	a.store.mu.Lock()
 	delete(a.store.loaded, a)
