@@ -46,6 +46,9 @@ func (p *parse) check() {
 			p.problem("smtp.hooks", "%q: %v", s, err)
 		}
 	}
+	if f := c.Reports.From; f != "" && (strings.Count(f, "@") != 1 || strings.HasPrefix(f, "@") || strings.HasSuffix(f, "@") || strings.ContainsAny(f, " \t\r\n<>")) {
+		p.problem("reports.from", "%q is not an address, as reports@example.org", f)
+	}
 	for zone, weight := range c.SMTP.Lists {
 		if _, err := ParseList(weight); err != nil || !strings.Contains(zone, ".") {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)

@@ -20,22 +20,23 @@ type Config struct {
 	Data                string `toml:"data" doc:"The directory of the store. One running server owns it."`
 	AllowPlaintextLogin bool   `toml:"allow_plaintext_login" doc:"Accept passwords on connections without TLS. For test rigs on loopback only; the server warns at start." why:"Anybody between the client and the server could read the password."`
 
-	TLS    TLS    `toml:"tls"`
-	Listen Listen `toml:"listen"`
-	Login  Login  `toml:"login"`
-	OAuth  OAuth  `toml:"oauth"`
-	SMTP   SMTP   `toml:"smtp"`
-	IMAP   IMAP   `toml:"imap"`
-	Queue  Queue  `toml:"queue"`
-	DKIM   DKIM   `toml:"dkim"`
-	Trace  Trace  `toml:"trace"`
-	DNS    DNS    `toml:"dns"`
-	Log    Log    `toml:"log"`
-	Run    Run    `toml:"run"`
-	Store  Store  `toml:"store"`
-	Backup Backup `toml:"backup"`
-	S3     S3     `toml:"s3"`
-	Limits Limits `toml:"limits"`
+	TLS     TLS     `toml:"tls"`
+	Listen  Listen  `toml:"listen"`
+	Login   Login   `toml:"login"`
+	OAuth   OAuth   `toml:"oauth"`
+	SMTP    SMTP    `toml:"smtp"`
+	IMAP    IMAP    `toml:"imap"`
+	Queue   Queue   `toml:"queue"`
+	DKIM    DKIM    `toml:"dkim"`
+	Trace   Trace   `toml:"trace"`
+	Reports Reports `toml:"reports"`
+	DNS     DNS     `toml:"dns"`
+	Log     Log     `toml:"log"`
+	Run     Run     `toml:"run"`
+	Store   Store   `toml:"store"`
+	Backup  Backup  `toml:"backup"`
+	S3      S3      `toml:"s3"`
+	Limits  Limits  `toml:"limits"`
 }
 
 // TLS is the section [tls].
@@ -126,6 +127,15 @@ type Trace struct {
 	PerDay Size     `toml:"bytes_per_day" doc:"Most that is remembered in a day; what comes after that is not." why:"A flood of refused mail must not fill the disk."`
 }
 
+// Reports is the section [reports]: what is told to other domains, once a day, where their
+// DNS asks for it.
+type Reports struct {
+	DMARC        bool   `toml:"dmarc" doc:"Count what DMARC says of the mail in the name of other domains, and send them aggregate reports (RFC 7489)." why:"It is how a domain finds out who sends in its name, and its own mistakes."`
+	TLS          bool   `toml:"tls" doc:"Count how TLS to the servers of other domains went, and send them reports (RFC 8460)." why:"A domain whose certificate or policy is wrong learns it only so."`
+	From         string `toml:"from" doc:"The address that reports come from. Its domain must be one of ours, with DKIM keys. Empty: postmaster at the domain in which the host name lies, or else at the first of ours with keys." values:"an address, or empty"`
+	Organization string `toml:"organization" doc:"Who sends them, for people. Empty: the host name."`
+}
+
 // DNS is the section [dns].
 type DNS struct {
 	TrustAD bool     `toml:"trust_ad" doc:"Believe the servers when they say that an answer was validated (DNSSEC, the AD bit), though they are not on this machine. Only where nobody can change answers on the way." why:"DANE stands on it. A resolver on this machine is believed anyway."`
@@ -184,15 +194,16 @@ func Default() Config {
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
 			SmarthostTLS: "opportunistic", Routes: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
 		},
-		DKIM:   DKIM{Rotate: Duration(180 * day), Settle: Duration(time.Hour)},
-		Trace:  Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
-		DNS:    DNS{Servers: []string{}},
-		Store:  Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},
-		Backup: Backup{Keep: Off, Repair: []string{}},
-		S3:     S3{Region: "us-east-1"},
-		Log:    Log{Level: "info", Format: "auto"},
-		Run:    Run{User: "", Group: ""},
-		Limits: defaultLimits(),
+		DKIM:    DKIM{Rotate: Duration(180 * day), Settle: Duration(time.Hour)},
+		Trace:   Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
+		Reports: Reports{DMARC: true, TLS: true},
+		DNS:     DNS{Servers: []string{}},
+		Store:   Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},
+		Backup:  Backup{Keep: Off, Repair: []string{}},
+		S3:      S3{Region: "us-east-1"},
+		Log:     Log{Level: "info", Format: "auto"},
+		Run:     Run{User: "", Group: ""},
+		Limits:  defaultLimits(),
 	}
 }
 

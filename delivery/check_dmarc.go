@@ -10,6 +10,7 @@ import (
 	"posthouse/mailauth/dmarc"
 	"posthouse/mailauth/spf"
 	"posthouse/message"
+	"posthouse/report"
 )
 
 var replyUnsure = mail.Reply{Code: 451, Enhanced: [3]uint8{4, 4, 3}, Text: "DNS does not answer, so the sender cannot be checked; try again later"}
@@ -40,12 +41,34 @@ var checkDMARC = stage{name: "dmarc",
 			}
 			return v
 		}
-		return t.applyDMARC(f.worst(ctx, t.s.opts.Checks, t.draw()), enforce)
+		res, at := f.worst(ctx, t.s.opts.Checks, t.draw())
+		v, apply := t.applyDMARC(res, enforce)
+		if v.Action != Defer { // it comes again
+			t.countDMARC(&f.authors[at], res, apply)
+		}
+		return v
 	},
 }
 
-// applyDMARC makes the verdict of the outcome.
-func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
+// countDMARC counts the message for the report to the domain whose policy it is.
+func (t *Transaction) countDMARC(p *dmarc.Policy, res dmarc.Result, applied dmarc.Disposition) {
+	f := t.found
+	e := report.Evaluation{Source: t.sess.Remote, EnvelopeFrom: string(t.Env.ReversePath.Domain), Hello: t.Env.ReversePath.IsNull(),
+		Policy: *p, Result: res, Applied: applied, SPF: f.spf, DKIM: f.dkim, Quiet: report.Looks(t.staged.Message())}
+	switch {
+	case res.Sampled:
+		e.Reason = "sampled_out"
+	case res.Apply > dmarc.Nothing && applied == dmarc.Nothing:
+		e.Reason = "local_policy"
+		if by, ok := f.arc.Trusted(t.s.opts.Checks.believes, passedDMARC); ok { // RFC 8617 §7.2.2
+			e.Comment = "arc=" + f.arc.Status.String() + " d=" + by
+		}
+	}
+	t.s.opts.Tally.RecordDMARC(&e)
+}
+
+// applyDMARC makes the verdict of the outcome, and says what is done because of it.
+func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) (Verdict, dmarc.Disposition) {
 	c := authres.Clause{Method: "dmarc", Result: res.Status.String(), Props: []authres.Prop{{Type: "header", Name: "from", Value: res.From}}}
 	apply := res.Apply
 	if res.Status == dmarc.Fail {
@@ -61,6 +84,7 @@ func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
 	}
 	switch {
 	case !enforce:
+		apply = dmarc.Nothing
 	case res.Status == dmarc.TempError && res.Policy == dmarc.Reject:
 		v.Action, v.Reply = Defer, replyUnsure
 	case apply == dmarc.Reject:
@@ -68,7 +92,7 @@ func (t *Transaction) applyDMARC(res dmarc.Result, enforce bool) Verdict {
 	case apply == dmarc.Quarantine:
 		v.Action, v.Role = FileInto, mail.RoleJunk
 	}
-	return v
+	return v, apply
 }
 
 // failWeight is of mail whose author's domain does not stand behind it, but does not
@@ -83,9 +107,9 @@ func replyDMARC(res dmarc.Result) mail.Reply {
 		", and the DMARC policy of " + res.Domain + " says to reject such mail"}
 }
 
-// worst judges each domain in From and returns what weighs most: one forged name is
-// enough.
-func (f *findings) worst(ctx context.Context, c *Checks, draw int) dmarc.Result {
+// worst judges each domain in From and returns what weighs most, and of which author it
+// is: one forged name is enough.
+func (f *findings) worst(ctx context.Context, c *Checks, draw int) (worst dmarc.Result, at int) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	e := dmarc.Evidence{Unsure: f.spf.Status == spf.TempError}
@@ -103,13 +127,12 @@ func (f *findings) worst(ctx context.Context, c *Checks, draw int) dmarc.Result 
 	weight := func(r dmarc.Result) int {
 		return int(r.Apply)*10 + map[dmarc.Status]int{dmarc.Fail: 4, dmarc.TempError: 3, dmarc.None: 2, dmarc.Pass: 1}[r.Status]
 	}
-	var worst dmarc.Result
 	for i, p := range f.authors {
 		if r := p.Judge(ctx, c.Resolver, e, draw); i == 0 || weight(r) > weight(worst) {
-			worst = r
+			worst, at = r, i
 		}
 	}
-	return worst
+	return worst, at
 }
 
 // draw is a random number of 0 to 99.

@@ -87,6 +87,8 @@ type Options struct {
 	// domain is in each of ours; nil: nothing is kept.
 	Reports         *report.Log
 	ReportAddresses []mail.Address
+	// Tally counts what DMARC says, for reports to the domains; nil: nothing is counted.
+	Tally *report.Tally
 	// Hooks are asked about mail from other servers and from accounts.
 	Hooks []hook.Asked
 	// Caps of what accounts send; they need Engine, where they are counted.

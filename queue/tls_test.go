@@ -27,7 +27,7 @@ type recorder struct {
 	seen []string
 }
 
-func (r *recorder) RecordTLS(p tlsrpt.Policy, d tlsrpt.Detail) {
+func (r *recorder) RecordTLS(_ string, p tlsrpt.Policy, d tlsrpt.Detail) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := p.Type + ":" + string(d.Result)

@@ -1,6 +1,8 @@
 // Package report reads the reports that other servers send about mail in our name, and
 // keeps them for the administration: DMARC aggregate reports (RFC 7489 §7.2), TLS reports
-// (RFC 8460 §5) and feedback reports of complaints (ARF, RFC 5965).
+// (RFC 8460 §5) and feedback reports of complaints (ARF, RFC 5965). It also sends such
+// reports: a [Tally] counts what DMARC says of mail and how TLS to other servers went, and
+// a [Sender] tells those domains once a day that ask for it in DNS.
 //
 // Whoever knows the address can send one, so reading is bounded at every step: size,
 // what compression makes of it, rows and the length of every text. A report is what its
@@ -9,7 +11,17 @@
 // # Keys
 //
 // In account 0 of the engine: "rr" TIME SEQ, 8 and 4 bytes big-endian (microseconds since
-// 1970), holds a [Report] as JSON.
+// 1970), holds a [Report] as JSON. Of what is sent, DAY the days since 1970 in 4 bytes,
+// hashes of SHA-256:
+//
+//	rd DAY domain 00 POLICY         the policy of a DMARC report, JSON; POLICY 4 bytes of its hash
+//	rd DAY domain 00 POLICY ROW     one of its rows with the number of messages; 8 bytes
+//	rt DAY domain 00 POLICY         sessions with a domain's servers under one TLS policy; 8 bytes
+//	rs KEY DEST                     the report that KEY begins has gone to DEST, 8 bytes of its URI
+//
+// A day's report is sent after the day, at a time of the next hours that depends on the
+// domain. Each destination is noted by the commit that queues its message, and when all
+// have it, the counts are deleted: a crash neither loses a report nor sends it twice.
 package report
 
 import (

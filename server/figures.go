@@ -52,6 +52,7 @@ func (s *Server) readings() []reading {
 		{"imap.idling", "posthouse_imap_idling", "Connections in IDLE.", g, nil, gauge(im.Idling)},
 		{"trace.recorded", "posthouse_trace_records_total", "Records of what became of messages.", c, nil, tr.Recorded},
 		{"trace.left_out", "posthouse_trace_records_left_out_total", "Records that were not made: too many, or the disk is full.", c, nil, tr.Left},
+		{"reports.left_out", "posthouse_report_counts_left_out_total", "Messages and sessions that reports to other domains leave out: too many, or the disk is full.", c, nil, s.tally.Left()},
 		{"logins.banned", "posthouse_login_bans", "Networks whose logins are refused now.", g, nil, gauge(int64(lo.Banned))},
 		{"logins.refused", "posthouse_logins_refused_total", "Logins that were not looked at because their network is banned.", c, nil, lo.Refused},
 		{"logins.slowed", "posthouse_logins_slowed_total", "Logins that had to wait because somebody guesses at the account.", c, nil, lo.Slowed},

@@ -46,6 +46,7 @@ func (s *Server) openStore(ctx context.Context) error {
 	s.onStop("store", func(context.Context) error { return s.store.Close() })
 	s.trace = openTrace(s.cfg, eng, s.log)
 	s.onStop("trace", s.trace.Close)
+	s.openTally()
 	if s.dir, err = directory.Open(ctx, eng, s.loginOptions(directoryOptions(s.cfg))); err != nil {
 		return err
 	}

@@ -107,12 +107,12 @@ func (s *Server) tlsPlanner(addrs smtpclient.AddrPolicy) (*tlspolicy.Planner, er
 		addrs = smtpclient.PublicOnly
 	}
 	f := &mtasts.Fetcher{Resolver: s.resolver, AddrPolicy: addrs}
-	sts, err := tlspolicy.OpenSTS(tlspolicy.STSOptions{Engine: s.eng, Resolver: s.resolver, Fetch: f.Fetch, Logger: s.log})
+	sts, err := tlspolicy.OpenSTS(tlspolicy.STSOptions{Engine: s.eng, Resolver: s.resolver, Fetch: f.Fetch, Record: s.tally, Logger: s.log})
 	if err != nil {
 		return nil, err
 	}
 	s.onStop("mta-sts", func(context.Context) error { return sts.Close() })
-	return tlspolicy.New(tlspolicy.Options{Resolver: s.resolver, STS: sts}), nil
+	return tlspolicy.New(tlspolicy.Options{Resolver: s.resolver, STS: sts, Record: s.tally}), nil
 }
 
 func newResolver(c config.DNS) (*dns.Client, error) {

@@ -32,6 +32,7 @@ import (
 	"posthouse/jmap"
 	"posthouse/publish"
 	"posthouse/queue"
+	"posthouse/report"
 	"posthouse/smtp"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -80,6 +81,7 @@ type Server struct {
 	deliv *delivery.Service
 	srs   *srsKeys
 	trace *trace.Log
+	tally *report.Tally
 	smtp  *smtp.Server
 	imap  *imap.Server
 	web   *web.Server
@@ -124,7 +126,7 @@ func (s *Server) prepare() []step {
 // open is what a restart in place does again.
 func (s *Server) open() []step {
 	return []step{
-		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue},
+		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue}, {"reports", s.startReports},
 		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"publishing", s.startPublishing}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
 	}
 }

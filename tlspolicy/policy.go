@@ -33,7 +33,9 @@ import (
 
 // A Recorder counts sessions for TLS-RPT. It must not block.
 type Recorder interface {
-	RecordTLS(p tlsrpt.Policy, d tlsrpt.Detail)
+	// RecordTLS is told of a session with a server of domain (A-labels), and of a policy of
+	// domain that cannot be had.
+	RecordTLS(domain string, p tlsrpt.Policy, d tlsrpt.Detail)
 }
 
 // Options of New. Resolver is required.
@@ -142,9 +144,12 @@ func (d *Domain) Plan(ctx context.Context, host string, addrs dns.Answer[netip.A
 	row := decide(in)
 	p.kind = row.kind
 	p.policy = d.report(row.kind, records)
+	if p.policy.Type == tlsrpt.TypeTLSA {
+		p.policy.Domain = p.names[0] // RFC 8460 §1.1: the TLSA base domain
+	}
 	if row.exclude != "" {
 		e := &Excluded{Reply: exclusion(row, host, d.name), Result: row.result}
-		p.record(e.Result, netip.Addr{}, "", row.exclude)
+		p.record(tlsrpt.Detail{Result: e.Result, Reason: row.exclude})
 		return nil, e
 	}
 	if row.kind == stsTest && !in.covered {
@@ -238,15 +243,17 @@ func (p *Plan) Done(c *smtpclient.Conn, addr netip.Addr, err error) {
 	var ce *smtpclient.Error
 	switch {
 	case err == nil:
-		result, reason := p.outcome(c)
-		p.record(result, addr, c.ServerName(), reason)
+		d := tlsrpt.Detail{Hello: c.ServerName(), ReceivingIP: spell(addr), SendingIP: spell(c.LocalAddr().Addr())}
+		d.Result, d.Reason = p.outcome(c)
+		p.record(d)
 	case errors.As(err, &ce) && ce.TLS():
 		cause := ce.Err
 		if cause == nil {
 			cause = ce
 		}
-		result, reason := classify(cause)
-		p.record(result, addr, "", reason)
+		d := tlsrpt.Detail{ReceivingIP: spell(addr)}
+		d.Result, d.Reason = classify(cause)
+		p.record(d)
 	}
 }
 
@@ -268,17 +275,24 @@ func (p *Plan) outcome(c *smtpclient.Conn) (tlsrpt.Result, string) {
 	return tlsrpt.Success, ""
 }
 
-func (p *Plan) record(r tlsrpt.Result, addr netip.Addr, hello, reason string) {
+// spell writes an address, or nothing.
+func spell(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Unmap().String()
+}
+
+// record tells of one session; of one that went well only that it did.
+func (p *Plan) record(d tlsrpt.Detail) {
 	o := &p.d.p.opts
 	if o.Record == nil {
 		return
 	}
-	d := tlsrpt.Detail{Result: r}
-	if r != tlsrpt.Success {
-		d.MX, d.Hello, d.Reason = p.host, hello, reason
-		if addr.IsValid() {
-			d.ReceivingIP = addr.String()
-		}
+	if d.Result == tlsrpt.Success {
+		d = tlsrpt.Detail{}
+	} else {
+		d.MX = p.host
 	}
-	o.Record.RecordTLS(p.policy, d)
+	o.Record.RecordTLS(p.d.name, p.policy, d)
 }

@@ -225,7 +225,7 @@ func (s *STS) recordFailure(domain string, err error) {
 	case errors.As(err, &cert), errors.As(err, &host):
 		d.Result = tlsrpt.STSWebPKIInvalid
 	}
-	s.opts.Record.RecordTLS(tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: domain}, d)
+	s.opts.Record.RecordTLS(domain, tlsrpt.Policy{Type: tlsrpt.TypeSTS, Domain: domain}, d)
 }
 
 // run renews what grows old.

@@ -51,6 +51,7 @@ var signedFields = []struct {
 	{"Resent-Date", false}, {"Resent-Message-ID", false}, {"List-Id", false}, {"List-Post", false}, {"List-Help", false},
 	{"List-Owner", false}, {"List-Archive", false}, {"List-Subscribe", false}, {"List-Unsubscribe", false},
 	{"List-Unsubscribe-Post", false}, {"Autocrypt", false},
+	{"TLS-Report-Domain", false}, {"TLS-Report-Submitter", false}, {"TLS-Required", false}, // RFC 8460 §5.3
 }
 
 // maxOccurrences of one field are signed.

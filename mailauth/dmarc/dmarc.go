@@ -148,6 +148,9 @@ type Result struct {
 	// leaves out.
 	Apply Disposition
 	By    string // "spf" or "dkim", of Pass
+	// DKIM and SPF say which of the two passed for a domain that is aligned, for reports.
+	DKIM, SPF bool
+	Sampled   bool // Apply is less than Policy because of pct= or t=
 }
 
 // Judge weighs the evidence. draw is a random number of 0 to 99 for pct=.
@@ -168,12 +171,17 @@ func (p Policy) Judge(ctx context.Context, r dns.Resolver, e Evidence, draw int)
 	for _, d := range e.DKIM {
 		ok, failed := p.aligned(ctx, r, d, p.Record.StrictDKIM)
 		if unsure = unsure || failed; ok {
-			res.By = "dkim"
-			return res
+			res.DKIM = true
+			break
 		}
 	}
 	ok, failed := p.aligned(ctx, r, e.SPF, p.Record.StrictSPF)
-	if unsure = unsure || failed; ok {
+	unsure, res.SPF = unsure || failed, ok
+	switch {
+	case res.DKIM:
+		res.By = "dkim"
+		return res
+	case res.SPF:
 		res.By = "spf"
 		return res
 	}
@@ -183,7 +191,7 @@ func (p Policy) Judge(ctx context.Context, r dns.Resolver, e Evidence, draw int)
 	}
 	res.Apply = res.Policy
 	if (draw >= p.Record.Percent || p.Record.Testing) && res.Apply > Nothing {
-		res.Apply-- // RFC 7489 §6.6.4, and t= of RFC 9989
+		res.Apply, res.Sampled = res.Apply-1, true // RFC 7489 §6.6.4, and t= of RFC 9989
 	}
 	return res
 }

@@ -89,6 +89,27 @@ func (c *Counts) Add(d Detail) {
 	}
 }
 
+// Merge adds what o counted under the same policy.
+func (c *Counts) Merge(o Counts) {
+	c.Summary.Successes += o.Summary.Successes
+	c.Summary.Failures += o.Summary.Failures
+next:
+	for _, d := range o.Details {
+		want := d
+		want.Count = 0
+		for i := range c.Details {
+			at := c.Details[i]
+			if at.Count = 0; at == want {
+				c.Details[i].Count += d.Count
+				continue next
+			}
+		}
+		if len(c.Details) < maxDetails {
+			c.Details = append(c.Details, d)
+		}
+	}
+}
+
 // Same reports whether two policies are one.
 func (p Policy) Same(q Policy) bool {
 	return p.Type == q.Type && p.Domain == q.Domain && strings.Join(p.String, "\n") == strings.Join(q.String, "\n")
