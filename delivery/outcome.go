@@ -124,14 +124,36 @@ func (t *Transaction) remember() {
 		}
 		e.Notes = append(e.Notes, note)
 	}
+	if t.sess.Origin == FromServer { // as the queue and others name messages about a message
+		if id, _, about := strings.Cut(e.ID, "-"); about && id != "report" {
+			e.Parent = id
+		}
+	}
 	t.s.opts.Trace.Record(&e)
+	t.rememberWait(e)
+}
+
+// rememberWait records that what was taken does not go on at once.
+func (t *Transaction) rememberWait(e trace.Event) {
+	until := t.Env.HoldUntil
+	if until.IsZero() || e.Kind != trace.Received {
+		return
+	}
+	wait := trace.Event{Kind: trace.Scheduled, ID: e.ID, Notes: []string{until.UTC().Format("2006-01-02 15:04:05 UTC")}}
+	if t.held || !until.Before(mail.UntilReleased) {
+		wait.Kind, wait.Notes = trace.Held, nil
+		if t.held {
+			wait.Notes = []string{"its account sends more in a day than it may"}
+		}
+	}
+	t.s.opts.Trace.Record(&wait)
 }
 
 // kind is what the trace calls the transaction.
 func (t *Transaction) kind() trace.Kind {
 	o := &t.outcome
 	switch {
-	case o.reply.Positive() && t.sess.Origin == FromServer:
+	case o.reply.Positive() && t.sess.Origin == FromServer && t.Env.ReversePath.IsNull():
 		return trace.Sent
 	case o.reply.Positive():
 		return trace.Received

@@ -13,6 +13,7 @@ import (
 	"posthouse/smtpclient"
 	"posthouse/store/engine"
 	"posthouse/tlspolicy"
+	"posthouse/trace"
 )
 
 // A session is what a worker keeps from message to message: its connection.
@@ -137,7 +138,7 @@ func (q *Queue) deliver(s *session, e *entry, idx []int, alone bool) bool {
 	if own {
 		if r, host, paused := q.pausedBy(e.it.dest); paused {
 			e.mark(idx, r, false, host)
-			q.logAttempt(e, attemptLine{reply: r, remote: host, to: e.address(idx[0]), recipients: len(idx), paused: true})
+			q.logAttempt(e, attemptLine{reply: r, remote: host, to: e.address(idx[0]), idx: idx, recipients: len(idx), paused: true})
 			return true
 		}
 	}
@@ -146,7 +147,7 @@ func (q *Queue) deliver(s *session, e *entry, idx []int, alone bool) bool {
 		var v *verdict
 		errors.As(err, &v)
 		e.mark(idx, v.reply, false, "")
-		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), to: e.address(idx[0]), recipients: len(idx)})
+		q.logAttempt(e, attemptLine{reply: v.reply, remote: string(domain), to: e.address(idx[0]), idx: idx, recipients: len(idx)})
 		return true
 	}
 	if own && !q.regroup(s, e.it, rt.site, alone) {
@@ -212,6 +213,7 @@ func (t *trial) connect(sv server, ts []smtpclient.Target, more bool) []smtpclie
 		var v *verdict
 		errors.As(loop(string(e.rec.env.Recipients[t.left[0]].Address.Domain)), &v)
 		e.mark(t.left, v.reply, false, conn.Target().String())
+		e.tell(trace.Event{Kind: trace.Unreachable, Remote: conn.Target().String(), Reply: v.reply, To: e.fates(t.left, v.reply)})
 		t.s.quit()
 		t.left = nil
 		return nil
@@ -243,6 +245,7 @@ func (q *Queue) noHost(e *entry, left []int, last *smtpclient.Error, final bool)
 		}
 	}
 	e.mark(left, r, last.Remote, last.Target)
+	e.tell(trace.Event{Kind: trace.Unreachable, Remote: "The servers of " + string(e.address(left[0]).Domain), Reply: r, To: e.fates(left, r)})
 	if !final {
 		q.unreachable(e.it.dest, r, last.Target)
 	}
@@ -284,7 +287,7 @@ func (q *Queue) transact(s *session, e *entry, conn *smtpclient.Conn, idx []int,
 	}
 	left := e.apply(idx, res, conn.Target().String())
 	q.judge(s.site, res)
-	q.logTransaction(e, conn, res, e.address(idx[0]), start)
+	q.logTransaction(e, conn, res, idx, start)
 	return left
 }
 
@@ -334,6 +337,8 @@ type attemptLine struct {
 	reply      mail.Reply
 	remote     string
 	to         mail.Address // the first recipient
+	idx        []int        // the recipients, if it decides about them
+	asked      bool         // the server has said what it thinks of the message
 	recipients int
 	delivered  int
 	took       time.Duration
@@ -343,8 +348,8 @@ type attemptLine struct {
 	err        error
 }
 
-func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, to mail.Address, start time.Time) {
-	l := attemptLine{remote: conn.Target().String(), to: to, recipients: len(res.Outcomes), took: time.Since(start),
+func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.Result, idx []int, start time.Time) {
+	l := attemptLine{remote: conn.Target().String(), to: e.address(idx[0]), idx: idx, asked: true, recipients: len(res.Outcomes), took: time.Since(start),
 		tls: conn.TLS() != nil, policy: conn.Target().TLS.Key, err: res.Err}
 	for _, o := range res.Outcomes {
 		if o.Reply.Positive() {
@@ -359,6 +364,7 @@ func (q *Queue) logTransaction(e *entry, conn *smtpclient.Conn, res smtpclient.R
 }
 
 func (q *Queue) logAttempt(e *entry, l attemptLine) {
+	e.tellAttempt(&l)
 	ctx := context.WithoutCancel(q.ctx)
 	if !q.opts.Logger.Enabled(ctx, slog.LevelInfo) {
 		return

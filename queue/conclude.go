@@ -6,6 +6,7 @@ import (
 
 	"posthouse/mail"
 	"posthouse/store/engine"
+	"posthouse/trace"
 )
 
 // conclude commits what an attempt or an operator brought about, together with the
@@ -14,7 +15,8 @@ import (
 func (q *Queue) conclude(e *entry) error {
 	now := q.opts.Now()
 	e.st.attempts++
-	if e.expire(now); len(e.pending()) > 0 {
+	expired := e.expire(now)
+	if len(e.pending()) > 0 {
 		q.count.deferred.Add(1)
 	}
 	if e.st.next != never {
@@ -26,6 +28,7 @@ func (q *Queue) conclude(e *entry) error {
 	e.settle(rep)
 	if rep.empty() {
 		q.logEnds(e, ends)
+		e.tellOutcome(rep, expired, false)
 		q.save(e)
 		return nil
 	}
@@ -33,12 +36,14 @@ func (q *Queue) conclude(e *entry) error {
 	if err != nil && e.hopeless(err, now) {
 		q.opts.Logger.Warn("dsn refused", "tid", e.rec.env.TraceID, "id", e.it.id, "to", e.rec.env.ReversePath.String(), "err", err)
 		q.logEnds(e, ends)
+		e.tellOutcome(rep, expired, false)
 		q.save(e)
 		return nil
 	}
 	if err == nil {
 		q.count.reports.Add(1)
 		q.logEnds(e, ends)
+		e.tellOutcome(rep, expired, true)
 		q.ended(e)
 		return nil
 	}
@@ -84,15 +89,17 @@ func (e *entry) overdue(now time.Time) bool {
 	return e.rec.env.ByReturn && !e.rec.env.DeliverBy.IsZero() && !now.Before(e.rec.env.DeliverBy)
 }
 
-// expire gives up on those who waited for too long.
-func (e *entry) expire(now time.Time) {
+// expire gives up on those who waited for too long, and returns them.
+func (e *entry) expire(now time.Time) []int {
 	if now.Before(e.until()) && !e.overdue(now) {
-		return
+		return nil
 	}
-	for _, i := range e.pending() {
+	idx := e.pending()
+	for _, i := range idx {
 		e.st.rcpts[i].status = stExpired
 		e.q.count.expired.Add(1)
 	}
+	return idx
 }
 
 // A report is the recipients that the sender is to be told of, by index.
@@ -136,6 +143,7 @@ func (e *entry) owed(now time.Time) report {
 // doubleBounce logs a failure that nobody can be told of.
 func (q *Queue) doubleBounce(e *entry, failed []int) {
 	q.count.doubleBounces.Add(1)
+	e.tell(trace.Event{Kind: trace.Forgotten})
 	for _, i := range failed {
 		q.opts.Logger.Warn("undeliverable report dropped", "tid", e.rec.env.TraceID, "id", e.it.id,
 			"to", e.rec.env.Recipients[i].Address.String(), "reply", e.st.rcpts[i].reply.String())

@@ -36,7 +36,7 @@ func (q *Queue) atHome(e *entry, idx []int, domain mail.Domain) bool {
 		} else {
 			q.count.delivered.Add(1)
 		}
-		q.logAttempt(e, attemptLine{reply: rs.reply, remote: q.opts.Hostname, to: e.address(i), recipients: 1})
+		q.logAttempt(e, attemptLine{reply: rs.reply, remote: q.opts.Hostname, to: e.address(i), idx: []int{i}, asked: true, recipients: 1})
 	}
 	return true
 }

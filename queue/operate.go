@@ -54,7 +54,7 @@ func (q *Queue) Retry(ctx context.Context, id ID) error {
 	q.mu.Lock()
 	e.it.dest.pause = nil
 	q.mu.Unlock()
-	return q.setNext(ctx, e, "Retry", q.opts.Now().UnixNano())
+	return e.operated(q.setNext(ctx, e, "Retry", q.opts.Now().UnixNano()), "it is tried again now")
 }
 
 // Hold keeps an entry from being attempted until Release or Retry. It does not
@@ -64,7 +64,7 @@ func (q *Queue) Hold(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	return q.setNext(ctx, e, "Hold", never)
+	return e.operated(q.setNext(ctx, e, "Hold", never), "it is held until it is released")
 }
 
 // Release ends Hold: the entry is attempted now.
@@ -77,7 +77,7 @@ func (q *Queue) Release(ctx context.Context, id ID) error {
 		e.finish()
 		return nil
 	}
-	return q.setNext(ctx, e, "Release", q.opts.Now().UnixNano())
+	return e.operated(q.setNext(ctx, e, "Release", q.opts.Now().UnixNano()), "it is no longer held")
 }
 
 // Bounce gives up on an entry's recipients now and tells the sender.
@@ -86,6 +86,7 @@ func (q *Queue) Bounce(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
+	_ = e.operated(nil, "it is returned to its sender")
 	e.mark(e.pending(), mail.Reply{Code: 554, Enhanced: [3]uint8{5, 0, 0}, Text: "returned by the operator of the mail server"}, false, "")
 	return q.conclude(e)
 }
@@ -105,6 +106,7 @@ func (q *Queue) Drop(ctx context.Context, id ID) error {
 		return engineFailure("Drop", err)
 	}
 	e.gone()
+	_ = e.operated(nil, "it was dropped, and nobody is told")
 	q.opts.Logger.Info("dropped", "tid", e.rec.env.TraceID, "id", id)
 	return nil
 }
@@ -121,7 +123,7 @@ func (q *Queue) SetExpiry(ctx context.Context, id ID, at time.Time) error {
 	if next != never {
 		next = min(next, max(e.st.until, q.opts.Now().UnixNano()))
 	}
-	return q.setNext(ctx, e, "SetExpiry", next)
+	return e.operated(q.setNext(ctx, e, "SetExpiry", next), "it is given up at "+at.UTC().Format(time.RFC3339))
 }
 
 // Reroute sends an entry to a host, "host:port", whatever its domain says, from now on;
@@ -156,5 +158,9 @@ func (q *Queue) Reroute(ctx context.Context, id ID, to string) error {
 	if next != never {
 		next = q.opts.Now().UnixNano()
 	}
-	return q.setNext(ctx, e, op, next)
+	what := "it goes by " + to
+	if to == "" {
+		what = "it goes the usual way again"
+	}
+	return e.operated(q.setNext(ctx, e, op, next), what)
 }

@@ -15,6 +15,7 @@ import (
 	"posthouse/smtpclient"
 	"posthouse/store/engine"
 	"posthouse/tlspolicy"
+	"posthouse/trace"
 )
 
 // An Injector takes the queue's own messages: DSNs. Delivery does it.
@@ -70,6 +71,9 @@ type Options struct {
 	Spread time.Duration
 	Limits Limits
 
+	// Trace remembers what becomes of each message; nil: nothing is remembered.
+	Trace trace.Recorder
+
 	Now    func() time.Time
 	Rand   func() float64 // 0 <= x < 1
 	Logger *slog.Logger
@@ -106,6 +110,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Trace == nil {
+		o.Trace = trace.Discard{}
 	}
 	if o.Router == nil {
 		o.Router = Routes{}

@@ -74,7 +74,7 @@ func (s *Server) openQueue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.Resolver, o.Logger, o.SelfAddrs = resolver, s.log, s.selfAddrs()
+	o.Resolver, o.Logger, o.SelfAddrs, o.Trace = resolver, s.log, s.selfAddrs(), s.trace
 	o.Local = func(ctx context.Context, d mail.Domain) bool {
 		r, err := s.dir.Resolve(ctx, mail.Address{Local: "postmaster", Domain: d})
 		return err == nil && r.Local

@@ -25,10 +25,17 @@ var sentences = map[Kind]func(e *Event) string{
 		return fmt.Sprintf("A message from %s began to come%s, but the other side went away before its end: it still has the message.", path(e.From), e.through())
 	},
 	Attempt: func(e *Event) string {
-		return fmt.Sprintf("%s was asked to take it and answered: %s.", orSomebody(e.Remote), e.Reply)
+		how := ""
+		if len(e.Notes) > 0 {
+			how = " (" + strings.Join(e.Notes, ", ") + ")"
+		}
+		return fmt.Sprintf("%s was asked to take it%s and answered: %s.", orSomebody(e.Remote), how, e.Reply)
 	},
 	Unreachable: func(e *Event) string {
-		return fmt.Sprintf("No server could be asked (%s): %s.", orSomebody(e.Remote), e.Reply)
+		if len(e.Notes) > 0 {
+			return fmt.Sprintf("%s is %s: %s.", orSomebody(e.Remote), strings.Join(e.Notes, ", "), e.Reply)
+		}
+		return fmt.Sprintf("%s could not be asked: %s.", orSomebody(e.Remote), e.Reply)
 	},
 	Reported: func(e *Event) string {
 		return fmt.Sprintf("The sender %s was told: %s.", path(e.From), e.notes("a report"))
@@ -43,6 +50,8 @@ var sentences = map[Kind]func(e *Event) string{
 		return fmt.Sprintf("It waits for its time: %s.", e.notes("as its sender asked"))
 	},
 	Filtered: func(e *Event) string { return fmt.Sprintf("A rule was applied: %s.", e.notes("of the recipient")) },
+	GivenUp:  func(*Event) string { return "It has waited for too long." },
+	Waiting:  func(e *Event) string { return fmt.Sprintf("It waits, and is tried again at %s.", e.notes("some time")) },
 	Sent: func(e *Event) string {
 		return fmt.Sprintf("This server sent a message of its own from %s%s: %s.", path(e.From), named(e.MessageID), e.notes("a report"))
 	},

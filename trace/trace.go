@@ -48,6 +48,8 @@ const (
 	Scheduled        // waits for its time, Notes has until when
 	Filtered         // a rule of the recipient did something
 	Sent             // a message of our own: a report, a reply
+	GivenUp          // it waited for too long; To says for whom
+	Waiting          // some recipients wait; Notes has until when
 )
 
 // A Became says what happened for one recipient.
