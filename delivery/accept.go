@@ -241,8 +241,32 @@ func (t *Transaction) drop(tx *store.Tx, d drop) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Append(box.ID, t.staged, store.AppendOptions{InternalDate: t.came, Prefix: d.prefix, Findings: t.checked})
+	o := store.AppendOptions{InternalDate: t.came, Prefix: d.prefix, Findings: t.checked}
+	if box.Path == inbox {
+		o.File = func(id store.ThreadID) (store.MailboxID, []mail.Flag, error) { return muted(tx, id) }
+	}
+	_, err = tx.Append(box.ID, t.staged, o)
 	return err
+}
+
+// muted sends what answers in a thread that the account has muted to its archive, read;
+// without an archive it stays.
+func muted(tx *store.Tx, id store.ThreadID) (store.MailboxID, []mail.Flag, error) {
+	_, err := tx.Object(store.ObjectMute, store.MuteID(id))
+	if err != nil {
+		if mail.KindOf(err) == mail.NotFound {
+			err = nil
+		}
+		return 0, nil, err
+	}
+	box, err := tx.MailboxByRole(mail.RoleArchive)
+	if mail.KindOf(err) == mail.NotFound && err != nil || err == nil && box.NoSelect {
+		return 0, nil, nil
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return box.ID, []mail.Flag{mail.FlagSeen}, nil
 }
 
 // batches are what the queue must store: one entry for the recipients elsewhere,

@@ -206,6 +206,12 @@ func (p *acquaintances) followLocked(v *store.View, shared bool) error {
 
 // contactsLocked reads the addresses of the contacts.
 func (p *acquaintances) contactsLocked(v *store.View, shared bool) error {
+	for key := range p.cards {
+		if a := p.byMail[key]; a != nil && a.sent+a.received == 0 {
+			delete(p.byMail, key)
+			delete(p.byName, plainName(a.name))
+		}
+	}
 	p.cards = map[string]string{}
 	if shared { // they are the owner's
 		return nil

@@ -16,11 +16,12 @@ import (
 var objectNames = map[store.ObjectKind]string{
 	store.ObjectIdentity: "Identity", store.ObjectSubmission: "EmailSubmission", store.ObjectVacation: "VacationResponse",
 	store.ObjectMailbox: "Mailbox", store.ObjectSettings: "Settings", store.ObjectJob: "Job", store.ObjectSnooze: "Email",
+	store.ObjectContact: "ContactCard", store.ObjectMute: "MutedThread",
 }
 
 // pushTypes are the types of which changes are pushed, RFC 8620 §7.1 and RFC 8621
 // §1.5.
-var pushTypes = []string{"Email", "EmailDelivery", "EmailSubmission", "Identity", "Job", "Mailbox", "Settings", "Thread", "VacationResponse"}
+var pushTypes = []string{"ContactCard", "Email", "EmailDelivery", "EmailSubmission", "Identity", "Job", "Mailbox", "MutedThread", "Settings", "Thread", "VacationResponse"}
 
 // A follow tells of the changes of one account to one listener.
 type follow struct {

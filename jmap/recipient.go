@@ -1,11 +1,14 @@
 package jmap
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"posthouse/jmap/wire"
 	"posthouse/mail"
+	"posthouse/store"
 )
 
 // A MailDomains answers whether a domain takes mail.
@@ -33,50 +36,151 @@ func checkRecipients(c *call) (wire.Object, error) {
 	if len(list) > maxChecked {
 		return nil, refused("requestTooLarge", "too many addresses")
 	}
+	var domains []string
+	known := make([]acquaintance, len(list))
+	cards := make([]string, len(list))
+	if err := c.view(func(v *store.View) error {
+		return c.acquainted(v, func(p *acquaintances) {
+			domains = p.domains()
+			for i, text := range list {
+				key := strings.ToLower(text)
+				if cards[i] = p.cards[key]; p.byMail[key] != nil {
+					known[i] = *p.byMail[key]
+				}
+			}
+		})
+	}); err != nil {
+		return nil, err
+	}
+	near := slices.Concat([]string{string(c.who.account.Address.Domain)}, commonDomains, domains)
 	out := []wire.Object{}
-	for _, text := range list {
-		status, suggestion, err := c.checkRecipient(text)
+	for i, text := range list {
+		got, err := c.checkRecipient(text, near)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, wire.Object{{Name: "address", Value: text}, {Name: "status", Value: status}, {Name: "suggestion", Value: textOrNull(suggestion)}})
+		out = append(out, wire.Object{{Name: "address", Value: text}, {Name: "status", Value: got.status}, {Name: "suggestion", Value: textOrNull(got.suggestion)},
+			{Name: "isLocal", Value: got.local}, {Name: "isFirst", Value: known[i].sent == 0 && cards[i] == ""}, {Name: "contactId", Value: textOrNull(cards[i])}})
 	}
 	return c.head().With("list", out), nil
 }
 
-// checkRecipient says ok, invalid, noMailbox (here), noMail (the domain takes none) or
-// unknown, and what may have been meant.
-func (c *call) checkRecipient(text string) (status, suggestion string, err error) {
+// A checked recipient is what is known of an address.
+type checked struct {
+	status, suggestion string
+	local              bool // of a domain of this server
+}
+
+// checkRecipient tells what is known of an address; near are domains that may be meant.
+func (c *call) checkRecipient(text string, near []string) (checked, error) {
 	m, ok := addressOf(map[string]any{"email": text})
 	if !ok {
-		return "invalid", "", nil
+		return checked{status: "invalid"}, nil
 	}
 	a := m.Address
-	suggest := func() string {
-		if d := nearDomain(string(a.Domain), append([]string{string(c.who.account.Address.Domain)}, commonDomains...)); d != "" {
-			return a.Local + "@" + d
-		}
-		return ""
-	}
 	res, err := c.opts.Directory.Resolve(c.ctx, a)
 	switch {
 	case err != nil:
-		return "", "", err
+		return checked{}, err
 	case res.Local && res.Found:
-		return "ok", "", nil
+		return checked{"ok", "", true}, nil
 	case res.Local:
-		return "noMailbox", "", nil
-	case c.opts.Domains == nil:
-		return "unknown", suggest(), nil
+		return checked{"noMailbox", "", true}, nil
+	}
+	suggestion := ""
+	if d := nearDomain(string(a.Domain), near); d != "" {
+		suggestion = a.Local + "@" + d
+	}
+	if c.opts.Domains == nil {
+		return checked{"unknown", suggestion, false}, nil
 	}
 	takes, err := c.opts.Domains.TakesMail(c.ctx, a.Domain)
 	switch {
 	case err != nil: // DNS is slow or down: no reason to stop anybody
-		return "unknown", suggest(), nil
+		return checked{"unknown", suggestion, false}, nil
 	case !takes:
-		return "noMail", suggest(), nil
+		return checked{"noMail", suggestion, false}, nil
 	}
-	return "ok", suggest(), nil
+	return checked{"ok", suggestion, false}, nil
+}
+
+// suggestMethod is Recipient/suggest of the vendor capability: whom one may mean, from
+// contacts and from the mail that was sent and received.
+func suggestMethod() *method {
+	return &method{name: "Recipient/suggest", capability: capPosthouse, args: []wire.Field{{Name: "text", Type: "String"}, {Name: "limit?", Type: "UnsignedInt"}}, do: suggestRecipients}
+}
+
+// maxSuggested is how many suggestions one call returns.
+const maxSuggested = 100
+
+func suggestRecipients(c *call) (wire.Object, error) {
+	text, limit := strings.ToLower(strings.TrimSpace(c.str("text"))), int(min(c.num("limit", 10), maxSuggested))
+	type hit struct {
+		*acquaintance
+		card string
+		rank int
+	}
+	var hits []hit
+	out := []wire.Object{}
+	err := c.view(func(v *store.View) error {
+		return c.acquainted(v, func(p *acquaintances) {
+			for key, a := range p.byMail {
+				rank := matches(a, key, text)
+				if p.cards[key] == "" && a.sent == 0 && isRobot(key) {
+					rank = 0
+				}
+				if rank > 0 {
+					hits = append(hits, hit{a, p.cards[key], rank})
+				}
+			}
+			weight := func(h hit) int64 { // who is written to comes first, and who was heard of late
+				w := int64(min(h.sent, 100))*30*86400 + int64(min(h.received, 100))*86400 + h.last
+				if h.card != "" {
+					w += 60 * 86400
+				}
+				return w
+			}
+			slices.SortFunc(hits, func(a, b hit) int {
+				return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(weight(b), weight(a)), strings.Compare(a.email, b.email))
+			})
+			for _, h := range hits[:min(limit, len(hits))] {
+				var last any
+				if h.last > 0 {
+					last = utcDate(h.last)
+				}
+				out = append(out, wire.Object{{Name: "name", Value: textOrNull(h.name)}, {Name: "email", Value: h.email}, {Name: "contactId", Value: textOrNull(h.card)},
+					{Name: "sent", Value: h.sent}, {Name: "received", Value: h.received}, {Name: "lastAt", Value: last}})
+			}
+		})
+	})
+	return c.head().With("list", out), err
+}
+
+// matches says how well an acquaintance fits what was typed; 0: not at all.
+func matches(a *acquaintance, key, text string) int {
+	name := strings.ToLower(a.name)
+	begins := strings.HasPrefix(key, text) || strings.HasPrefix(name, text)
+	for _, word := range strings.Fields(name) {
+		begins = begins || strings.HasPrefix(word, text)
+	}
+	switch {
+	case text == "" || begins:
+		return 2
+	case len(text) > 2 && (strings.Contains(key, text) || strings.Contains(name, text)):
+		return 1
+	}
+	return 0
+}
+
+// isRobot tells addresses that nobody reads.
+func isRobot(key string) bool {
+	local, _, _ := strings.Cut(key, "@")
+	for _, w := range []string{"no-reply", "noreply", "no_reply", "donotreply", "do-not-reply", "bounce", "mailer-daemon"} {
+		if strings.Contains(local, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // nearDomain returns the one of list that is one slip of the fingers from d, "" if d

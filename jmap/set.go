@@ -25,6 +25,7 @@ type setter struct {
 	oldState, newState     store.LogPos
 	afterwards             []func() // when it is durable
 	refused                map[string]*setError
+	cards                  int // contacts of the account and one, 0: not counted
 }
 
 // A halfway error says that a record failed when it had changed something: the

@@ -58,13 +58,13 @@ func tables() (map[string]*objectType, map[string]*method) {
 
 func objectTypes() []*objectType {
 	return []*objectType{mailboxType(), threadType(), emailType(), identityType(), submissionType(), vacationType(), quotaType(),
-		settingsType(), loginSessionType(), jobType(), pushSubscriptionType()}
+		settingsType(), contactCardType(), mutedThreadType(), loginSessionType(), jobType(), pushSubscriptionType()}
 }
 
 func extraMethods() []*method {
 	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
-		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(),
+		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(),
 	}, append(blobMethods(), bulkMethods()...)...)
 }
 

@@ -15,6 +15,10 @@ type AppendOptions struct {
 	Prefix       []byte    // whole header lines put before the message, as Return-Path
 	// Findings are what checks said of the message; see [Email.Findings].
 	Findings []mail.Finding
+	// File, if there is one, is asked about a message that answers others: it may
+	// return another mailbox of the account, and flags for it in place of Flags; 0 lets
+	// it be.
+	File func(t ThreadID) (MailboxID, []mail.Flag, error)
 }
 
 // Appended is where an appended message went.
@@ -55,6 +59,11 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 	if err != nil {
 		return Appended{}, err
 	}
+	if o.File != nil && tx.who == nil && e.Thread != ThreadID(e.ID) {
+		if id, b, flags, err = tx.refile(id, b, flags, e.Thread, size, o.File); err != nil {
+			return Appended{}, err
+		}
+	}
 	date := tx.now
 	if !o.InternalDate.IsZero() {
 		date = o.InternalDate.Unix()
@@ -66,6 +75,20 @@ func (tx *Tx) Append(id MailboxID, m *Staged, o AppendOptions) (Appended, error)
 		err = tx.seeNew(id, UIDs(row[0].UID))
 	}
 	return Appended{UID: row[0].UID, UIDValidity: b.mb.UIDValidity, Email: e.ID, Thread: e.Thread}, err
+}
+
+// refile asks where a message of a thread goes. If there is no room it stays.
+func (tx *Tx) refile(id MailboxID, b *box, flags FlagSet, t ThreadID, size int64, file func(t ThreadID) (MailboxID, []mail.Flag, error)) (MailboxID, *box, FlagSet, error) {
+	to, marks, err := file(t)
+	if err != nil || to == 0 {
+		return id, b, flags, err
+	}
+	other, err := tx.enterable("Append", to, RightInsert)
+	if err != nil || tx.room("Append", other, 1, size) != nil {
+		return id, b, flags, nil
+	}
+	set, err := tx.flagSet(marks)
+	return to, other, set, err
 }
 
 // flagSet returns the number of a set of flags, freeing numbers if there are none left:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strconv"
 
 	"posthouse/mail"
 	"posthouse/store/engine"
@@ -29,6 +30,9 @@ const (
 	ObjectOutgoing                           // the bytes of a message that waits to be sent
 	ObjectMute                               // a thread whose new messages stay out of the inbox
 )
+
+// MuteID is the id of the [ObjectMute] of a thread.
+func MuteID(t ThreadID) string { return "T" + strconv.FormatUint(uint64(t), 10) }
 
 // objectBytes bounds the value of an object; its blob is bounded as a message is.
 const objectBytes = 1 << 20

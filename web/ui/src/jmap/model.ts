@@ -130,6 +130,39 @@ export interface Verdict {
   findings: Finding[]
 }
 
+export interface ContactCard {
+  id: Id
+  uid: string
+  kind: string
+  members: Record<string, boolean> | null
+  keywords: Record<string, boolean> | null
+  created: unknown | null
+  updated: unknown | null
+  language: unknown | null
+  prodId: unknown | null
+  name: unknown | null
+  nicknames: unknown | null
+  organizations: unknown | null
+  titles: unknown | null
+  speakToAs: unknown | null
+  emails: unknown | null
+  onlineServices: unknown | null
+  phones: unknown | null
+  preferredLanguages: unknown | null
+  calendars: unknown | null
+  schedulingAddresses: unknown | null
+  addresses: unknown | null
+  cryptoKeys: unknown | null
+  directories: unknown | null
+  links: unknown | null
+  media: unknown | null
+  localizations: unknown | null
+  anniversaries: unknown | null
+  personalInfo: unknown | null
+  relatedTo: unknown | null
+  notes: unknown | null
+}
+
 export interface Email {
   id: Id
   blobId: Id
@@ -220,6 +253,12 @@ export interface Mailbox {
   isSubscribed: boolean
 }
 
+export interface MutedThread {
+  id: Id
+  threadId: Id
+  mutedAt: UTCDate
+}
+
 export interface PushSubscription {
   id: Id
   deviceClientId: string
@@ -266,6 +305,12 @@ export interface Arguments {
   'Blob/get': { accountId: Id; ids: Id[]; properties?: string[]; offset?: number; length?: number; }
   'Blob/lookup': { accountId: Id; typeNames: string[]; ids: Id[]; }
   'Blob/upload': { accountId: Id; create: Record<Id, BlobUpload>; }
+  'ContactCard/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'ContactCard/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'ContactCard/import': { accountId: Id; blobId?: Id; vcard?: string; }
+  'ContactCard/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
+  'ContactCard/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; }
+  'ContactCard/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'Core/echo': { }
   'Email/bulk': { accountId: Id; filter?: unknown; collapseThreads?: boolean; patch?: unknown; destroy?: boolean; }
   'Email/bulkUndo': { accountId: Id; jobId: Id; }
@@ -295,12 +340,16 @@ export interface Arguments {
   'Mailbox/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
   'Mailbox/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
   'Mailbox/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onDestroyRemoveEmails?: boolean; }
+  'MutedThread/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
+  'MutedThread/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
+  'MutedThread/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'PushSubscription/get': { ids?: Id[]; properties?: string[]; }
   'PushSubscription/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
   'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Quota/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Quota/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
   'Recipient/check': { accountId: Id; addresses: string[]; }
+  'Recipient/suggest': { accountId: Id; text: string; limit?: number; }
   'SearchSnippet/get': { accountId: Id; filter?: unknown; emailIds: Id[]; }
   'Settings/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Settings/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
@@ -313,4 +362,4 @@ export interface Arguments {
 }
 
 // States are told of these, RFC 8620 §7.1.
-export type TypeName = 'Email' | 'EmailDelivery' | 'EmailSubmission' | 'Identity' | 'Job' | 'Mailbox' | 'Settings' | 'Thread' | 'VacationResponse'
+export type TypeName = 'ContactCard' | 'Email' | 'EmailDelivery' | 'EmailSubmission' | 'Identity' | 'Job' | 'Mailbox' | 'MutedThread' | 'Settings' | 'Thread' | 'VacationResponse'
