@@ -19,7 +19,9 @@ import (
 
 	"posthouse/directory"
 	"posthouse/dns"
+	"posthouse/dns/dnstest"
 	"posthouse/mail"
+	"posthouse/publish"
 	"posthouse/queue"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -49,7 +51,9 @@ func system(t *testing.T) *System {
 			t.Error(err)
 		}
 	})
-	return &System{Engine: eng, Store: st, Directory: dir, Queue: q}
+	fresh := dnstest.New(t, "").Client(t, dns.Options{Timeout: 5 * time.Second, MaxNegative: time.Nanosecond})
+	pub := publish.New(publish.Options{Directory: dir, Hostname: "mx.example.org", Resolver: fresh})
+	return &System{Engine: eng, Store: st, Directory: dir, Queue: q, Publish: pub}
 }
 
 func run[Out any](t *testing.T, c Caller, op string, in any) Out {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 
 	"posthouse/directory"
 	"posthouse/mail"
@@ -13,6 +14,7 @@ type DomainSet struct {
 	CatchAll  *string `json:"catchAll,omitempty"`       // "": none
 	Quota     *int64  `json:"quota,omitempty"`          // bytes of all its accounts together; 0: none
 	Default   *Quota  `json:"accountQuota,omitempty"`   // of new accounts
+	STS       *string `json:"mtaSTS,omitempty"`         // testing, enforce, none
 	NoDefault bool    `json:"noAccountQuota,omitempty"` // that of the configuration again
 }
 
@@ -21,6 +23,9 @@ func domainSet(ctx context.Context, s *System, in DomainSet) (Domain, error) {
 	d, err := s.domain(ctx, op, in.Name)
 	if err != nil {
 		return Domain{}, err
+	}
+	if in.STS != nil && !slices.Contains([]string{"testing", "enforce", "none"}, *in.STS) {
+		return Domain{}, refuse(mail.Invalid, op, "%q is no mode of MTA-STS: testing, enforce or none", *in.STS)
 	}
 	var to mail.Address
 	if in.CatchAll != nil && *in.CatchAll != "" {
@@ -43,6 +48,7 @@ func domainSet(ctx context.Context, s *System, in DomainSet) (Domain, error) {
 			d.CatchAll = to
 		}
 		set(&d.Quota, in.Quota)
+		set(&d.STS, in.STS)
 		if in.NoDefault {
 			d.Default = nil
 		} else if q := in.Default; q != nil {

@@ -105,6 +105,7 @@ type Domain struct {
 	Name     mail.Domain
 	CatchAll mail.Address // receives what has no account and no alias; null: nobody
 	Quota    int64        // most bytes of all its accounts together; 0: no limit
+	STS      string       // mode of its MTA-STS policy: testing, enforce, none; "": testing
 	Default  *Quota       // of new accounts; nil: the configuration's
 	Created  time.Time
 }

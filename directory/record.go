@@ -30,6 +30,7 @@ type domainRecord struct {
 	CatchAll *addressForm `json:"catchAll,omitempty"`
 	Quota    int64        `json:"quota,omitempty"`
 	Default  *quotaForm   `json:"accountQuota,omitempty"`
+	STS      string       `json:"mtaSTS,omitempty"`
 	Created  int64        `json:"created"`
 }
 
@@ -83,7 +84,7 @@ func encode(rec any) []byte {
 }
 
 func (r domainRecord) domain(name mail.Domain) Domain {
-	d := Domain{Name: name, Quota: r.Quota, Created: time.Unix(r.Created, 0)}
+	d := Domain{Name: name, Quota: r.Quota, STS: r.STS, Created: time.Unix(r.Created, 0)}
 	if r.Default != nil {
 		q := Quota(*r.Default)
 		d.Default = &q
@@ -95,7 +96,7 @@ func (r domainRecord) domain(name mail.Domain) Domain {
 }
 
 func recordOfDomain(d Domain) domainRecord {
-	r := domainRecord{Quota: d.Quota, Created: d.Created.Unix()}
+	r := domainRecord{Quota: d.Quota, STS: d.STS, Created: d.Created.Unix()}
 	if d.Default != nil {
 		q := quotaForm(*d.Default)
 		r.Default = &q

@@ -82,6 +82,15 @@ type TLSA struct {
 	Data                      []byte
 }
 
+// An SRV record, RFC 2782. Target is "." where the service is not offered.
+type SRV struct {
+	Priority, Weight, Port uint16
+	Target                 string
+}
+
+// A CAA record, RFC 8659 §4.1.
+type CAA struct{ Tag, Value string }
+
 // A Resolver looks up records. [Client] is the real one.
 type Resolver interface {
 	// LookupMX returns the MX records of name, in no order.

@@ -51,6 +51,32 @@ func (c *Client) LookupPTR(ctx context.Context, ip netip.Addr) (Answer[string], 
 	})
 }
 
+// LookupSRV returns the SRV records of name, as "_imaps._tcp.example.org".
+func (c *Client) LookupSRV(ctx context.Context, name string) (Answer[SRV], error) {
+	return find(ctx, c, name, mdns.TypeSRV, func(rr mdns.RR) (SRV, bool) {
+		s, ok := rr.(*mdns.SRV)
+		if !ok {
+			return SRV{}, false
+		}
+		target := canonical(s.Target)
+		if target == "" {
+			target = "."
+		}
+		return SRV{s.Priority, s.Weight, s.Port, target}, true
+	})
+}
+
+// LookupCAA returns the CAA records at name, not those of the names above it.
+func (c *Client) LookupCAA(ctx context.Context, name string) (Answer[CAA], error) {
+	return find(ctx, c, name, mdns.TypeCAA, func(rr mdns.RR) (CAA, bool) {
+		r, ok := rr.(*mdns.CAA)
+		if !ok {
+			return CAA{}, false
+		}
+		return CAA{r.Tag, r.Value}, true
+	})
+}
+
 // LookupTLSA implements Resolver.
 func (c *Client) LookupTLSA(ctx context.Context, name string) (Answer[TLSA], error) {
 	return find(ctx, c, name, mdns.TypeTLSA, func(rr mdns.RR) (TLSA, bool) {

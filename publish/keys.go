@@ -35,6 +35,8 @@ var errKind = errors.New("a key that cannot sign")
 // Keys returns the keys of a domain with what DNS shows of them. It changes nothing.
 func (s *Service) Keys(ctx context.Context, d mail.Domain) ([]Key, error) {
 	const op = "publish.Keys"
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	name, err := s.ascii(ctx, op, d)
 	if err != nil {
 		return nil, err
@@ -63,7 +65,9 @@ func (s *Service) AdvanceKeys(ctx context.Context, d mail.Domain, fresh bool) ([
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.look(ctx, op, name, list)
+	looking, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	keys, err := s.look(looking, op, name, list)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +88,7 @@ func (s *Service) AdvanceKeys(ctx context.Context, d mail.Domain, fresh bool) ([
 		s.opts.Logger.Info("signing key", "domain", name, "selector", st.Selector, "from", st.From, "to", st.To)
 	}
 	if len(steps) > 0 {
-		return s.look(ctx, op, name, list)
+		return s.look(looking, op, name, list)
 	}
 	return keys, nil
 }

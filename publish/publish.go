@@ -23,6 +23,7 @@ import (
 	"posthouse/dns"
 	"posthouse/mail"
 	"posthouse/smtp/wire"
+	"posthouse/tlspolicy/mtasts"
 )
 
 // A Record is a DNS record.
@@ -32,24 +33,41 @@ type Record struct {
 	Value string // of TXT the text whole
 }
 
+// A Resolver looks up what domains publish; [dns.Client] does.
+type Resolver interface {
+	dns.Resolver
+	LookupSRV(ctx context.Context, name string) (dns.Answer[dns.SRV], error)
+	LookupCAA(ctx context.Context, name string) (dns.Answer[dns.CAA], error)
+}
+
+// A Face is a service of the server: a key of [listen], and its port.
+type Face struct {
+	Name string
+	Port uint16
+}
+
 // Options of New. Directory, Hostname and Resolver are required.
 type Options struct {
 	Directory *directory.Directory
 	Hostname  string // of this server, in DNS
 	// Resolver asks anew, or keeps answers for seconds only: it looks at changes.
-	Resolver dns.Resolver
+	Resolver Resolver
 	// Rules of keys; Waiting is that of Oldest.
 	Rules directory.KeyRules
 	// Oldest is when the oldest message that waits was taken; zero: none does.
 	Oldest func() time.Time
 	// Tell tells the administrator what is to be done about a domain; nil: nobody is told.
 	Tell func(ctx context.Context, d mail.Domain, subject, text string) error
-	// Certificate is the one that the server shows; nil: none.
+	// Certificate is the one that the server shows; nil, or returning nil: none that lasts.
 	Certificate func() *x509.Certificate
-	// Addresses are those from which the server sends.
+	// Addresses are those from which the server sends, as far as it knows.
 	Addresses func() []netip.Addr
-	Logger    *slog.Logger
-	Now       func() time.Time
+	// Faces are the services that are listened to.
+	Faces []Face
+	// Fetch gets the MTA-STS policy that a domain shows; nil: it is not looked at.
+	Fetch  func(ctx context.Context, domain string) (mtasts.Policy, error)
+	Logger *slog.Logger
+	Now    func() time.Time
 }
 
 // A Service answers what is published and what should be. Its methods may be called at
@@ -63,6 +81,12 @@ func New(o Options) *Service {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Certificate == nil {
+		o.Certificate = func() *x509.Certificate { return nil }
+	}
+	if o.Addresses == nil {
+		o.Addresses = func() []netip.Addr { return nil }
 	}
 	if o.Oldest == nil {
 		o.Oldest = func() time.Time { return time.Time{} }

@@ -39,3 +39,13 @@ func (n nowhere) LookupPTR(_ context.Context, ip netip.Addr) (dns.Answer[string]
 func (n nowhere) LookupTLSA(_ context.Context, name string) (dns.Answer[dns.TLSA], error) {
 	return dns.Answer[dns.TLSA]{}, n.absent(name, "TLSA")
 }
+
+// LookupSRV finds nothing.
+func (n nowhere) LookupSRV(_ context.Context, name string) (dns.Answer[dns.SRV], error) {
+	return dns.Answer[dns.SRV]{}, n.absent(name, "SRV")
+}
+
+// LookupCAA finds nothing.
+func (n nowhere) LookupCAA(_ context.Context, name string) (dns.Answer[dns.CAA], error) {
+	return dns.Answer[dns.CAA]{}, n.absent(name, "CAA")
+}

@@ -234,14 +234,21 @@ func (s *Server) selfAddrs() []netip.Addr {
 			list = append(list, ap.Addr().Unmap())
 			continue
 		}
-		addrs, err := net.InterfaceAddrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				list = append(list, p.Addr().Unmap())
-			}
+		list = append(list, interfaceAddrs()...)
+	}
+	return list
+}
+
+// interfaceAddrs are the addresses of this machine.
+func interfaceAddrs() []netip.Addr {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			list = append(list, p.Addr().Unmap())
 		}
 	}
 	return list

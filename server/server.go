@@ -126,8 +126,8 @@ func (s *Server) prepare() []step {
 // open is what a restart in place does again.
 func (s *Server) open() []step {
 	return []step{
-		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue}, {"reports", s.startReports},
-		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"publishing", s.startPublishing}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
+		{"store", s.openStore}, {"queue", s.openQueue}, {"delivery", s.openDelivery}, {"sending", s.startQueue}, {"reports", s.startReports}, {"publishing", s.startPublishing},
+		{"smtp", s.startSMTP}, {"imap", s.startIMAP}, {"web", s.startWeb}, {"signing keys", s.startKeys}, {"admin", s.startAdmin}, {"watchdog", s.startWatchdog}, {"trimming", s.startTrimming},
 	}
 }
 

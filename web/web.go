@@ -31,6 +31,7 @@ import (
 	"posthouse/admin"
 	"posthouse/internal/metrics"
 	"posthouse/mail"
+	"posthouse/publish"
 	"posthouse/store"
 	"posthouse/trust"
 	"posthouse/web/proxy"
@@ -67,6 +68,9 @@ type Options struct {
 	JMAP http.Handler
 	// Proxy fetches images of other hosts; nil: one with defaults.
 	Proxy *proxy.Proxy
+	// Publish knows what is shown about the domains here: MTA-STS policies, settings of
+	// mail programs; nil: nothing is.
+	Publish *publish.Service
 	// TLS is for ServeTLS.
 	TLS *tls.Config
 	// People are shown with what they log in with: for the demo only.
@@ -155,6 +159,7 @@ func (s *Server) routes(figures bool) *http.ServeMux {
 		user("/jmap/", unhurried(s.opts.JMAP))
 		user("/.well-known/jmap", s.opts.JMAP)
 	}
+	s.wellKnown(stranger)
 	if s.opts.User == nil {
 		if figures {
 			stranger("GET /{$}", s.status)
@@ -235,7 +240,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) ours(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-		if local != nil && local.IP.IsLoopback() && !s.isOurs(r.Host) {
+		if local != nil && local.IP.IsLoopback() && !s.isOurs(r) {
 			http.Error(w, "this is not the server of that name", http.StatusMisdirectedRequest)
 			return
 		}
@@ -243,12 +248,17 @@ func (s *Server) ours(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Server) isOurs(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
+func (s *Server) isOurs(r *http.Request) bool {
+	host := hostOf(r)
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil || strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.opts.Hostname)
+	if err == nil || strings.EqualFold(host, "localhost") || strings.EqualFold(host, s.opts.Hostname) {
+		return true
+	}
+	if s.opts.Publish == nil {
+		return false
+	}
+	_, _, ok := s.opts.Publish.DomainOf(r.Context(), host)
+	return ok
 }
 
 // secured sets the headers that every answer has.

@@ -10,7 +10,7 @@ import (
 
 func (a *app) domainCommand() *cobra.Command {
 	return noun("domain", "Domains whose mail is received here",
-		a.domainList(), a.domainAdd(), a.domainSet(), a.domainRecords(), a.domainKeys(), a.domainRemove())
+		a.domainList(), a.domainAdd(), a.domainSet(), a.domainRecords(), a.domainCheck(), a.domainKeys(), a.domainRemove())
 }
 
 func (a *app) domainList() *cobra.Command {
@@ -65,7 +65,7 @@ func (a *app) changeDomain(c *cobra.Command, op string, in any, verb string) err
 }
 
 func (a *app) domainSet() *cobra.Command {
-	var catchAll, total, each string
+	var catchAll, total, each, sts string
 	var counts quotaCounts
 	var none bool
 	c := &cobra.Command{
@@ -80,6 +80,9 @@ func (a *app) domainSet() *cobra.Command {
 				in.CatchAll = new(string)
 			case given("catch-all"):
 				in.CatchAll = &catchAll
+			}
+			if given("mta-sts") {
+				in.STS = &sts
 			}
 			if given("quota") {
 				n, err := parseQuota(total)
@@ -109,6 +112,7 @@ func (a *app) domainSet() *cobra.Command {
 	c.Flags().StringVar(&total, "quota", "", "`size` of the mail of all its accounts together, as \"50 GB\"; 0: no limit")
 	c.Flags().StringVar(&each, "account-quota", "", "`size` that new accounts get; 0: none, default: limits.quota again")
 	counts.add(c)
+	c.Flags().StringVar(&sts, "mta-sts", "", "`mode` of the policy that asks other servers for TLS with a good certificate: testing (they report faults), enforce (they deliver only so), none (before you take it back)")
 	c.Flags().StringVar(&catchAll, "catch-all", "", "`address` that receives what has no account and no alias")
 	c.Flags().BoolVar(&none, "no-catch-all", false, "refuse it again")
 	c.MarkFlagsMutuallyExclusive("catch-all", "no-catch-all")

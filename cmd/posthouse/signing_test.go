@@ -34,7 +34,12 @@ func TestDomainKeys(t *testing.T) {
 			if out := do("domain keys example.org"); !strings.HasPrefix(out, "No keys") {
 				t.Error(out)
 			}
-			do("domain records example.org")
+			if out := do("domain records example.org --zone"); !strings.HasPrefix(out, "example.org. IN MX 10 mx.example.org.\n") || strings.Contains(out, ";  ") {
+				t.Error(out)
+			}
+			if out, code := r.run(t, "", "domain check example.org"); code != exitProblems || !strings.Contains(out, "example.org has no MX record.") {
+				t.Errorf("%d\n%s", code, out)
+			}
 			if out := do("domain keys example.org"); strings.Count(out, "TO DO: publish this record") != 2 || strings.Count(out, "active") != 2 {
 				t.Error(out)
 			}

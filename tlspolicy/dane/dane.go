@@ -147,6 +147,9 @@ func RecordOf(c *x509.Certificate) dns.TLSA {
 	return dns.TLSA{Usage: EndEntity, Selector: KeyOnly, Matching: SHA256, Data: associate(KeyOnly, SHA256, c)}
 }
 
+// Names reports whether a record names the certificate or its key.
+func Names(r dns.TLSA, c *x509.Certificate) bool { return matches(r, c) }
+
 // String spells a record as a zone file has it.
 func String(r dns.TLSA) string {
 	return fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
