@@ -140,8 +140,7 @@ func (tx *Tx) putEmail(e *Email) error {
 	}
 	tx.emails[e.ID] = e
 	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + 8*len(e.references)
-	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: emailKey(e.ID),
-		Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
+	tx.put(engine.Op{Kind: engine.Set, Key: emailKey(e.ID), Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
 	return nil
 }
 

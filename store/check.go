@@ -26,6 +26,9 @@ func (s *Store) Check(ctx context.Context, deep bool, report func(id mail.Accoun
 			return wrap("Check", err)
 		}
 	}
+	if err := s.checkDomains(ctx, report); err != nil {
+		return wrap("Check", err)
+	}
 	return wrap("Check", s.checkIndex(report))
 }
 

@@ -34,7 +34,7 @@ const (
 )
 
 func key64(kind byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{kind}, n)
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), kind), n) // room for what often follows
 }
 
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }

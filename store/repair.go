@@ -37,6 +37,9 @@ func (s *Store) Repair(ctx context.Context, known func(mail.AccountID) bool, rep
 			report(id, d)
 		}
 	}
+	if err := s.repairDomains(ctx, report); err != nil {
+		return wrap("Repair", err)
+	}
 	return wrap("Repair", s.repairIndex(ctx, report))
 }
 

@@ -109,5 +109,5 @@ func (st *state) subscribed(path string) bool {
 
 // memory estimates what the state holds beside the messages of its mailboxes.
 func (st *state) memory() int64 {
-	return 1024 + int64(len(st.boxes))*512 + int64(len(st.flags.sets))*64 + int64(st.flags.rendered)
+	return 3072 + int64(len(st.boxes))*512 + int64(len(st.flags.sets))*64 + int64(st.flags.rendered)
 }

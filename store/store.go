@@ -21,7 +21,7 @@
 // unlocks; then it waits for the disk. So updates of one account share a sync.
 // If a commit fails, all that were computed behind it fail too and start again
 // from the durable state. Lock order: Account.mu (by id), then lazy.mu, root.mu,
-// then the leaves Account.pub, Account.recentMu and Store.mu.
+// ledger.order, then the leaves Account.pub, Account.recentMu, Store.mu and ledger.mu.
 package store
 
 import (
@@ -166,6 +166,9 @@ func Open(_ context.Context, eng engine.Engine, opts Options) (*Store, error) {
 	}
 	s := &Store{eng: eng, opts: opts, limits: opts.Limits.withDefaults(), maxTail: tail{maxTailActions, maxTailBytes},
 		accounts: map[mail.AccountID]weak.Pointer[account]{}, loaded: map[*account]struct{}{}}
+	if err := s.ledger.open(s); err != nil {
+		return nil, wrap("Open", err)
+	}
 	if opts.ReapAfter > 0 {
 		s.reaper.plan(firstReap, s.reapDue)
 	}

@@ -117,7 +117,7 @@ func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
 		return 0, wrap("Append", err)
 	}
 	t := ThreadID(binary.BigEndian.Uint64(v))
-	c.remember(h, t)
+	c.remember(h, t, tx.st.hdr.messages)
 	return t, nil
 }
 
@@ -129,7 +129,7 @@ type threadCache struct {
 	filter  refFilter
 	// known holds references that were found of late: a reply names many that its
 	// parent named. They never change once they are durable.
-	known *[knownRefs]knownRef
+	known []knownRef
 }
 
 type pendingThread struct {
@@ -142,7 +142,8 @@ type pendingRef struct {
 	modseq ModSeq
 }
 
-const knownRefs = 64
+// knownRefs is how many are held, fewRefs in accounts with few messages.
+const knownRefs, fewRefs = 64, 8
 
 type knownRef struct {
 	hash   uint64
@@ -150,19 +151,24 @@ type knownRef struct {
 }
 
 func (c *threadCache) remembered(h uint64) ThreadID {
-	if c.known != nil {
-		if k := c.known[h%knownRefs]; k.hash == h {
+	if n := uint64(len(c.known)); n > 0 {
+		if k := c.known[h%n]; k.hash == h {
 			return k.thread
 		}
 	}
 	return 0
 }
 
-func (c *threadCache) remember(h uint64, t ThreadID) {
-	if c.known == nil {
-		c.known = new([knownRefs]knownRef)
+func (c *threadCache) remember(h uint64, t ThreadID, messages int64) {
+	n := uint64(fewRefs)
+	if messages > 1000 {
+		n = knownRefs
 	}
-	c.known[h%knownRefs] = knownRef{h, t}
+	if uint64(len(c.known)) < n {
+		c.known = make([]knownRef, n)
+	}
+	n = uint64(len(c.known))
+	c.known[h%n] = knownRef{h, t}
 }
 
 func (c *threadCache) reset() { c.pending, c.queue = nil, nil }

@@ -43,6 +43,8 @@ type Tx struct {
 
 	reserved int64 // bytes of the domain's quota, see ledger
 	domain   string
+	was, is  holding // before the transaction and after it
+	posted   bool    // in the domain's record
 }
 
 // A group is one Store.Update: the bytes of a message that goes to several of
@@ -82,6 +84,7 @@ func (a *account) beginLocked(g *group, who *Principal) *Tx {
 	tx := &Tx{View: View{acct: a, st: &st, who: who}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
 		sets: len(st.flags.sets), words: len(st.flags.keywords)}
 	tx.tx = tx
+	tx.was = st.holding()
 	return tx
 }
 
@@ -105,8 +108,13 @@ func (tx *Tx) existing(op string) error {
 	return nil
 }
 
-func (tx *Tx) set(key, val []byte) {
-	tx.ops = append(tx.ops, engine.Op{Kind: engine.Set, Key: key, Val: val})
+func (tx *Tx) set(key, val []byte) { tx.put(engine.Op{Kind: engine.Set, Key: key, Val: val}) }
+
+func (tx *Tx) put(op engine.Op) {
+	if tx.ops == nil {
+		tx.ops = make([]engine.Op, 0, 8) // those of one delivery
+	}
+	tx.ops = append(tx.ops, op)
 }
 
 func (tx *Tx) remove(key []byte) {

@@ -105,7 +105,9 @@ func (u *update) submitLocked(txs []*Tx) {
 			u.store.ledger.release(tx)
 		}
 	}
-	if len(global) > 0 {
+	sums, posted := u.store.ledger.post(u.wrote)
+	defer posted()
+	if global = append(global, sums...); len(global) > 0 {
 		batches = append(batches, &engine.Batch{Expect: engine.AnyVersion, Ops: global})
 	}
 	batches = append(batches, u.extra...)
