@@ -9,7 +9,7 @@ import (
 )
 
 // allCapabilities are those of the session, in its order.
-var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, capQuota, capBlob, capWebSocket, capVAPID, capPosthouse}
+var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, capQuota, capBlob, capMDN, capWebSocket, capVAPID, capPosthouse}
 
 // session answers with the Session object, RFC 8620 §2.
 func (s *Server) session(w http.ResponseWriter, r *http.Request, who *principal) {

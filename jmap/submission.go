@@ -101,6 +101,9 @@ func createSubmission(s *setter, props map[string]any, _ any) (string, wire.Obje
 	}
 	m := values{"identityId": identity, "emailId": emailText, "threadId": threadID(e.thread), "envelope": wire.Plain(env.object()),
 		"sendAt": utcDate(sendAt.Unix()), "undoStatus": "pending", "onSend": props["onSend"]}
+	if h, err := e.headerOf(&getter{s.call, &s.tx.View}, 0); err == nil && len(h.Value("Message-ID")) < 1000 {
+		m["messageId"] = h.Value("Message-ID")
+	}
 	if err := s.put(store.ObjectSubmission, name, m); err != nil {
 		return "", nil, err
 	}

@@ -110,11 +110,11 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 		return mail.Reply{}, &submissionFailed{mail.Reply{Code: 554, Enhanced: [3]uint8{5, 6, 0}, Text: "the message does not exist any more"}}
 	}
 	env := readEnvelope(sub["envelope"])
-	var trace [6]byte
-	if _, err := io.ReadFull(rand.Reader, trace[:]); err != nil {
+	tid, err := c.traceID()
+	if err != nil {
 		return mail.Reply{}, err
 	}
-	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: hex.EncodeToString(trace[:]), Body: mail.Body8BitMIME,
+	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: tid, Body: mail.Body8BitMIME,
 		UTF8: !env.isASCII(), Size: e.size, Account: c.acct.ID()})
 	defer t.Close()
 	if r := t.Sender(c.ctx); !r.Positive() {
@@ -137,7 +137,6 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 	if err := copyMessage(t, e); err != nil {
 		return mail.Reply{}, err
 	}
-	tid := t.Env.TraceID
 	c.statuses.expect(outgoing{c.acct.ID(), tid}, id)
 	final := mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok"}
 	var beside error
@@ -156,6 +155,13 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 		return r, refusedBy(r)
 	}
 	return r, nil
+}
+
+// traceID makes the id by which a message is found in logs and in the trace.
+func (c *call) traceID() (string, error) {
+	var id [6]byte
+	_, err := io.ReadFull(rand.Reader, id[:])
+	return hex.EncodeToString(id[:]), err
 }
 
 func copyMessage(t io.Writer, e *email) error {

@@ -1,9 +1,16 @@
 package jmap
 
-import "posthouse/jmap/wire"
+import (
+	"slices"
+
+	"posthouse/jmap/wire"
+)
 
 // structs are the named types of the data model beside its objects.
-var structs = wire.Structs{
+var structs = withStructs(mailStructs, mdnStructs)
+
+// mailStructs are those of mail.
+var mailStructs = wire.Structs{
 	"EmailAddress":      {Name: "EmailAddress", Members: []wire.Field{{Name: "name?", Type: "String|null"}, {Name: "email", Type: "String"}}},
 	"EmailAddressGroup": {Name: "EmailAddressGroup", Members: []wire.Field{{Name: "name?", Type: "String|null"}, {Name: "addresses", Type: "EmailAddress[]"}}},
 	"EmailBodyValue": {Name: "EmailBodyValue", Members: []wire.Field{{Name: "value", Type: "String"}, {Name: "isEncodingProblem?", Type: "Boolean"},
@@ -65,7 +72,7 @@ func extraMethods() []*method {
 	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
 		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(),
-	}, append(blobMethods(), bulkMethods()...)...)
+	}, slices.Concat(blobMethods(), bulkMethods(), mdnMethods())...)
 }
 
 // echo is Core/echo, RFC 8620 §4.

@@ -29,6 +29,12 @@ export interface DeliveryStatus {
   displayed: string
 }
 
+export interface Disposition {
+  actionMode: string
+  sendingMode: string
+  type: string
+}
+
 export interface EmailAddress {
   name?: string | null
   email: string
@@ -93,6 +99,21 @@ export interface Finding {
   check: string
   result: string
   text: string
+}
+
+export interface MDN {
+  forEmailId?: Id | null
+  subject?: string | null
+  textBody?: string | null
+  includeOriginalMessage?: boolean
+  reportingUA?: string | null
+  disposition: Disposition
+  mdnGateway?: string | null
+  originalRecipient?: string | null
+  finalRecipient?: string | null
+  originalMessageId?: string | null
+  error?: string[] | null
+  extensionFields?: Record<string, string> | null
 }
 
 export interface MailboxRights {
@@ -335,6 +356,8 @@ export interface Arguments {
   'Job/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'LoginSession/get': { ids?: Id[]; properties?: string[]; }
   'LoginSession/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'MDN/parse': { accountId: Id; blobIds: Id[]; }
+  'MDN/send': { accountId: Id; identityId: Id; send: Record<Id, MDN>; onSuccessUpdateEmail?: Record<Id, unknown>; }
   'Mailbox/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Mailbox/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Mailbox/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
