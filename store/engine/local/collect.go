@@ -15,7 +15,6 @@ import (
 const (
 	collectAtOnce = 128 << 20 // bytes of live blobs in one cold file, about
 	smallCold     = 8         // cold files smaller than an 8th of a segment are collected along with others
-	coldBuffer    = 1 << 20
 )
 
 // A victim is a file that is to be collected.
@@ -202,33 +201,16 @@ func (k *keeping) skip(f fileKey) {
 	k.e.keeper.skip[f] = struct{}{}
 }
 
-// A coldWriter writes a cold file.
-type coldWriter struct {
-	k      *keeping
-	f      vfs.File
-	number uint64
-	off    uint64
-	buf    []byte
-	items  []upkeep // that move the blobs, once the file is durable
-}
-
 // writeCold writes blobs to a cold file and makes it durable.
 func (k *keeping) writeCold(blobs []moving) (c *coldWriter, err error) {
 	e := k.e
-	c = &coldWriter{k: k, number: e.end.Load().lsn, buf: make([]byte, 0, coldBuffer+coldBuffer/4)}
+	c = &coldWriter{k: k, number: e.end.Load().lsn}
 	name := e.coldName(c.number)
 	if c.f, err = e.fs.Create(name, vfs.WriteCategoryUnspecified); err != nil {
 		return nil, err
 	}
 	c.items = append(c.items, upkeep{})
-	for i := 0; i < len(blobs) && err == nil; i++ {
-		if err = c.add(blobs[i]); err == nil {
-			err = k.pace(blobs[i].rec.length)
-		}
-	}
-	if err == nil {
-		err = c.flush()
-	}
+	err = c.write(blobs)
 	if err == nil && !e.opt.mutate.moveUnsynced {
 		err = c.f.Sync()
 	}
@@ -245,56 +227,6 @@ func (k *keeping) writeCold(blobs []moving) (c *coldWriter, err error) {
 	c.items[0].meta = appendSet(nil, appendColdKey(nil, c.number), rec.append(nil))
 	e.syncs.Add(2)
 	return c, nil
-}
-
-// add appends a blob. One that is damaged stays where it is.
-func (c *coldWriter) add(m moving) error {
-	e, old := c.k.e, m.rec
-	r := blobRecord{place: inCold, where: c.number, length: old.length, crc: old.crc, account: old.account, key: old.key}
-	entry := len(c.buf)
-	c.buf = append(c.buf, zeros[:coldEntryLen]...)
-	var err error
-	if m.data != nil {
-		c.buf, err = e.keeper.codecs.compress(e, c.buf, m.data, &r, e.keeper.dict)
-	} else if old.place == inCold && old.codec != codecRaw { // as it is
-		r.codec, r.dict, r.stored, r.sum = old.codec, old.dict, old.stored, old.sum
-		c.buf, err = e.readStored(c.buf, m.id, old, int(old.stored))
-		if err == nil && checksum(c.buf[entry+coldEntryLen:]) != old.sum {
-			err = errBadBlob(m.id, old)
-		}
-	} else {
-		c.k.buf, err = e.readSmall(c.k.buf[:0], m.id, old)
-		if err == nil {
-			c.buf, err = e.keeper.codecs.compress(e, c.buf, c.k.buf, &r, e.keeper.dict)
-		}
-	}
-	if errors.Is(err, engine.ErrCorrupt) {
-		c.buf = c.buf[:entry]
-		c.k.skip(fileKey{old.place, old.where})
-		e.damagedBlob(m.id, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	r.offset = c.off + uint64(entry) + coldEntryLen
-	appendColdEntry(c.buf[:entry], e.store, m.id, &r)
-	c.buf = appendPadding(c.buf)
-	c.items = append(c.items, upkeep{meta: appendSet(nil, appendBlobKey(nil, m.id), r.append(nil))})
-	e.keeper.moved.Add(old.occupied())
-	e.keeper.movedTo.Add(r.occupied())
-	if len(c.buf) >= coldBuffer {
-		return c.flush()
-	}
-	return nil
-}
-
-func (c *coldWriter) flush() error {
-	n, err := c.f.Write(c.buf)
-	c.off += uint64(n)
-	c.k.e.written.Add(uint64(n))
-	c.buf = c.buf[:0]
-	return err
 }
 
 // dictionary makes sure that there is one to compress with, as soon as there

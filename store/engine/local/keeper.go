@@ -125,18 +125,24 @@ func (k *keeping) pace(n uint64) error {
 	}
 }
 
-// upkeepItems and upkeepBytes bound the commits of upkeep: others wait behind them.
+// upkeepItems and upkeepBytes bound the commits of upkeep: others wait behind
+// them. A pass whose rate is not bounded makes larger ones, unbounded times as large.
 const (
 	upkeepItems = 2000
 	upkeepBytes = 128 << 10
+	unbounded   = 8
 )
 
 // commit makes changes, as far as what was seen at LSN seen still holds, and
 // waits for them.
 func (k *keeping) commit(items []upkeep, seen uint64) error {
+	times := 1
+	if k.rate <= 0 {
+		times = unbounded
+	}
 	for len(items) > 0 {
 		n, size := 0, 0
-		for n < len(items) && (n == 0 || n < upkeepItems && size+len(items[n].meta) < upkeepBytes) {
+		for n < len(items) && (n == 0 || n < times*upkeepItems && size+len(items[n].meta) < times*upkeepBytes) {
 			size += len(items[n].meta)
 			n++
 		}

@@ -9,15 +9,23 @@ import (
 	"posthouse/store/engine"
 )
 
-// reapAtOnce is how many blobs are looked at in one snapshot.
+// reapAtOnce is how many blobs are looked at in one snapshot; a pass whose rate
+// is not bounded looks at more.
 const reapAtOnce = 1000
+
+func (k *keeping) reapAtOnce() int {
+	if k.rate <= 0 {
+		return unbounded * reapAtOnce
+	}
+	return reapAtOnce
+}
 
 // reap finds out which of the blobs that lost an owner are dead, and lets their
 // records go. What an open Reader may still see waits.
 func (k *keeping) reap() error {
 	for {
 		n, err := k.reapSome()
-		if err != nil || n < reapAtOnce {
+		if err != nil || n < k.reapAtOnce() {
 			return err
 		}
 	}
@@ -48,7 +56,7 @@ func (k *keeping) reapSome() (n int, err error) {
 		item := upkeep{id: engine.BlobID(be.Uint64(key[9:]))}
 		if item.id == 0 {
 			audit = append(audit, upkeep{meta: appendDelete(nil, key)})
-			return n < reapAtOnce, nil
+			return n < k.reapAtOnce(), nil
 		}
 		if _, twice := known[item.id]; !twice {
 			known[item.id] = struct{}{}
@@ -63,7 +71,7 @@ func (k *keeping) reapSome() (n int, err error) {
 		}
 		item.meta = appendDelete(item.meta, key)
 		items = append(items, item)
-		return n < reapAtOnce, nil
+		return n < k.reapAtOnce(), nil
 	})
 	if err == nil {
 		err = k.commit(items, seen)
@@ -75,7 +83,7 @@ func (k *keeping) reapSome() (n int, err error) {
 		// Too many keys went at once to be asked what they owned. The note goes only
 		// once all blobs were looked at.
 		if err = k.audit(); err == nil {
-			n, err = reapAtOnce, k.commit(audit, seen)
+			n, err = k.reapAtOnce(), k.commit(audit, seen)
 		}
 	}
 	return n, err

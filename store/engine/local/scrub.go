@@ -53,7 +53,7 @@ func (e *Engine) Scrub(ctx context.Context) error {
 // scrubAll reads all blobs from where the scrub is.
 func (k *keeping) scrubAll() error {
 	for {
-		if err := k.scrub(coldBuffer); err != nil {
+		if err := k.scrub(coldGroup); err != nil {
 			return err
 		}
 		k.e.keeper.pass.Lock()

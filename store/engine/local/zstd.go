@@ -17,8 +17,8 @@ import (
 const (
 	firstDict      = 1 << 15 // smaller numbers are reserved by RFC 8878 §5
 	dictBytes      = 64 << 10
-	dictSamples    = 4 << 20 // bytes of blobs to make one of, at most
-	dictSample     = 16 << 10
+	dictSamples    = 1 << 20 // bytes of blobs to make one of, at most: the time is proportional, what it saves hardly
+	dictSample     = 4 << 10
 	dictMinSamples = 256
 	minCompress    = 64 // smaller blobs are left as they are
 	worthwhile     = 16 // a blob is stored compressed if that saves 1/16
@@ -69,7 +69,7 @@ func (c *codecs) encoder(e *Engine, number uint32) (*zstd.Encoder, error) {
 	if x := c.encoders[number]; x != nil {
 		return x, nil
 	}
-	o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
+	o := []zstd.EOption{zstd.WithEncoderConcurrency(collectors), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
 		zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(1 << 20), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true)}
 	d, err := c.dictLocked(e, number)
 	if err != nil {
