@@ -400,6 +400,81 @@ func awaitClosed(t *testing.T, c <-chan struct{}, otherwise string) {
 	}
 }
 
+// TestOpenWithoutSpace: a store opens on a disk that is full to the last byte if
+// one of its reserves is left, else as soon as there is space, and has everything.
+func TestOpenWithoutSpace(t *testing.T) {
+	for _, c := range []struct{ name, reserve string }{
+		{"the index's reserve", "/srv/store/" + ballastName}, {"the log's reserve", "/srv/store/log/" + spareName}, {"no reserve", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) { openWithoutSpace(t, c.reserve) })
+	}
+}
+
+func openWithoutSpace(t *testing.T, reserve string) {
+	disk, l := newDisk(t), newLoad(nil)
+	opt := Options{FS: disk, Dir: "/srv/store", CollectEvery: -1, Reserve: -1}
+	e := mustOpen(t, opt)
+	for range 20 {
+		if err := l.one(e, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clone, want := l.crash(disk, 0, nil)
+	// A reserve that was only being made has no space.
+	for _, name := range []string{"/srv/store/" + ballastName + tmpExt, "/srv/store/log/" + spareName + tmpExt, reserve} {
+		if name == "" {
+			continue
+		}
+		f, err := clone.Create(name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	var full atomic.Bool
+	refused := make(chan struct{}, 1000)
+	full.Store(true)
+	setFree(clone.MemFS, 0)
+	opt.FS = hookFS{clone, func(op, path string) error {
+		if op != "write" || !strings.Contains(path, "/kv/MANIFEST") || !full.Load() {
+			return nil
+		}
+		if reserve != "" {
+			if _, err := clone.Stat(reserve); err != nil {
+				return nil
+			}
+		}
+		refused <- struct{}{}
+		return syscall.ENOSPC
+	}}
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		var err error
+		if e, err = Open(context.Background(), opt); err != nil {
+			t.Error(err)
+		}
+	}()
+	awaitClosed(t, refused, "the index needs no space")
+	if reserve == "" {
+		full.Store(false)
+		setFree(clone.MemFS, 1<<40)
+	}
+	awaitClosed(t, opened, "the store never opens")
+	r := e.Snapshot(0)
+	if r.Version() < want.acked[0] {
+		t.Errorf("version %d on a full disk, want %d", r.Version(), want.acked[0])
+	}
+	r.Close()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opt.FS = clone
+	if _, err := verify(opt, want); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCloseWithoutSpace: a store closes although its index cannot be written, by
 // a disk that is full or broken, also while a Checkpoint and Collect wait for that,
 // and the next start has everything.

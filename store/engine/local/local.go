@@ -102,11 +102,11 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	e.segs = segmentFiles{fs: e.fs, name: e.fileName, max: opt.OpenSegments, open: map[fileKey]*segmentFile{}}
 	e.punchHole = punchFile
 	if err := e.open(ctx); err != nil {
+		close(e.closing) // the index does not wait for space any more
 		return nil, errors.Join(err, e.closeFiles())
 	}
 	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}, links: newLinks(e.mark.lsn)}
 	c.links.always = opt.mutate.noCAS
-	e.ballast.opened.Store(true)
 	e.startShipping()
 	e.wg.Add(4)
 	go c.run()
@@ -129,11 +129,14 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := e.fs.Stat(e.path(ballastName))
-	e.ballast.there.Store(err == nil)
+	if err := e.findReserves(); err != nil {
+		return err
+	}
+	e.ballast.giveUp = ctx.Done()
 	if err := e.openIndex(); err != nil {
 		return err
 	}
+	e.ballast.opened.Store(true)
 	if err := syncDir(e.fs, e.dir); err != nil { // kv's entry
 		return err
 	}
@@ -189,7 +192,7 @@ func (e *Engine) closeFiles() error {
 	clear(e.readers.open)
 	e.readers.mu.Unlock()
 	if e.db != nil {
-		if e.fault == nil {
+		if e.fault == nil && e.roomForIndex() {
 			if err := e.writeIndex(); err != nil { // the log has it all
 				e.log.Warn("closing the store: the next start has more to do", "err", err)
 			}

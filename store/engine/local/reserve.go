@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,12 +11,16 @@ import (
 // Two files set space aside for the day when the disk is full: the spare
 // segment for commits without blobs, the ballast for the index, which would
 // not survive a full disk without.
-const ballastName = "ballast"
+const (
+	ballastName = "ballast"
+	tmpExt      = ".tmp" // of one that is being made
+)
 
 // ballast is the index's reserve.
 type ballast struct {
 	there  atomic.Bool
-	opened atomic.Bool // waiting for space makes sense
+	opened atomic.Bool     // the index is open
+	giveUp <-chan struct{} // before: who opens the store does not wait any more
 }
 
 // keepReserves makes the reserves that are not there, once there is space.
@@ -25,13 +30,13 @@ func (c *committer) keepReserves() {
 		return
 	}
 	var err error
-	if !c.w.reserve {
-		err = e.setAside(e.path("log"), spareName)
-		c.w.reserve = err == nil
-	}
-	if err == nil && !e.ballast.there.Load() {
+	if !e.ballast.there.Load() { // first: without it a server could not start on a full disk
 		err = e.setAside(e.dir, ballastName)
 		e.ballast.there.Store(err == nil)
+	}
+	if err == nil && !c.w.reserve {
+		err = e.setAside(e.path("log"), spareName)
+		c.w.reserve = err == nil
 	}
 	if err != nil && !isNoSpace(err) {
 		e.log.Warn("cannot set space aside for a full disk", "err", err)
@@ -48,9 +53,10 @@ func (c *committer) due() bool {
 	return true
 }
 
-// setAside makes a file that occupies Reserve bytes and writes nothing.
+// setAside makes a file that occupies Reserve bytes and writes nothing. One with
+// the name has them all.
 func (e *Engine) setAside(dir, name string) error {
-	path := e.fs.PathJoin(dir, name)
+	path := e.fs.PathJoin(dir, name+tmpExt)
 	f, err := e.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
@@ -62,12 +68,32 @@ func (e *Engine) setAside(dir, name string) error {
 		err = cerr
 	}
 	if err == nil {
-		err = syncDir(e.fs, dir)
+		err = e.fs.Rename(path, e.fs.PathJoin(dir, name))
 	}
 	if err != nil {
 		_ = e.fs.Remove(path)
+		return err
 	}
-	return err
+	return syncDir(e.fs, dir)
+}
+
+// findReserves looks for reserves that are there, and removes what a crash left of
+// one that was being made.
+func (e *Engine) findReserves() error {
+	for _, name := range []string{e.path(ballastName), e.path("log", spareName)} {
+		if err := e.fs.Remove(name + tmpExt); err != nil && !errors.Is(err, errNotExist) {
+			return err
+		}
+	}
+	_, err := e.fs.Stat(e.path(ballastName))
+	e.ballast.there.Store(err == nil)
+	return nil
+}
+
+// roomForIndex tells whether the index's memory can be written to disk.
+func (e *Engine) roomForIndex() bool {
+	free, known := e.free()
+	return !known || free > uint64(e.opt.MemTable) || e.ballast.there.Load()
 }
 
 // indexDiskFull is called when the index found no space, before it tries again
@@ -81,8 +107,16 @@ func (e *Engine) indexDiskFull() {
 		}
 		return
 	}
-	if !e.ballast.opened.Load() {
-		return
+	var giveUp <-chan struct{}
+	if !e.ballast.opened.Load() { // without the index nothing goes, without the log's reserve all but changes
+		giveUp = e.ballast.giveUp
+		err := e.fs.Remove(e.path("log", spareName))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errNotExist) {
+			e.log.Error("cannot free the log's reserve", "err", err)
+		}
 	}
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
@@ -90,8 +124,10 @@ func (e *Engine) indexDiskFull() {
 		select {
 		case <-e.closing:
 			return
+		case <-giveUp:
+			return
 		case <-t.C:
-			if free, known := e.free(); !known || free > uint64(e.opt.MemTable) {
+			if e.roomForIndex() {
 				return
 			}
 		}

@@ -148,7 +148,9 @@ func (w *writer) useReserve() error {
 	}
 	w.reserve = false
 	sealed := w.off
-	if err := w.e.fs.Rename(w.e.path("log", spareName), w.e.segmentName(w.segment+1)); err != nil {
+	if err := w.e.fs.Rename(w.e.path("log", spareName), w.e.segmentName(w.segment+1)); errors.Is(err, errNotExist) {
+		return errNoReserve
+	} else if err != nil {
 		return err
 	}
 	if err := w.begin(w.segment+1, 0); err != nil {
