@@ -89,3 +89,46 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The fields of all examples of RFC 8601 §B, with what each says: "server | method=result
+// type.property=value …".
+func TestAppendixB(t *testing.T) {
+	for _, tt := range []struct{ name, field, want string }{
+		{"B.2", " example.org 1; none", "example.org"},
+		{"B.3", " example.com;\r\n          spf=pass smtp.mailfrom=example.net", "example.com | spf=pass smtp.mailfrom=example.net"},
+		{"B.4, first", " example.com;\r\n          auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n          spf=pass smtp.mailfrom=example.net",
+			"example.com | auth=pass smtp.auth=sender@example.net | spf=pass smtp.mailfrom=example.net"},
+		{"B.4, second", " example.com; iprev=pass\r\n          policy.iprev=192.0.2.200", "example.com | iprev=pass policy.iprev=192.0.2.200"},
+		{"B.5, first", " example.com;\r\n          dkim=pass (good signature) header.d=example.com", "example.com | dkim=pass header.d=example.com"},
+		{"B.5, second", " example.com;\r\n          auth=pass (cram-md5) smtp.auth=sender@example.com;\r\n          spf=fail smtp.mailfrom=example.com",
+			"example.com | auth=pass smtp.auth=sender@example.com | spf=fail smtp.mailfrom=example.com"},
+		{"B.6, first", " example.com;\r\n      dkim=pass reason=\"good signature\"\r\n        header.i=@mail-router.example.net;\r\n      dkim=fail reason=\"bad signature\"\r\n        header.i=@newyork.example.com",
+			"example.com | dkim=pass header.i=@mail-router.example.net | dkim=fail header.i=@newyork.example.com"},
+		{"B.6, second", " example.net;\r\n      dkim=pass (good signature) header.i=@newyork.example.com", "example.net | dkim=pass header.i=@newyork.example.com"},
+		{"B.7", " foo.example.net (foobar) 1 (baz);\r\n    dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n      policy (A dot can go here) . (like that) expired\r\n      (this surprised me) = (as I wasn't expecting it) 1362471462",
+			"foo.example.net | dkim=fail policy.expired=1362471462"},
+	} {
+		got, err := ours.Parse([]byte(tt.field))
+		text := got.Server
+		for _, c := range got.Clauses {
+			text += " | " + c.Method + "=" + c.Result
+			for _, p := range c.Props {
+				text += " " + p.Type + "." + p.Name + "=" + p.Value
+			}
+		}
+		if err != nil || text != tt.want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, text, err, tt.want)
+		}
+		// What we write of it says the same.
+		again := got.Server + "; none"
+		if len(got.Clauses) > 0 {
+			again = got.Server
+			for _, c := range got.Clauses {
+				again += "; " + c.String()
+			}
+		}
+		if back, err := ours.Parse([]byte(again)); err != nil || !reflect.DeepEqual(back, got) {
+			t.Errorf("%s: written %q: %+v, %v", tt.name, again, back, err)
+		}
+	}
+}

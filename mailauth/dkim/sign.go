@@ -17,6 +17,27 @@ import (
 type SigningKey struct {
 	Domain, Selector string
 	Key              crypto.Signer
+	// Fields are the names of what is signed, in this order, each as often as it is there;
+	// nil: what counts to a reader, so that nobody can add to it.
+	Fields []string
+}
+
+// A signedField is one name that a signature covers.
+type signedField struct {
+	name string
+	seal bool // named once more than it is there
+}
+
+// fields are those that the key signs.
+func (k SigningKey) fields() []signedField {
+	if k.Fields == nil {
+		return signedFields
+	}
+	list := make([]signedField, len(k.Fields))
+	for i, name := range k.Fields {
+		list[i].name = name
+	}
+	return list
 }
 
 var (
@@ -40,10 +61,7 @@ func (k SigningKey) Algorithm() string {
 // signedFields are what a signature covers, RFC 6376 §5.4.1. Those that count to a
 // reader are named once more than they are there, so that nobody can add one
 // (RFC 6376 §8.15); a list may add its own fields and a Sender.
-var signedFields = []struct {
-	name string
-	seal bool
-}{
+var signedFields = []signedField{
 	{"From", true}, {"To", true}, {"Cc", true}, {"Subject", true}, {"Date", true}, {"Message-ID", true},
 	{"Reply-To", true}, {"In-Reply-To", true}, {"References", true}, {"MIME-Version", true}, {"Content-Type", true},
 	{"Content-Transfer-Encoding", true}, {"Content-Disposition", false}, {"Content-ID", false}, {"Content-Description", false},
@@ -89,7 +107,7 @@ func (m *Message) appendSigned(dst, prefix []byte, begin string, key SigningKey,
 	dst = append(dst, "h="...)
 	room := foldAt{start: len(dst) - 4}
 	digested := make([]byte, 0, 4096)
-	for _, s := range signedFields {
+	for _, s := range key.fields() {
 		n := 0
 		for f, ok := x.next([]byte(s.name)); ok && n < maxOccurrences; f, ok = x.next([]byte(s.name)) {
 			digested = append(AppendRelaxed(digested, f), '\r', '\n')
@@ -102,7 +120,7 @@ func (m *Message) appendSigned(dst, prefix []byte, begin string, key SigningKey,
 			dst = room.appendName(dst, s.name)
 		}
 	}
-	if arc { // RFC 8617 §4.1.2: what the author's domain signed
+	if arc && key.Fields == nil { // RFC 8617 §4.1.2: what the author's domain signed
 		for f, ok := x.next([]byte("DKIM-Signature")); ok; f, ok = x.next([]byte("DKIM-Signature")) {
 			digested = append(AppendRelaxed(digested, f), '\r', '\n')
 			dst = room.appendName(dst, "DKIM-Signature")
