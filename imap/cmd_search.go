@@ -234,14 +234,16 @@ func (c *conn) find(s *searchCommand, key search.Key) (err error) {
 
 func (c *conn) findIn(s *searchCommand, key search.Key) error {
 	const block = 1024
+	ahead := 0 // how far the last message stood from where the client sees it
 	for lo := s.from; lo < s.cur.Len(); lo += block {
 		w := search.Window{Snap: s.cur, Lo: lo, Hi: min(lo+block, s.cur.Len())}
 		err := search.RunScored(c.ctx, s.acct, w, key, func(i int, row store.Row, score uint8) bool {
 			if s.cur != s.snap {
-				var known bool
-				if i, known = s.snap.Search(row.UID); !known {
+				seen, known := s.snap.SearchNear(row.UID, i-ahead)
+				if ahead = i - seen; !known {
 					return true
 				}
+				i = seen
 			}
 			if s.match(i, row.ModSeq); s.fuzzy {
 				s.scores = append(s.scores, score)

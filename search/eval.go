@@ -17,6 +17,12 @@ type candidate struct {
 	msg   loaded       // its bytes, see text.go
 
 	scores, hits int // of fuzzy keys that matched
+
+	flag struct { // the last answer of a Flag: neighbours are often alike
+		key Flag
+		set store.FlagSet
+		has bool
+	}
 }
 
 // hit notes how well a fuzzy key matched.
@@ -133,7 +139,10 @@ func (k UIDs) eval(c *candidate) (answer, error) {
 }
 
 func (k Flag) eval(c *candidate) (answer, error) {
-	return decided(c.snap.Has(c.row.Flags, mail.Flag(k))), nil
+	if l := &c.flag; l.set != c.row.Flags || l.key != k {
+		l.key, l.set, l.has = k, c.row.Flags, c.snap.Has(c.row.Flags, mail.Flag(k))
+	}
+	return decided(c.flag.has), nil
 }
 
 func (k Larger) eval(c *candidate) (answer, error) {

@@ -63,6 +63,14 @@ func (s *Snapshot) UID(i int) UID {
 // there is none) and whether it is exactly that one.
 func (s *Snapshot) Search(uid UID) (i int, found bool) { return s.content.search(uid) }
 
+// SearchNear is [Snapshot.Search] for who has a good guess where the message is.
+func (s *Snapshot) SearchNear(uid UID, guess int) (i int, found bool) {
+	if guess >= 0 && guess < s.content.n && s.UID(guess) == uid {
+		return guess, true
+	}
+	return s.content.search(uid)
+}
+
 // Rows yields the messages lo <= i < hi in order.
 func (s *Snapshot) Rows(lo, hi int) iter.Seq2[int, Row] {
 	return func(yield func(int, Row) bool) {
