@@ -16,6 +16,9 @@ type AccountSet struct {
 	Disabled *bool   `json:"disabled,omitempty"`
 	Password *string `json:"password,omitempty"`
 	QuotaSet
+	// What it may send elsewhere in a day; 0: as everybody, -1: no limit.
+	SendMessages      *int64 `json:"sendMessages,omitempty"`
+	SendNewRecipients *int64 `json:"sendNewRecipients,omitempty"`
 }
 
 func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) {
@@ -33,6 +36,11 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 	}
 	if err := in.check(op); err != nil {
 		return Account{}, err
+	}
+	for _, n := range []*int64{in.SendMessages, in.SendNewRecipients} {
+		if n != nil && (*n < -1 || *n > maxSendLimit) {
+			return Account{}, refuse(mail.Invalid, op, "what an account may send is a number of up to %d; 0 is as everybody, -1 no limit", maxSendLimit)
+		}
 	}
 	if in.Password != nil { // first: it is refused for more reasons
 		if err := s.Directory.SetPassword(ctx, acct.ID, *in.Password); err != nil {
@@ -52,6 +60,8 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 		set(&a.Admin, in.Admin)
 		set(&a.Disabled, in.Disabled)
 		in.apply(&a.Quota)
+		set(&a.Send.Messages, in.SendMessages)
+		set(&a.Send.NewRecipients, in.SendNewRecipients)
 		now = *a
 	}, commit)
 	if in.Password != nil || err == nil && acct.Disabled {
@@ -59,6 +69,8 @@ func accountSet(ctx context.Context, s *System, in AccountSet) (Account, error) 
 	}
 	return showAccount(acct), err
 }
+
+const maxSendLimit = 1 << 30
 
 func (s *System) revoke(id mail.AccountID) {
 	if s.Revoked != nil {

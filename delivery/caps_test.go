@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"posthouse/directory"
 	"posthouse/mail"
 )
 
@@ -74,6 +75,42 @@ func TestCaps(t *testing.T) {
 	}
 	if told() != 3 {
 		t.Errorf("told %d times", told())
+	}
+}
+
+// An account can have bounds of its own, which hold at once.
+func TestOwnCaps(t *testing.T) {
+	h := newHouse(t, nil)
+	o := h.svc.opts
+	o.Caps, o.Engine = Caps{Messages: 2, NewRecipients: 2}, h.eng
+	h.svc = New(o)
+	ctx := context.Background()
+	ben, err := h.dir.AccountByAddress(ctx, addr("ben@demo.test"))
+	must(t, err)
+	for i, s := range []struct {
+		own  directory.SendLimit
+		held bool
+	}{
+		{directory.SendLimit{}, false},
+		{directory.SendLimit{}, false},
+		{directory.SendLimit{}, true},
+		{directory.SendLimit{Messages: 10}, true}, // to a third new recipient
+		{directory.SendLimit{Messages: 10, NewRecipients: 3}, false},
+		{directory.SendLimit{Messages: 10, NewRecipients: -1}, false},
+		{directory.SendLimit{Messages: 6, NewRecipients: -1}, true},
+		{directory.SendLimit{Messages: -1, NewRecipients: -1}, false},
+	} {
+		_, err := h.dir.SetAccount(ctx, ben.ID, func(a *directory.Account) { a.Send = s.own }, nil)
+		must(t, err)
+		tx := h.send(&Session{Origin: FromSubmission, Account: &ben}, "ben@demo.test", []string{fmt.Sprintf("new%d@far.test", i)}, "From: ben@demo.test\r\n\r\nhello\r\n")
+		r := tx.Accept(ctx)
+		tx.Close()
+		if held := strings.Contains(r.Text, "held"); !r.Positive() || held != s.held {
+			t.Errorf("%d: %+v: held %v (%v)", i, s.own, held, r)
+		}
+	}
+	if got := (Caps{}).number(noLimit) + (Caps{}).number(7); got != "any number of7" {
+		t.Error(got)
 	}
 }
 

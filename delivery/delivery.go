@@ -45,6 +45,7 @@ import (
 type Directory interface {
 	Resolve(ctx context.Context, a mail.Address) (directory.Resolution, error)
 	MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error)
+	Account(ctx context.Context, id mail.AccountID) (directory.Account, error)
 	// SigningKeys are the keys of a domain, none if it has none.
 	SigningKeys(ctx context.Context, name mail.Domain) ([]directory.SigningKey, error)
 }
@@ -138,12 +139,15 @@ func New(o Options) *Service {
 	return s
 }
 
+// noLimit stands for no limit.
+const noLimit = 1 << 30
+
 func orDefault[T int | int64](v, def T) T {
 	switch {
 	case v == 0:
 		return def
 	case v < 0:
-		return 1 << 30
+		return noLimit
 	}
 	return v
 }

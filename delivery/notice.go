@@ -50,11 +50,11 @@ func (s *Service) TellAdministrator(ctx context.Context, d mail.Domain, subject,
 	return s.Inject(ctx, env, content, nil)
 }
 
-func heldText(owner, host string, messages, fresh int, tid string) string {
+func heldText(owner, host string, most Caps, tid string) string {
 	return fmt.Sprintf(`This is the mail server %s.
 
-The account %s has sent more mail to others today than it may: at most %d
-messages, and messages to at most %d addresses that it never wrote to before.
+The account %s has sent more mail to others today than it may: at most %s
+messages, and messages to at most %s addresses that it never wrote to before.
 What it sends now is kept, and goes out when an administrator releases it.
 Nothing is lost, and nothing was sent back.
 
@@ -64,6 +64,14 @@ tell the administrator.
 For the administrator: posthouse queue list shows what is held, posthouse trace
 %s tells about the first message, and posthouse queue release or bounce decides.
 The bounds are account_messages_per_day and account_new_recipients_per_day of
-the configuration.
-`, host, owner, messages, fresh, tid)
+the configuration; posthouse account set --send-limit gives one account others.
+`, host, owner, most.number(most.Messages), most.number(most.NewRecipients), tid)
+}
+
+// number spells a bound.
+func (Caps) number(n int) string {
+	if n >= noLimit {
+		return "any number of"
+	}
+	return strconv.Itoa(n)
 }

@@ -37,6 +37,7 @@ type Transaction struct {
 	err         error
 	outcome     outcome
 	hookLines   []byte // header lines that hooks put in front
+	most        Caps   // that the account may send
 	held, tell  bool   // it is over the account's caps; and somebody must be told
 }
 

@@ -118,7 +118,15 @@ type Account struct {
 	Admin    bool
 	Disabled bool // may neither log in nor send; still receives
 	Quota    Quota
+	Send     SendLimit
 	Created  time.Time
+}
+
+// A SendLimit is what an account may send elsewhere in a day before its mail is held: 0
+// is what the server allows anybody, a negative number is no limit.
+type SendLimit struct {
+	Messages      int64
+	NewRecipients int64 // to whom the account never wrote before
 }
 
 // A Quota is what an account may hold; 0 is no limit. The store enforces its copy.

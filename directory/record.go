@@ -57,6 +57,8 @@ type accountRecord struct {
 	Quota    int64       `json:"quota,omitempty"` // bytes
 	Messages int64       `json:"quotaMessages,omitempty"`
 	Boxes    int64       `json:"quotaMailboxes,omitempty"`
+	Send     int64       `json:"sendMessages,omitempty"`
+	SendNew  int64       `json:"sendNewRecipients,omitempty"`
 	Created  int64       `json:"created"`
 }
 
@@ -111,14 +113,14 @@ func recordOfDomain(d Domain) domainRecord {
 func (r accountRecord) account(id mail.AccountID) Account {
 	return Account{
 		ID: id, Address: r.Address.address(), Name: r.Name, Admin: r.Admin, Disabled: r.Disabled,
-		Quota: Quota{r.Quota, r.Messages, r.Boxes}, Created: time.Unix(r.Created, 0),
+		Quota: Quota{r.Quota, r.Messages, r.Boxes}, Send: SendLimit{r.Send, r.SendNew}, Created: time.Unix(r.Created, 0),
 	}
 }
 
 func recordOfAccount(a Account) accountRecord {
 	return accountRecord{
 		Address: formOf(a.Address), Name: a.Name, Admin: a.Admin, Disabled: a.Disabled,
-		Quota: a.Quota.Bytes, Messages: a.Quota.Messages, Boxes: a.Quota.Mailboxes, Created: a.Created.Unix(),
+		Quota: a.Quota.Bytes, Messages: a.Quota.Messages, Boxes: a.Quota.Mailboxes, Send: a.Send.Messages, SendNew: a.Send.NewRecipients, Created: a.Created.Unix(),
 	}
 }
 

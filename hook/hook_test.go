@@ -201,6 +201,7 @@ func TestMilter(t *testing.T) {
 		{"accepts at once", map[byte][]string{'C': {"a"}}, 0, Pass, "", false},
 		{"refuses the client", map[byte][]string{'C': {"r"}}, 0, Reject, "Refused by a filter", false},
 		{"refuses a recipient", map[byte][]string{'R': {"y550 5.7.9 not her\x00"}}, 0, Reject, "550 5.7.9 not her", false},
+		{"refuses one of two", map[byte][]string{'R': {"y550 5.7.9 not her\x00"}}, 0, Reject, "550 5.7.9 <ada@demo.test>: not her (and so nobody got this message)", false},
 		{"later", map[byte][]string{'E': {"p", "p", "t"}}, 0, Defer, "451", false},
 		{"says when", map[byte][]string{'E': {"y451 4.7.1 in an hour\x00"}}, 0, Defer, "451 4.7.1 in an hour", false},
 		{"throws away", map[byte][]string{'N': {"d"}}, 0, Discard, "", false},
@@ -218,7 +219,11 @@ func TestMilter(t *testing.T) {
 		}
 		addr := listen(t, f.serve)
 		body := strings.Repeat("0123456789", 10_000)
-		v, err := (&Milter{Address: addr}).Ask(t.Context(), example("Subject: a\r\n\tb\r\nX: \r\n\r\n"+body))
+		m := example("Subject: a\r\n\tb\r\nX: \r\n\r\n" + body)
+		if tt.name == "refuses one of two" {
+			m.To = append(m.To, mail.Address{Local: "ben", Domain: "demo.test"})
+		}
+		v, err := (&Milter{Address: addr}).Ask(t.Context(), m)
 		if (err != nil) != tt.fails || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.String()+string(v.Header)+fmt.Sprint(v.Findings), tt.want)) {
 			t.Errorf("%s: %+v, %v", tt.name, v, err)
 		}

@@ -37,7 +37,8 @@ type milterConn struct {
 	quiet   uint32 // steps that it does not answer (SMFIP_NR_*)
 	verdict Verdict
 	done    bool
-	ignored int // changes that it wanted and that were not made
+	ignored int    // changes that it wanted and that were not made
+	to      string // whom it is asked about, if there are others
 	name    string
 }
 
@@ -170,8 +171,11 @@ func (c *milterConn) session(m *Message) error {
 	for _, to := range m.To {
 		list = append(list, told{stepRcpt, []string{"{rcpt_addr}", to.String()}, [][]byte{zero("<" + to.String() + ">")}})
 	}
-	list = append(list, told{stepData, []string{"i", m.ID}, nil})
+	list = append(list, told{stepData, []string{"i", m.ID}, nil}) // and so, from here on, about all
 	for _, t := range list {
+		if c.to = ""; t.step == stepRcpt && len(m.To) > 1 {
+			c.to = t.macros[1]
+		}
 		if err := c.macros(t.step, t.macros); err != nil {
 			return err
 		}
@@ -295,6 +299,9 @@ func (c *milterConn) tell(s milterStep, data ...[]byte) error {
 // heard takes one answer; end says that it is the last to this step.
 func (c *milterConn) heard(command byte, data []byte) (end bool, err error) {
 	decide := func(a Action, r mail.Reply) (bool, error) {
+		if c.to != "" && r.Code != 0 { // one of several: there is one reply, and the sender must know whose it is
+			r.Text = "<" + headerSafe(c.to) + ">: " + r.Text + " (and so nobody got this message)"
+		}
 		c.verdict.Action, c.verdict.Reply, c.done = a, r, true
 		word := map[Action]string{Reject: "fail", Defer: "temperror", Discard: "discard"}[a]
 		c.verdict.Findings = append(c.verdict.Findings, mail.Finding{Check: c.name, Result: word, Text: r.Text})

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -170,17 +171,18 @@ func TestOpenDKIM(t *testing.T) {
 	}
 }
 
-// Rspamd over HTTP: the same.
-func TestRspamdSigns(t *testing.T) {
+// startRspamd starts an Rspamd that signs for far.test, with a worker, and returns the
+// worker's socket.
+func (s *signer) startRspamd(t *testing.T, worker string) string {
+	t.Helper()
 	path := program(t, "/usr/bin/rspamd")
-	s := newSigner(t)
 	s.write(t, "tld", "com\norg\ntest\n")
-	conf := s.write(t, "rspamd.conf", strings.NewReplacer("DIR", s.dir, "DNS", s.dns.Addr.String()).Replace(`
+	conf := s.write(t, "rspamd.conf", strings.NewReplacer("WORKER", strings.ReplaceAll(worker, "DIR", s.dir), "DIR", s.dir, "DNS", s.dns.Addr.String()).Replace(`
 options { pidfile = "DIR/pid"; filters = "dkim"; url_tld = "DIR/tld"; disable_hyperscan = true; tempdir = "DIR"; control_socket = "DIR/control mode=0600";
   dns { nameserver = ["DNS"]; timeout = 5s; retransmits = 3; } local_addrs = []; }
 logging { type = "console"; level = "warning"; }
-worker "normal" { bind_socket = "DIR/s mode=0666"; count = 1; }
-metric "default" { actions { reject = 150; add_header = 60; } symbol "R_DKIM_ALLOW" { weight = -1; } symbol "R_DKIM_REJECT" { weight = 1; } }
+worker WORKER
+metric "default" { actions { reject = 150; add_header = 60; } symbol "R_DKIM_ALLOW" { weight = -1; } symbol "R_DKIM_REJECT" { weight = 200; } }
 modules { path = "/usr/share/rspamd/plugins/dkim_signing.lua"; }
 dkim { }
 dkim_signing { sign_authenticated = true; allow_username_mismatch = true; use_domain = "header"; check_pubkey = false; domain { far.test { path = "DIR/key.pem"; selector = "r"; } } }
@@ -189,7 +191,39 @@ dkim_signing { sign_authenticated = true; allow_username_mismatch = true; use_do
 	if os.Getuid() == 0 {
 		args = append(args, "-i")
 	}
-	socket := s.start(t, "s", path, args...)
+	return s.start(t, "s", path, args...)
+}
+
+// Rspamd as a milter: it signs and we verify, we sign and it verifies.
+func TestRspamdMilter(t *testing.T) {
+	s := newSigner(t)
+	h := &Milter{s.startRspamd(t, `"rspamd_proxy" { milter = yes; bind_socket = "DIR/s mode=0666"; count = 1; timeout = 60s; upstream "local" { default = yes; self_scan = yes; } }`)}
+	m := example(plainMessage)
+	m.Prefix, m.Account = nil, "eve@far.test"
+	v := ask(t, h, m)
+	if v.Action != Pass {
+		t.Fatalf("%+v", v)
+	}
+	s.verified(t, v.Header)
+	if v = ask(t, h, s.signed(t)); v.Action != Pass {
+		t.Errorf("%+v", v)
+	}
+	m = s.signed(t)
+	text, err := io.ReadAll(m.Reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m = example(strings.Replace(string(text), "this is", "this was", 1))
+	m.Prefix = nil
+	if v = ask(t, h, m); v.Action != Reject {
+		t.Errorf("a signature that was broken: %+v", v)
+	}
+}
+
+// Rspamd over HTTP: the same.
+func TestRspamdSigns(t *testing.T) {
+	s := newSigner(t)
+	socket := s.startRspamd(t, `"normal" { bind_socket = "DIR/s mode=0666"; count = 1; }`)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}

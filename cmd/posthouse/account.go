@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +78,9 @@ func (a *app) accountShow() *cobra.Command {
 				}
 				if out.QuotaMailboxes > 0 {
 					t.row("Mailboxes at most", out.QuotaMailboxes)
+				}
+				if out.SendMessages != 0 || out.SendNewRecipients != 0 {
+					t.row("Sends a day", sendLimit(out.SendMessages)+" messages, to "+sendLimit(out.SendNewRecipients)+" new recipients")
 				}
 				t.row("Since", out.Created)
 				t.row("Aliases", orDash(strings.Join(out.Aliases, ", ")))
@@ -185,10 +189,12 @@ func (a *app) accountSet() *cobra.Command {
 	var name, address, quota string
 	var counts quotaCounts
 	var isAdmin, disabled bool
+	var sends, sendsNew string
 	c := &cobra.Command{
 		Use: "set ADDRESS", Short: "Change an account", Args: exactly(1, "an address"), ValidArgsFunction: a.complete(1, "account.list"),
 		Example: "  posthouse account set ada@example.org --password\n" +
 			"  posthouse account set ada@example.org --quota \"5 GB\" --admin\n" +
+			"  posthouse account set news@example.org --send-limit 20000 --send-new-limit off\n" +
 			"  posthouse account set ben@example.org --disabled",
 		RunE: func(c *cobra.Command, args []string) error {
 			in := admin.AccountSet{Name: args[0]}
@@ -203,6 +209,13 @@ func (a *app) accountSet() *cobra.Command {
 				in.Quota = &n
 			}
 			in.Messages, in.Mailboxes = counts.given(c)
+			var err error
+			if in.SendMessages, err = parseSendLimit("--send-limit", given("send-limit"), sends); err != nil {
+				return err
+			}
+			if in.SendNewRecipients, err = parseSendLimit("--send-new-limit", given("send-new-limit"), sendsNew); err != nil {
+				return err
+			}
 			if password || pass.stdin || pass.generate {
 				p, err := pass.read(a, args[0])
 				if err != nil {
@@ -226,9 +239,40 @@ func (a *app) accountSet() *cobra.Command {
 	c.Flags().BoolVar(&disabled, "disabled", false, "may neither log in nor send, still receives (--disabled=false: may again)")
 	c.Flags().StringVar(&quota, "quota", "", "`size` of all mail, as \"2 GB\"; 0: none")
 	counts.add(c)
+	c.Flags().StringVar(&sends, "send-limit", "", "most `messages` to others in a day, what is more is held; off: no limit, default: limits.account_messages_per_day")
+	c.Flags().StringVar(&sendsNew, "send-new-limit", "", "most `recipients` in a day to whom it never wrote before; off: no limit, default: limits.account_new_recipients_per_day")
 	c.Flags().BoolVar(&password, "password", false, "ask for a new password")
 	pass.add(c)
 	return c
+}
+
+// parseSendLimit reads the value of a flag: a number, "off" or "default".
+func parseSendLimit(flag string, given bool, s string) (*int64, error) {
+	if !given {
+		return nil, nil
+	}
+	n := int64(0)
+	switch s {
+	case "default":
+	case "off":
+		n = -1
+	default:
+		var err error
+		if n, err = strconv.ParseInt(s, 10, 64); err != nil || n < 1 {
+			return nil, usage("%s: %q is not a number over 0, off or default", flag, s)
+		}
+	}
+	return &n, nil
+}
+
+func sendLimit(n int64) string {
+	switch {
+	case n == 0:
+		return "the usual number of"
+	case n < 0:
+		return "any number of"
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func optional[T any](given bool, v T) *T {
