@@ -10,9 +10,11 @@ import (
 )
 
 var (
-	replyGo      = mail.Reply{Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}
-	replyBadData = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 5, 2}}
-	replyBinary  = mail.Reply{Code: 503, Enhanced: [3]uint8{5, 5, 1}, Text: "BINARYMIME goes with BDAT"}
+	replyGo = mail.Reply{Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}
+	// DATA ends what may be sent at once (RFC 2920 §3.1): the answer may be no.
+	replyTooEarly = mail.Reply{Code: 554, Enhanced: [3]uint8{5, 5, 0}, Text: "Wait for 354 before you send the message"}
+	replyBadData  = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 5, 2}}
+	replyBinary   = mail.Reply{Code: 503, Enhanced: [3]uint8{5, 5, 1}, Text: "BINARYMIME goes with BDAT"}
 )
 
 // A dataClock times the bytes of one message. The zero clock stands still.
@@ -50,6 +52,13 @@ func (c *conn) dataCommand(arg string) mail.Reply {
 		return r
 	}
 	c.slow(c.tx.Pause())
+	if c.r.Buffered() > 0 { // what it sent was written for somebody who reads on whatever he said
+		c.record.note(replyTooEarly)
+		c.tx.RefusedData(replyTooEarly)
+		c.endTransaction()
+		c.giveUp()
+		return replyTooEarly
+	}
 	c.write(replyGo)
 	return c.receive()
 }
