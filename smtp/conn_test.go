@@ -285,7 +285,7 @@ func TestTimeouts(t *testing.T) {
 		"command": {MX, Limits{CommandTimeout: short}, nil, []string{"220", "421 4.4.2"}},
 		"session": {MX, Limits{MXSession: short}, []string{"NOOP"}, []string{"220", "250", "421 4.4.2"}},
 		"login":   {Submission, Limits{LoginTimeout: short}, []string{"NOOP"}, []string{"220", "250", "421 4.4.2"}},
-		"data": {MX, Limits{DataTimeout: short}, []string{"HELO x", "MAIL FROM:<>", "RCPT TO:<ada@demo.test>", "DATA", "half"},
+		"data": {MX, Limits{DataTimeout: short}, []string{"HELO x", "MAIL FROM:<>", "RCPT TO:<ada@demo.test>", "DATA"},
 			[]string{"220", "250", "250", "250", "354", "421 4.4.2"}},
 		"chunk": {MX, Limits{DataTimeout: short}, []string{"HELO x", "MAIL FROM:<>", "RCPT TO:<ada@demo.test>", "BDAT 100 LAST", "half"},
 			[]string{"220", "250", "250", "250", "421 4.4.2"}},
@@ -561,5 +561,25 @@ func TestLastWordsInTLS(t *testing.T) {
 	p.want("500", "500", "500", "421")
 	if _, err := p.r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Error(err)
+	}
+}
+
+// What comes with DATA, before 354, is thrown away with the connection.
+func TestDataTooEarly(t *testing.T) {
+	for _, f := range []Face{MX, LMTP} {
+		h := newHouse(t, mem.New(), nil)
+		p := h.dial(h.listen(f))
+		hello, want := "EHLO client.test", "220"
+		if f == LMTP {
+			hello = "LHLO client.test"
+		}
+		p.send(hello)
+		p.want(want, "250")
+		p.send("MAIL FROM:<eve@far.test>", "RCPT TO:<ada@demo.test>", "DATA", "Subject: early", "", ".", "MAIL FROM:<eve@far.test>", "RCPT TO:<ben@demo.test>")
+		p.want("250 2.1.0", "250 2.1.5", "554 5.5.0")
+		p.wantClosed()
+		if n := len(h.inbox("ada@demo.test")) + len(h.inbox("ben@demo.test")); n != 0 {
+			t.Errorf("%d messages", n)
+		}
 	}
 }
