@@ -290,49 +290,13 @@ func (c *call) deliverMDN(m *mdn, e *email) error {
 	if err != nil {
 		return err
 	}
-	tid, err := c.traceID()
-	if err != nil {
-		return err
-	}
-	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{TraceID: tid, Body: mail.Body8BitMIME, Size: int64(len(content)), Account: c.acct.ID(),
-		UTF8: !m.to.Address.IsASCII() || !m.from.Address.IsASCII()})
-	defer t.Close()
-	if r := t.Sender(c.ctx); !r.Positive() {
-		return mdnRefused(r)
-	}
-	if r := t.Recipient(c.ctx, mail.Recipient{Address: m.to.Address, Notify: mail.NotifyNever}); !r.Positive() {
-		return mdnRefused(r)
-	}
-	if r := t.Open(c.ctx); r.Code != 0 {
-		return mdnRefused(r)
-	}
-	if _, err := io.Copy(t, strings.NewReader(string(content))); err != nil {
-		return err
-	}
-	var beside error
-	t.Beside.Account, t.Beside.Do = c.acct.ID(), func(tx *store.Tx) error {
+	return c.sendOwn(content, mail.Address{}, m.to.Address, func(tx *store.Tx) error {
 		changed, err := tx.SetEmailFlags(e.id, store.FlagChange{Op: store.FlagsAdd, Flags: []mail.Flag{mdnKeyword}})
 		if err == nil && !changed {
 			err = unfit("mdnAlreadySent", "")
 		}
-		beside = err
 		return err
-	}
-	r := t.Accept(c.ctx)
-	if beside != nil {
-		return beside
-	}
-	if !r.Positive() {
-		return mdnRefused(r)
-	}
-	return nil
-}
-
-func mdnRefused(r mail.Reply) error {
-	if r.Permanent() {
-		return unfit("forbidden", r.Text)
-	}
-	return unfit("rateLimit", r.Text)
+	})
 }
 
 // parseMDNs is MDN/parse, RFC 9007 §2.2.

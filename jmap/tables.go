@@ -7,7 +7,7 @@ import (
 )
 
 // structs are the named types of the data model beside its objects.
-var structs = withStructs(mailStructs, mdnStructs)
+var structs = withStructs(mailStructs, mdnStructs, inviteStructs)
 
 // mailStructs are those of mail.
 var mailStructs = wire.Structs{
@@ -71,7 +71,7 @@ func objectTypes() []*objectType {
 func extraMethods() []*method {
 	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
-		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(),
+		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(), replyMethod(),
 	}, slices.Concat(blobMethods(), bulkMethods(), mdnMethods())...)
 }
 

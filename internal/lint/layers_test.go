@@ -30,7 +30,7 @@ var ranks = [][]string{
 	{"store/engine"},
 	{"mailauth/arc"},
 	{"sieve", "web/*", "mailauth/*", "tlspolicy/*", "sasl", "sasl/*", "imap/wire", "smtp/wire", "jmap/wire", "jmap/webpush", "pop3/wire", "managesieve/wire"},
-	{"message", "dns", "config", "trust"},
+	{"message", "dns", "config", "trust", "ical"},
 	{"mail"},
 }
 

@@ -101,6 +101,41 @@ export interface Finding {
   text: string
 }
 
+export interface Invite {
+  method: string
+  uid: string
+  sequence: number
+  recurrenceId: string | null
+  recurrence: string | null
+  summary: string
+  description: string
+  location: string
+  status: string | null
+  url: string | null
+  stamp: UTCDate | null
+  start: InviteTime | null
+  end: InviteTime | null
+  organizer: InvitePerson | null
+  attendees: InvitePerson[]
+  me: string | null
+  answer: string | null
+}
+
+export interface InvitePerson {
+  name: string | null
+  email: string | null
+  status: string
+  role: string
+  rsvp: boolean
+}
+
+export interface InviteTime {
+  local: string
+  timeZone: string | null
+  isAllDay: boolean
+  utc: UTCDate | null
+}
+
 export interface MDN {
   forEmailId?: Id | null
   subject?: string | null
@@ -214,6 +249,7 @@ export interface Email {
   verdict?: Verdict
   snoozed?: Snoozed | null
   surfacedAt?: UTCDate
+  invite?: Invite | null
   [header: `header:${string}`]: unknown
 }
 
@@ -352,6 +388,7 @@ export interface Arguments {
   'Identity/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Identity/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'Identity/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Invite/reply': { accountId: Id; emailId: Id; answer: string; comment?: string; }
   'Job/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
   'Job/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
   'LoginSession/get': { ids?: Id[]; properties?: string[]; }
