@@ -58,7 +58,7 @@ func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 		if err == nil && slices.Contains(b.Records, ip) {
 			return Result{Pass, name}
 		}
-		failed = failed || err != nil && !dns.IsAbsent(err)
+		failed = failed || b.Missing != nil || err != nil && !dns.IsAbsent(err)
 	}
 	if failed {
 		return Result{Status: TempError}

@@ -167,7 +167,7 @@ func (e *evaluation) match(ctx context.Context, d *directive, domain string, dep
 	case "exists":
 		a, err := e.r.LookupAddr(ctx, e.target(ctx, d.spec, domain))
 		four := slices.ContainsFunc(a.Records, netip.Addr.Is4)
-		return four, e.answered(err, b2i(four))
+		return four, e.found(a.Missing, err, b2i(four))
 	}
 	return e.ptr(ctx, e.target(ctx, d.spec, domain))
 }
@@ -209,7 +209,17 @@ func (e *evaluation) address(ctx context.Context, d *directive, name string) (bo
 		}
 		match = match || netip.PrefixFrom(ip, bits).Contains(e.ip)
 	}
-	return match, e.answered(err, n)
+	return match, e.found(a.Missing, err, n)
+}
+
+// found is answered for addresses of the one family that counts, of which there are n. If
+// there are only others, and DNS did not say whether there are any of these, nothing is
+// known (RFC 7208 §5).
+func (e *evaluation) found(missing, err error, n int) error {
+	if n == 0 && missing != nil {
+		return errTemp
+	}
+	return e.answered(err, n)
 }
 
 func (e *evaluation) mx(ctx context.Context, d *directive, name string) (bool, error) {

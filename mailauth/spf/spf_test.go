@@ -32,12 +32,27 @@ mx.example.org.     A 198.51.100.1
 mx.example.org.     AAAA 2001:db8::1
 slow.example.       TXT "v=spf1 a:silent.example -all"
 xn--bcher-kva.example. TXT "v=spf1 ip4:192.0.2.1 -all"
+half.example.       TXT "v=spf1 a -all"
+half.example.       AAAA 2001:db8::1
+half4.example.      TXT "v=spf1 exists:half4.example a -all"
+half4.example.      A 192.0.2.5
+halfmx.example.     TXT "v=spf1 mx -all"
+halfmx.example.     MX 10 half.example.
+noexist.example.    TXT "v=spf1 exists:half.example -all"
 `)
+	srv.SetFault("half.example", "A", dnstest.ServFail)
+	srv.SetFault("half4.example", "AAAA", dnstest.ServFail)
 	srv.SetFault("silent.example", "", dnstest.Fault{Silent: true})
 	srv.SetFault("broken.example", "", dnstest.ServFail)
 	c := srv.Client(t, dns.Options{Timeout: 50 * time.Millisecond})
 	for _, tt := range []struct{ ip, sender, hello, want, mechanism string }{
 		{"192.0.2.9", "a@example.org", "h.example", "pass", "ip4:192.0.2.0/24"},
+		{"192.0.2.9", "a@half.example", "h.example", "temperror", ""}, // its A records cannot be had
+		{"2001:db8::1", "a@half.example", "h.example", "pass", "a"},
+		{"2001:db8::2", "a@half.example", "h.example", "fail", "-all"},
+		{"192.0.2.9", "a@halfmx.example", "h.example", "temperror", ""},
+		{"192.0.2.9", "a@noexist.example", "h.example", "temperror", ""},
+		{"2001:db8::2", "a@half4.example", "h.example", "pass", "exists:half4.example"},
 		{"::ffff:192.0.2.9", "a@example.org", "h.example", "pass", "ip4:192.0.2.0/24"},
 		{"2001:db8::1", "a@EXAMPLE.org", "h.example", "pass", "mx"},
 		{"203.0.113.1", "a@example.org", "h.example", "fail", "-all"},
