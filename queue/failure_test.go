@@ -70,12 +70,12 @@ func TestFailureModes(t *testing.T) {
 		{name: "the policy cannot be renewed, and holds", zone: sts, sts: []any{"mx.b.test", unreachable}, later: []string{moved}, reply: "451 4.7.5", report: "sts:sts-policy-fetch-error sts:validation-failure", says: "does not allow the mail server mx2.b.test"},
 		{name: "the policy cannot be renewed, and is over", zone: sts, age: 2, sts: []any{"mx.b.test", unreachable, unreachable, unreachable}, later: []string{sts, sts, moved}, report: "sts:sts-policy-fetch-error no-policy-found:ok"},
 
-		{name: "the MX lookup fails", faults: fail("b.test MX"), reply: "451 4.4.3", says: "b.test"},
-		{name: "the MX lookup is not answered", faults: map[string]dnstest.Fault{"b.test MX": {Silent: true}}, reply: "451 4.4.3", says: "b.test"},
+		{name: "the MX lookup fails", faults: fail("b.test MX"), reply: "451 4.4.3", says: "the mail servers of b.test cannot be looked up just now"},
+		{name: "the MX lookup is not answered", faults: map[string]dnstest.Fault{"b.test MX": {Silent: true}}, reply: "451 4.4.3", says: "the mail servers of b.test cannot be looked up just now"},
 		{name: "the server's address cannot be had", faults: fail("mx.b.test "), reply: "451 4.4.3", says: "the addresses of the mail servers of b.test cannot be looked up just now"},
 		{name: "there is no such domain", to: "x@gone.test", reply: "550 5.1.2", status: "5.1.2", says: "gone.test"},
 		{name: "there is no such server", zone: "MX b.test. MX 10 gone.test.\n", reply: "550 5.1.2", status: "5.1.2", says: "the domain b.test has no mail server"},
-		{name: "null MX", zone: "MX b.test. MX 0 .\n", reply: "556 5.1.10", status: "5.1.10", says: "b.test"},
+		{name: "null MX", zone: "MX b.test. MX 0 .\n", reply: "556 5.1.10", status: "5.1.10", says: "the domain b.test takes no mail"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

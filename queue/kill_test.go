@@ -106,7 +106,14 @@ func TestKill(t *testing.T) {
 	acked := map[string]bool{}
 	next := 0
 	for round := range rounds + 1 {
-		cmd := exec.Command(os.Args[0])
+		last := round == rounds
+		patience := 2 * time.Minute // far more than it needs
+		if last {
+			patience = 8 * time.Minute // for all that the others left
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, os.Args[0])
 		cmd.Env = append(os.Environ(), spec)
 		cmd.Stderr = t.Output()
 		in, err1 := cmd.StdinPipe()
@@ -114,7 +121,6 @@ func TestKill(t *testing.T) {
 		if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 			t.Fatal(err)
 		}
-		last := round == rounds
 		if !last {
 			for range 200 {
 				fmt.Fprintf(in, "r%d\n", next)
@@ -135,9 +141,11 @@ func TestKill(t *testing.T) {
 				_ = cmd.Process.Signal(syscall.SIGKILL)
 			}
 		}
-		if err := cmd.Wait(); last && err != nil {
-			t.Fatal(err)
+		err := cmd.Wait()
+		if ctx.Err() != nil || last && err != nil {
+			t.Fatalf("round %d: %v, %v", round, err, ctx.Err())
 		}
+		cancel()
 		in.Close()
 	}
 	seen.mu.Lock()
