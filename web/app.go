@@ -77,12 +77,15 @@ func (s *Server) shell(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var boot struct {
+		Shell   bool     `json:"shell,omitempty"` // the page is for the service worker, which shows it to whoever has logged in
 		Account string   `json:"account,omitempty"`
 		User    string   `json:"user,omitempty"`
 		Name    string   `json:"name,omitempty"`
 		People  []Person `json:"people,omitempty"`
 	}
-	if who, err := s.opts.User(r); err == nil {
+	if r.URL.Path == "/shell" {
+		boot.Shell = true
+	} else if who, err := s.opts.User(r); err == nil {
 		boot.Account, boot.User, boot.Name = accountName(who.ID), who.Address.String(), who.Name
 	}
 	boot.People = s.opts.People
@@ -157,6 +160,7 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 // worker serves the service worker, which every start looks at anew.
 func (s *Server) worker(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Service-Worker-Allowed", "/")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'") // what it fetches itself
 	s.asset(w, r)
 	w.Header().Set("Cache-Control", "no-cache")
 }

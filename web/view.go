@@ -75,7 +75,9 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", s.viewPolicy())
 	h.Set("Cache-Control", "private, no-store")
-	if r.Header.Get("Sec-Fetch-Dest") != "iframe" || r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+	// The client fetches what it keeps for when the server is away.
+	kept := r.Header.Get("Sec-Fetch-Dest") == "empty" && r.Header.Get("X-Posthouse-Client") != ""
+	if r.Header.Get("Sec-Fetch-Dest") != "iframe" && !kept || r.Header.Get("Sec-Fetch-Site") != "same-origin" {
 		http.Error(w, "messages are shown inside of the mail client only", http.StatusForbidden)
 		return
 	}

@@ -167,7 +167,7 @@ func (s *Server) routes(figures bool) *http.ServeMux {
 		return mux
 	}
 	for pattern, f := range map[string]http.HandlerFunc{
-		"GET /{$}": s.shell, "GET /mail/": s.shell, "GET /settings/": s.shell, "GET /editor": s.editor, "GET /assets/{name}": s.asset,
+		"GET /{$}": s.shell, "GET /shell": s.shell, "GET /mail/": s.shell, "GET /settings/": s.shell, "GET /editor": s.editor, "GET /assets/{name}": s.asset,
 		"GET /sw.js": s.worker, "GET /manifest.webmanifest": s.asset, "GET /r/{account}/{email}": s.view, "GET /r/{account}/{email}/quote": s.quote,
 		"GET /i/{token}": s.image,
 	} {

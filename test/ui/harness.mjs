@@ -133,10 +133,10 @@ export class Stage {
   constructor(browser, trap, srv, o) { Object.assign(this, { browser, trap, srv, o }) }
   async open() {
     const { dark, phone, width, height } = this.o
-    this.context = await this.browser.newContext({ viewport: phone ? { width: 390, height: 844 } : { width: width || 1440, height: height || 900 }, colorScheme: dark ? 'dark' : 'light', hasTouch: !!phone, isMobile: !!phone, deviceScaleFactor: 1, locale: this.o.locale || 'en-GB', timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' })
+    this.context = await this.browser.newContext({ viewport: phone ? { width: 390, height: 844 } : { width: width || 1440, height: height || 900 }, colorScheme: dark ? 'dark' : 'light', hasTouch: !!phone, isMobile: !!phone, deviceScaleFactor: 1, locale: this.o.locale || 'en-GB', timezoneId: 'Europe/Berlin', reducedMotion: 'reduce', serviceWorkers: this.o.worker ? 'allow' : 'block' })
     this.context.setDefaultTimeout(40_000)
     this.faults = []
-    this.allowed = [...(this.o.allow || []), ...(process.env.LAX ? [/404/] : [])]
+    this.allowed = [/registration blocked by Playwright/, ...(this.o.allow || []), ...(process.env.LAX ? [/404/] : [])]
     this.requests = []
     return (this.page = await this.window())
   }

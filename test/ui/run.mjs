@@ -19,10 +19,11 @@ async function one({ s, variant }) {
   say({ begun: `${s.id} ${s.name} ${variant}` })
   let srv, stage, error = ''
   try {
-    srv = await demo(s.args)
+    const keep = `${process.env.TMPDIR}/kept-${s.id}-${variant}`
+    srv = await demo([...(s.args || []), ...(s.keep ? ['--keep', keep] : [])])
     stage = new Stage(browser, trap, srv, { id: s.id, dark: variant.includes('dark'), phone: variant.includes('phone'), allow: s.allow, ...s.stage })
     await stage.open()
-    await within(s.run(stage, srv), 120_000, 'the scenario')
+    await within(s.run(stage, srv, keep), 120_000, 'the scenario')
     await stage.shot('end')
   } catch (e) {
     error = e.stack || String(e)

@@ -678,7 +678,57 @@ export const scenarios = [
   { id: '32', name: 'rules as Sieve', pending: 'the issue of Sieve' },
   { id: '33', name: 'away', pending: 'the issue of Sieve' },
   { id: '34', name: 'app passwords', pending: 'the issue of sign-in' },
-  { id: '35', name: 'Web Push', pending: 'push subscriptions in the client' },
+  {
+    // No push service is asked here: the browser's subscription is a made one, and the push comes from the
+    // browser's tools; what the server does with a subscription is tested in jmap.
+    id: '35', name: 'notifications: subscribe, one arrives with no window open, a click opens it, sign-out ends it', stage: { worker: true }, allow: offline,
+    async run(s, srv) {
+      await s.context.grantPermissions(['notifications'], { origin: srv.url })
+      await s.context.addInitScript(() => {
+        PushManager.prototype.subscribe = async function (o) {
+          const k = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits']), raw = await crypto.subtle.exportKey('raw', k.publicKey), auth = crypto.getRandomValues(new Uint8Array(16)).buffer
+          window.signedWith = o.applicationServerKey.length
+          return (window.sub = { endpoint: 'https://push.example/one', getKey: (n) => (n === 'auth' ? auth : raw), unsubscribe: async () => { window.sub = null; return true } })
+        }
+        PushManager.prototype.getSubscription = async () => window.sub || null
+      })
+      const subscriptions = async () => {
+        const r = await fetch(srv.url + '/jmap/api', { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: 'Basic ' + Buffer.from('ada@demo.test:demo').toString('base64') }, body: JSON.stringify({ using: ['urn:ietf:params:jmap:core'], methodCalls: [['PushSubscription/get', { ids: null }, '0']] }) })
+        return (await r.json()).methodResponses[0][1].list
+      }
+      await s.signIn()
+      await eventually(() => s.page.evaluate(() => !!navigator.serviceWorker.controller), 'the worker is there')
+      await s.page.keyboard.press('Control+,')
+      await s.page.getByLabel('Notify me of new mail').check()
+      await eventually(async () => (await subscriptions()).length === 1, 'the server has a subscription')
+      equal(await s.page.evaluate(() => window.signedWith), 65, 'with the key of the server')
+      equal((await subscriptions())[0].types, ['EmailDelivery'], 'for mail that comes')
+      await s.page.keyboard.press('Escape')
+      const cdp = await s.context.newCDPSession(s.page)
+      const registration = new Promise((done) => cdp.on('ServiceWorker.workerRegistrationUpdated', (e) => { const r = e.registrations.find((r) => r.scopeURL === srv.url + '/'); if (r) done(r.registrationId) }))
+      await cdp.send('ServiceWorker.enable')
+      const registrationId = await registration
+      const push = () => cdp.send('ServiceWorker.deliverPushMessage', { origin: srv.url, registrationId, data: JSON.stringify({ '@type': 'StateChange', changed: {} }) })
+      await s.page.goto(srv.url + '/status') // no window of the client is open
+      await deliver(srv, mail({ headers: { Subject: 'While nobody looked' } }))
+      const shown = () => s.page.evaluate(async () => (await (await navigator.serviceWorker.getRegistration('/')).getNotifications()).map((n) => [n.title, n.body, n.data.url]))
+      await push()
+      const one = await eventually(async () => (await shown()).find((n) => n[1] === 'While nobody looked'), 'the notification says from whom and what')
+      equal(one[0], 'Stranger', 'the sender')
+      await s.page.goto(srv.url + '/')
+      await s.page.locator('.row:not(.sk) .from').first().waitFor()
+      const worker = s.context.serviceWorkers()[0]
+      await worker.evaluate(async () => {
+        const n = (await self.registration.getNotifications()).find((n) => n.body === 'While nobody looked')
+        self.dispatchEvent(new NotificationEvent('notificationclick', { notification: n }))
+      })
+      await s.page.locator('.rb:not(.off) h1', { hasText: 'While nobody looked' }).waitFor()
+      await s.page.keyboard.press('Control+,')
+      await s.page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
+      await s.page.getByText('Sign in as Ada').waitFor()
+      equal(await subscriptions(), [], 'subscriptions after the sign-out')
+    },
+  },
   {
     id: '36', name: 'many messages: one scrollbar, few nodes, right rows', 
     async run(s, srv) {
@@ -708,7 +758,69 @@ export const scenarios = [
       await s.body()
     },
   },
-  { id: '38', name: 'offline', pending: 'the service worker' },
+  {
+    id: '38', name: 'without the server: read, act, write; with it again: all of it, once; sign-out wipes', phone: true, allow: [...offline, /EventSource|502|Failed to fetch/],
+    stage: { worker: true }, keep: true,
+    async run(s, srv, keep) {
+      await s.signIn()
+      const before = await s.subjects()
+      await s.page.evaluate(() => navigator.serviceWorker.ready.then(() => null))
+      await eventually(() => s.page.evaluate(() => !!navigator.serviceWorker.controller), 'the worker is there')
+      // What one opens is kept.
+      await s.page.locator('.row').first().click()
+      await s.body()
+      const id = await s.page.locator('.rb:not(.off) article').last().getAttribute('data-id')
+      await eventually(() => s.page.evaluate(async (id) => (await (await caches.open('bodies')).keys()).some((r) => r.url.endsWith('/' + id)), id), 'the message is kept')
+      await eventually(() => s.page.evaluate(async () => {
+        const name = (await indexedDB.databases()).find((d) => d.name.startsWith('mail-'))?.name
+        const db = await new Promise((r) => { const q = indexedDB.open(name); q.onsuccess = () => r(q.result) })
+        const n = await new Promise((r) => { const q = db.transaction('lists').objectStore('lists').count(); q.onsuccess = () => r(q.result) })
+        db.close()
+        return n > 0
+      }), 'the list is kept')
+      const text = await (await s.body()).evaluate(() => document.body.textContent.trim().slice(0, 40))
+      await srv.stop('SIGKILL')
+      await s.page.goto(srv.url + '/')
+      await s.page.locator('.row:not(.sk) .from').first().waitFor()
+      equal((await s.subjects()).slice(0, 6), before.slice(0, 6), 'the list as it was')
+      await s.page.getByText(/^Offline\. This is your mail/).waitFor()
+      await s.shot('offline')
+      await s.axe(s.page, 'offline')
+      await s.page.locator('.row').first().click()
+      const f = await s.body()
+      assert((await f.evaluate(() => document.body.textContent)).includes(text), 'the message is read')
+      equal(await f.evaluate(() => { try { return document.cookie } catch (e) { return e.name } }), 'SecurityError', 'and has no origin here either')
+      if (s.o.phone) await s.page.getByRole('button', { name: 'Back to the list' }).click()
+      else await s.page.keyboard.press('Escape')
+      for (let i = 0; i < 3; i++) await s.page.keyboard.press('e')
+      await eventually(async () => (await s.subjects())[0] === before[3], 'three are gone')
+      // They wait through another reload.
+      await s.page.reload()
+      await s.page.locator('.row:not(.sk) .from').first().waitFor()
+      await eventually(async () => (await s.subjects())[0] === before[3], 'they are still gone')
+      if (s.o.phone) await s.page.locator('.fab').click()
+      else await s.page.keyboard.press('c')
+      await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
+      await s.page.locator('.cmp input[id^=subject-]').fill('Written on the train')
+      await s.page.locator('.cmp input[id^=subject-]').blur()
+      await s.page.locator('.cmp header small', { hasText: 'Kept on this device' }).first().waitFor()
+      srv.current = await demo(['--keep', keep, '--port-base', String(srv.base)])
+      await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
+      const other = await imap(srv)
+      await other.run('SELECT Archive')
+      await eventually(async () => { await other.run('NOOP'); for (const x of before.slice(0, 3)) if (!/\* SEARCH \d+/.test(await other.run(`SEARCH SUBJECT "${x.slice(0, 20)}"`))) return false; return true }, 'the three are archived')
+      await other.run('SELECT Drafts')
+      await eventually(async () => { await other.run('NOOP'); return /\* SEARCH \d+\r\n/.test(await other.run('SEARCH SUBJECT "Written on the train"')) }, 'the draft is there once')
+      other.end()
+      await s.page.locator('.cmp').getByRole('button', { name: 'Save and close' }).click()
+      await eventually(async () => (await s.subjects())[0] === before[3], 'the list agrees')
+      // Nothing of it stays after the sign-out.
+      await s.page.getByRole('button', { name: 'Settings' }).last().click()
+      await s.page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
+      await s.page.getByText('Sign in as Ada').waitFor()
+      equal(await s.page.evaluate(async () => [(await indexedDB.databases()).map((d) => d.name), await caches.keys(), localStorage.length, (await navigator.serviceWorker.getRegistrations()).length]), [[], [], 0, 0], 'the device is empty')
+    },
+  },
   {
     id: '39', name: 'every state is accessible; focus is never lost', dark: true,
     async run(s, srv) {

@@ -1,6 +1,7 @@
 // Writes the page of the editor's frame, and leaves of every built file only its
 // compressed forms: the binary holds nothing else.
 import { readdirSync, readFileSync, writeFileSync, unlinkSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
 import { brotliCompressSync, gzipSync, constants } from 'node:zlib'
 import { join } from 'node:path'
 
@@ -9,6 +10,10 @@ const assets = readdirSync(join(out, 'assets'))
 const find = (re) => assets.find((f) => re.test(f))
 const script = find(/^editor-.*\.js$/)
 writeFileSync(join(out, 'editor.html'), `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Editor</title></head><body><script src="/assets/${script}"></script></body></html>\n`)
+// The worker keeps these files; its own text changes with each of them.
+const kept = assets.filter((f) => f !== 'sw.js').map((f) => '/assets/' + f).sort()
+const version = createHash('sha256').update(readFileSync(join(out, 'index.html'))).update(kept.join()).digest('hex').slice(0, 12)
+writeFileSync(join(out, 'assets/sw.js'), `self.BUILD=${JSON.stringify({ version, files: kept })};${readFileSync(join(out, 'assets/sw.js'))}`)
 for (const f of assets) renameSync(join(out, 'assets', f), join(out, f))
 rmSync(join(out, 'assets'), { recursive: true })
 for (const f of readdirSync(out)) {

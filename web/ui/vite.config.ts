@@ -1,9 +1,10 @@
 import { defineConfig } from 'vite'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 
-// Two builds: the app, and the page of the editor's frame, which shares nothing with it.
+// Three builds: the app, the page of the editor's frame, and the service worker, which share nothing.
 export default defineConfig(({ mode }) => {
-  const editor = mode === 'editor'
+  const alone: Record<string, [string, string]> = { editor: ['src/editor/editor.ts', 'assets/editor-[hash].js'], worker: ['src/worker/sw.ts', 'assets/sw.js'] }
+  const editor = alone[mode]
   return {
     plugins: editor ? [] : [svelte({ compilerOptions: { fragments: 'tree' }, onwarn: (w, show) => { if (!w.code.startsWith('a11y_')) show(w) } })],
     publicDir: editor ? false : 'public',
@@ -16,7 +17,7 @@ export default defineConfig(({ mode }) => {
       cssCodeSplit: true,
       reportCompressedSize: false,
       rollupOptions: editor
-        ? { input: 'src/editor/editor.ts', output: { format: 'iife', entryFileNames: 'assets/editor-[hash].js' } }
+        ? { input: editor[0], output: { format: 'iife', entryFileNames: editor[1] } }
         : { input: 'index.html', output: { entryFileNames: 'assets/app-[hash].js', chunkFileNames: 'assets/[name]-[hash].js', assetFileNames: 'assets/[name]-[hash][extname]' } },
     },
   }

@@ -5,7 +5,7 @@ import { mail, type Patch } from '../store/mail.svelte'
 import { ui, go, openThread, compose, targets, rowThread, boxName, closeComposer } from '../store/ui.svelte'
 import { settings, save, look } from '../store/settings.svelte'
 import { toast } from '../store/toasts.svelte'
-import { client } from '../jmap/client'
+import { signOut } from '../store/device'
 import { t } from '../kit/i18n'
 import { reply, forward } from './reply'
 import type { Email } from '../jmap/types'
@@ -214,7 +214,7 @@ export const actions: Action[] = [
   a('original', 'Show the original colours', 'View', 'img', ['Shift+D'], () => dispatchEvent(new CustomEvent('original')), { when: () => !!ui.thread }),
   a('print', 'Print', 'View', 'print', ['Ctrl+P'], () => window.print(), { when: () => !!ui.thread }),
   a('refresh', 'Look for new mail', 'View', 'refresh', [], () => mail.sync()),
-  a('sign-out', 'Sign out', 'Account', 'out', [], async () => { await client.logout(); sessionStorage.clear(); location.href = '/' }),
+  a('sign-out', 'Sign out', 'Account', 'out', [], () => signOut()),
 ]
 
 export const action = (id: string) => actions.find((x) => x.id === id)!

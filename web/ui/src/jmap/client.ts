@@ -11,9 +11,11 @@ export class JMAPError extends Error {
 export class Offline extends Error {}
 export class LoggedOut extends Error {}
 
-export interface Boot { account?: string; user?: string; name?: string; people?: { Name: string; Address: string; Password: string }[] }
+export interface Boot { shell?: boolean; account?: string; user?: string; name?: string; people?: { Name: string; Address: string; Password: string }[] }
 
 export const boot: Boot = JSON.parse(document.querySelector<HTMLMetaElement>('meta[name=boot]')?.content || '{}')
+// The page of the service worker says nothing of who has logged in: this device knows.
+if (boot.shell) try { Object.assign(boot, JSON.parse(localStorage.getItem('session') || '{}')) } catch { /* nobody */ }
 
 const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
 const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'https://posthouse.email/jmap']
@@ -95,8 +97,8 @@ export class Client {
   // sessionObject is fetched when something first needs it: limits, submission.
   async sessionObject() {
     if (!this.session) {
-      const r = await fetch('/jmap/session', { headers })
-      if (r.ok) this.session = await r.json()
+      const r = await fetch('/jmap/session', { headers }).catch(() => null) // asked again when it is needed again
+      if (r?.ok) this.session = await r.json()
     }
     return this.session || { capabilities: {}, accounts: {} }
   }

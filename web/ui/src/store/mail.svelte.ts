@@ -6,6 +6,7 @@ import { Query } from './query.svelte'
 import { t } from '../kit/i18n'
 import { announce, toast } from './toasts.svelte'
 import { why } from '../kit/why'
+import * as cache from './cache'
 
 export type Patch = Record<string, true | null | { until: string }> // "snoozed", "mailboxIds/F1-1", "keywords/$seen"
 export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string }
@@ -29,37 +30,102 @@ export class Mail {
   private undoStack: Op[] = []
   private redoStack: Op[] = []
   canUndo = $state(false)
+  account = ''
+  private touched = new Set<string>() // emails to write to this device
+  private touchedThreads = new Set<string>()
+  private gone = new Set<string>()
+  private anew = false
+  private keeping = 0
+  private tail: Promise<unknown> = Promise.resolve() // actions go to the server one after the other
   private syncing: Promise<void> | null = null
   private again = false
 
   box(role: string) { return this.boxes.find((b) => b.role === role) }
   boxByID(id: string) { return this.boxes.find((b) => b.id === id) }
 
-  // start asks for everything that the first picture needs, in one request.
+  // start shows what this device keeps, and asks for what changed; without, it asks for
+  // everything that the first picture needs.
   async start(makeFilter: (boxes: Mailbox[]) => any) {
+    this.account = client.account
+    await cache.open(client.account)
+    if (await this.restore(makeFilter)) return
     const out = await client.read([['Mailbox/get', { ids: null }], ['Identity/get', { ids: null }], ['Email/get', { ids: [], properties: ['id'] }]])
     const r = pick(out, 0)
     this.boxes = sortBoxes(r.list)
     this.state = pick(out, 2).state
     try { this.identities = pick(out, 1).list } catch { this.identities = [] }
     if (!this.identities.length) this.identities = [{ id: '', name: '', email: client.user, textSignature: '', htmlSignature: '' }]
-    this.open(makeFilter(this.boxes))
+    const first = this.open(makeFilter(this.boxes))
     this.ready = true
+    await first // what can wait does: the stream of changes, the manifest, the worker
+  }
+
+  private async restore(makeFilter: (boxes: Mailbox[]) => any): Promise<boolean> {
+    let filter: any
+    const r = await cache.restore((m) => { this.boxes = m.boxes; filter = makeFilter(m.boxes); return JSON.stringify(filter) })
+    if (!r) return false
+    this.boxes = r.meta.boxes; this.identities = r.meta.identities; this.state = r.meta.state; this.synced = r.meta.synced
+    this.query = new Query(this, filter)
+    this.adopt(this.query, r)
+    this.ready = true
+    for (const q of await cache.queued()) this.resume(q)
+    const [, ids] = await Promise.all([this.query.loaded ? this.sync() : this.query.fetch(0), client.read([['Identity/get', { ids: null }]]).catch(() => null)])
+    try { if (ids && pick(ids, 0).list.length) this.identities = pick(ids, 0).list } catch { /* those of last time */ }
+    return true
+  }
+
+  // adopt takes a list as it was kept.
+  private adopt(q: Query, r: { list?: cache.List; emails: Email[]; threads: [string, string[]][] }) {
+    for (const [id, ids] of r.threads) if (!this.threads.has(id)) this.threads.set(id, ids)
+    for (const e of r.emails) {
+      if (!this.emails.has(e.id)) this.emails.set(e.id, e)
+      if ('attachments' in e && !this.details.has(e.id)) this.details.set(e.id, e as Detail)
+    }
+    this.rev++
+    if (r.list?.ids.length) q.restore(r.list)
+  }
+
+  // resume goes on with an action that the server had not confirmed when the page went away.
+  private resume(q: cache.Queued) {
+    const here = JSON.stringify(this.query.filter) === q.key
+    this.run(new Map(q.changes), here ? this.query : null, q.hides, true, q)
   }
 
   open(filter: any) {
-    this.query = new Query(this, filter)
-    return this.query.fetch(0)
+    const q = this.query = new Query(this, filter)
+    if (this.online) return q.fetch(0)
+    return cache.lists(JSON.stringify(filter)).then((r) => { if (r && q === this.query) this.adopt(q, r); return q.fetch(0) })
   }
 
-  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) this.threads.set(th.id, th.emailIds) }
+  // keep writes to this device, when there is nothing else to do.
+  keep() {
+    if (this.keeping || !cache.leader) return
+    this.keeping = window.setTimeout(() => (window.requestIdleCallback ?? setTimeout)(() => this.keepNow()), 1500)
+  }
+  private async keepNow() {
+    const q = this.query, all = (s: Set<string>) => { const out = [...s]; s.clear(); return out }
+    const emails = all(this.touched).slice(-3000).map((id) => this.emails.get(id)).filter((e) => !!e)
+    const threads = all(this.touchedThreads).map((id) => [id, this.threads.get(id)] as [string, string[]]).filter((x) => x[1])
+    let n = 0
+    while (n < q.ids.length && q.ids[n]) n++
+    const ids = q.ids.slice(0, n) as string[], anew = this.anew
+    this.anew = false
+    const meta = { boxes: $state.snapshot(this.boxes) as Mailbox[], identities: $state.snapshot(this.identities) as Identity[], state: this.state, synced: this.synced }
+    await cache.write({ meta, list: q.loaded && q.state && n ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
+    this.keeping = 0
+    if (this.touched.size) this.keep()
+  }
+
+  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) { this.threads.set(th.id, th.emailIds); this.touchedThreads.add(th.id) } }
   takeEmails(r: { list: Email[] }) {
     for (const e of r.list) {
       this.emails.set(e.id, e)
+      this.touched.add(e.id)
       const d = this.details.get(e.id)
-      if (d) { d.mailboxIds = e.mailboxIds; d.keywords = e.keywords }
+      if (d) { d.mailboxIds = e.mailboxIds; d.keywords = e.keywords; this.emails.set(e.id, { ...d, ...e }) }
     }
     this.rev++
+    this.keep()
   }
 
   async fetchEmails(ids: string[]) {
@@ -86,6 +152,15 @@ export class Mail {
   }
 
   async loadThread(id: string): Promise<void> {
+    if (!this.online) {
+      const r = await cache.thread(id)
+      if (r) {
+        if (!this.threads.has(id)) this.threads.set(id, r.ids)
+        for (const e of r.emails) { if (!this.emails.has(e.id)) this.emails.set(e.id, e); if ('attachments' in e) this.details.set(e.id, e as Detail) }
+        this.rev++
+        if (this.threads.get(id)!.every((e) => this.emails.has(e))) return
+      }
+    }
     if (!this.threads.has(id)) {
       const out = await client.read([['Thread/get', { ids: [id] }], ['Email/get', { '#ids': { resultOf: 0, name: 'Thread/get', path: '/list/*/emailIds' }, properties: detailProperties }]])
       this.takeThreads(pick(out, 0).list)
@@ -98,13 +173,22 @@ export class Mail {
     this.takeDetails(pick(out, 0).list)
   }
 
-  takeDetails(list: Detail[]) {
+  // prefetch loads, in one question, what may be opened next.
+  async prefetch(threads: string[]) {
+    const lack = threads.flatMap((th) => this.threads.get(th) || []).filter((e) => !this.details.has(e)).slice(0, 20)
+    if (!lack.length) return
+    try { this.takeDetails(pick(await client.read([['Email/get', { ids: lack, properties: detailProperties }]]), 0).list, false) } catch { /* it is asked for when it is opened */ }
+  }
+
+  takeDetails(list: Detail[], shown = true) {
     for (const d of list) {
       this.details.set(d.id, d)
       this.emails.set(d.id, d)
+      this.touched.add(d.id)
     }
     while (this.details.size > 500) this.details.delete(this.details.keys().next().value!)
-    this.rev++
+    if (shown) this.rev++
+    this.keep()
   }
 
   // sync brings everything up to the server's state. Calls while it runs make it run once more.
@@ -144,6 +228,7 @@ export class Mail {
         for (const id of ch.destroyed as string[]) { this.drop(id); dispatchEvent(new CustomEvent('gone', { detail: id })) }
         const more = ch.hasMoreChanges || ch.newState !== this.state && ch.hasMoreChanges
         this.state = ch.newState
+        this.keep()
         if (more) this.again = true
         const lack = (pick(out, 4).list as any[]).flatMap((th) => th.emailIds).filter((id) => !this.emails.has(id))
         if (lack.length) await this.fetchEmails(lack)
@@ -180,6 +265,7 @@ export class Mail {
 
   private async startOver() {
     this.emails.clear(); this.threads.clear(); this.details.clear()
+    this.anew = true
     const out = await client.read([['Email/get', { ids: [], properties: ['id'] }]])
     this.state = pick(out, 0).state
     this.query.refresh()
@@ -189,6 +275,7 @@ export class Mail {
     const e = this.emails.get(id)
     if (!e) return
     this.emails.delete(id); this.details.delete(id)
+    this.gone.add(id)
     const th = this.threads.get(e.threadId)
     if (th) this.threads.set(e.threadId, th.filter((x) => x !== id))
     this.rev++
@@ -214,40 +301,51 @@ export class Mail {
     return op
   }
 
-  private async run(changes: Map<string, Patch>, q: Query | null, hides: string[], hide: boolean) {
+  private async run(changes: Map<string, Patch>, q: Query | null, hides: string[], hide: boolean, resumed?: cache.Queued) {
     for (const [id, p] of changes) this.pending.set(id, [...(this.pending.get(id) || []), p])
     this.rev++
     this.waiting++
     if (q && hide) q.hide(hides)
+    const before = this.tail
+    let over = () => {}
+    this.tail = new Promise<void>((r) => (over = r))
+    const kept = resumed ? Promise.resolve(resumed.n) : cache.queue({ changes: [...changes], hides, key: JSON.stringify(this.query.filter), label: '' })
+    const began = Date.now()
     try {
       const all = [...changes]
+      await before
       for (let i = 0; i < all.length; i += 500) {
         const out = await this.persist(() => client.write([['Email/set', { update: Object.fromEntries(all.slice(i, i + 500)) }]]))
+        over()
         const r = pick(out, 0), refused = Object.keys(r.notUpdated || {}).filter((id) => r.notUpdated[id].type !== 'notFound')
+        const lost = Object.keys(r.notUpdated || {}).length - refused.length
+        if (lost && (resumed || Date.now() - began > 10_000)) toast(t('{n, plural, one {# message was} other {# messages were}} deleted elsewhere meanwhile.', { n: lost }), undefined, true)
         if (refused.length) throw new JMAPError(r.notUpdated[refused[0]].type, r.notUpdated[refused[0]].description)
         for (const [id, p] of all.slice(i, i + 500)) {
           const e = this.emails.get(id)
-          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c) }
+          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
         }
       }
+      cache.unqueue(await kept)
       this.settle(changes)
       await this.sync()
       if (q && hide) q.show(hides)
     } catch (e) {
+      cache.unqueue(await kept)
       this.settle(changes)
       if (q && hide) q.show(hides)
       this.undoStack = this.undoStack.filter((o) => o.changes !== changes)
       this.canUndo = this.undoStack.length > 0
       if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true)
       this.sync()
-    } finally { this.waiting-- }
+    } finally { over(); this.waiting-- }
   }
 
-  // persist repeats what failed for lack of a connection.
+  // persist repeats what failed for lack of a connection, or of a session.
   private async persist<T>(f: () => Promise<T>): Promise<T> {
     for (let wait = 1000; ; wait = Math.min(wait * 2, 30_000)) {
       try { return await f() } catch (e) {
-        if (!(e instanceof Offline)) throw e
+        if (!(e instanceof Offline) && !(e instanceof LoggedOut)) throw e
         await new Promise((r) => { const n = setTimeout(r, wait); addEventListener('online', () => { clearTimeout(n); r(null) }, { once: true }) })
       }
     }

@@ -76,6 +76,15 @@ export class Query {
     return -1
   }
 
+  // restore begins with what was kept; changes since then come by queryChanges.
+  restore(l: { ids: string[]; total: number; state: string }) {
+    this.ids = [...l.ids]
+    this.total = l.total
+    this.state = l.state
+    this.loaded = true
+    this.place()
+  }
+
   calls(p: number): [string, any][] {
     return [
       ['Email/query', this.args({ position: p * page, limit: page, calculateTotal: true })],

@@ -60,13 +60,29 @@ export function openThread(thread: string, replace = false) {
   remember(replace)
 }
 
+// Browsers count changes of the address, and each costs time: what passes by within a
+// moment is not noted.
+let timer = 0, passing = ''
 function remember(replace = false) {
   const name = ui.search ? 'search' : ui.place
   const path = `/mail/${encodeURIComponent(name)}${ui.thread ? '/' + ui.thread : ''}${ui.search ? '?q=' + encodeURIComponent(ui.search) : ''}`
-  if (path === location.pathname + location.search) return
   // A conversation over the list is a step back on a phone; beside it, it is not.
-  history[replace || !look.phone && !!ui.thread ? 'replaceState' : 'pushState'](null, '', path)
+  if (replace || !look.phone && ui.thread) {
+    passing = path
+    clearTimeout(timer)
+    timer = window.setTimeout(note, 150)
+    return
+  }
+  note()
+  if (path !== here()) history.pushState(null, '', path)
 }
+const here = () => location.pathname + location.search
+function note() {
+  clearTimeout(timer)
+  if (passing && passing !== here()) history.replaceState(null, '', passing)
+  passing = ''
+}
+addEventListener('pagehide', note)
 
 export function fromURL(): { place: string; thread: string; search: string } {
   const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(T\d+))?/)

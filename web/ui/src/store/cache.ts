@@ -1,0 +1,154 @@
+// What stays on this device: rows and messages that were seen, and the actions that the
+// server has not confirmed. One tab writes, in whole steps: the records, and the state of
+// the server that they belong to. All of it goes at sign-out.
+import type { Email, Mailbox, Identity } from '../jmap/types'
+
+export interface Meta { boxes: Mailbox[]; identities: Identity[]; state: string; synced: number }
+export interface List { key: string; ids: string[]; total: number; state: string; at: number }
+export interface Queued { n?: number; changes: [string, any][]; hides: string[]; key: string; label: string }
+export interface Restored { meta: Meta; list?: List; emails: Email[]; threads: [string, string[]][] }
+
+const rows = 400 // of each list
+const most = 5000 // messages
+const bodies = 500
+
+let db: IDBDatabase | null = null
+export let leader = false
+
+const asked = <T>(r: IDBRequest<T>) => new Promise<T>((done, fail) => { r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error) })
+const ended = (tx: IDBTransaction) => new Promise<void>((done, fail) => { tx.oncomplete = () => done(); tx.onerror = tx.onabort = () => fail(tx.error) })
+
+// open opens what is kept of an account. Where the browser keeps nothing, nothing is kept.
+export async function open(account: string): Promise<void> {
+  if (db || !account) return
+  try {
+    const r = indexedDB.open('mail-' + account, 1)
+    r.onupgradeneeded = () => {
+      const d = r.result
+      d.createObjectStore('meta')
+      d.createObjectStore('lists', { keyPath: 'key' })
+      d.createObjectStore('emails', { keyPath: 'e.id' }).createIndex('at', 'at')
+      d.createObjectStore('threads')
+      d.createObjectStore('queue', { keyPath: 'n', autoIncrement: true })
+    }
+    db = await asked(r)
+    db.onversionchange = () => { db?.close(); db = null }
+  } catch { db = null }
+  leader = await new Promise<boolean>((done) => {
+    if (!db || !navigator.locks) return done(!!db)
+    navigator.locks.request('mail-' + account, { ifAvailable: true }, (lock) => { done(!!lock); return lock ? new Promise<void>(() => {}) : undefined }).catch(() => done(false))
+  })
+}
+
+export async function restore(key: (m: Meta) => string): Promise<Restored | null> {
+  if (!db) return null
+  try {
+    const tx = db.transaction(['meta', 'lists', 'emails', 'threads'])
+    const meta: Meta | undefined = await asked(tx.objectStore('meta').get('meta'))
+    if (!meta) return null
+    const list: List | undefined = await asked(tx.objectStore('lists').get(key(meta)))
+    const ids = list?.ids.slice(0, 64) || [], out: Restored = { meta, list, emails: [], threads: [] }
+    const emails = tx.objectStore('emails'), threads = tx.objectStore('threads')
+    const first = (await Promise.all(ids.map((id) => asked<{ e: Email } | undefined>(emails.get(id))))).map((x) => x?.e)
+    const full = first.findIndex((e) => !e)
+    if (list && full >= 0) { list.ids.length = full; first.length = full }
+    const found = await Promise.all(first.map(async (e) => [e!.threadId, (await asked<string[]>(threads.get(e!.threadId))) || [e!.id]] as [string, string[]]))
+    out.threads = found
+    const rest = [...new Set(found.flatMap((x) => x[1]))].filter((id) => !ids.includes(id))
+    const more = await Promise.all(rest.map((id) => asked<{ e: Email } | undefined>(emails.get(id))))
+    out.emails = [...first, ...more.map((x) => x?.e)].filter((e): e is Email => !!e)
+    return out
+  } catch { return null }
+}
+
+// pick finds messages of a thread that are kept.
+export async function thread(id: string): Promise<{ ids: string[]; emails: Email[] } | null> {
+  if (!db) return null
+  try {
+    const tx = db.transaction(['emails', 'threads'])
+    const ids: string[] = (await asked(tx.objectStore('threads').get(id))) || []
+    const emails = (await Promise.all(ids.map((e) => asked<{ e: Email } | undefined>(tx.objectStore('emails').get(e))))).map((x) => x?.e).filter((e): e is Email => !!e)
+    return ids.length && emails.length === ids.length ? { ids, emails } : null
+  } catch { return null }
+}
+
+export async function lists(key: string): Promise<{ list: List; emails: Email[]; threads: [string, string[]][] } | null> {
+  const r = await restore(() => key)
+  return r?.list ? { list: r.list, emails: r.emails, threads: r.threads } : null
+}
+
+// write is one step: what changed since the last, and where the server was then.
+export async function write(o: { meta: Meta; list?: List; emails: Email[]; gone: string[]; threads: [string, string[]][]; anew: boolean }): Promise<boolean> {
+  if (!db || !leader) return true
+  try {
+    const tx = db.transaction(['meta', 'lists', 'emails', 'threads'], 'readwrite'), at = Date.now()
+    const emails = tx.objectStore('emails'), threads = tx.objectStore('threads'), kept = tx.objectStore('lists')
+    if (o.anew) { emails.clear(); threads.clear(); kept.clear() }
+    tx.objectStore('meta').put(o.meta, 'meta')
+    if (o.list) kept.put({ ...o.list, ids: o.list.ids.slice(0, rows) })
+    for (const e of o.emails) emails.put({ e, at })
+    for (const id of o.gone) emails.delete(id)
+    for (const [id, ids] of o.threads) threads.put(ids, id)
+    await ended(tx)
+    await bound()
+    return true
+  } catch { return false }
+}
+
+// bound lets go of what was written longest ago.
+async function bound() {
+  const tx = db!.transaction(['emails', 'lists'], 'readwrite'), emails = tx.objectStore('emails')
+  let over = (await asked(emails.count())) - most
+  if (over > 0) {
+    emails.index('at').openCursor().onsuccess = (e) => {
+      const c = (e.target as IDBRequest<IDBCursorWithValue | null>).result
+      if (c && over-- > 0) { c.delete(); c.continue() }
+    }
+  }
+  const kept: List[] = await asked(tx.objectStore('lists').getAll())
+  for (const l of kept.sort((a, b) => b.at - a.at).slice(20)) tx.objectStore('lists').delete(l.key)
+  await ended(tx)
+}
+
+export async function queue(q: Queued): Promise<number | undefined> {
+  if (!db) return
+  try { return Number(await asked(db.transaction('queue', 'readwrite').objectStore('queue').add(q))) } catch { return }
+}
+export function unqueue(n: number | undefined) {
+  if (!db || n === undefined) return
+  try { db.transaction('queue', 'readwrite').objectStore('queue').delete(n) } catch { /* closed by a sign-out */ }
+}
+export async function queued(): Promise<Queued[]> {
+  if (!db || !leader) return []
+  try { return await asked(db.transaction('queue').objectStore('queue').getAll()) } catch { return [] }
+}
+
+// Bodies are pages of their own; the worker shows them in the frame when the server is away.
+export const bodyURL = (account: string, id: string) => `/r/${account}/${id}`
+export async function keepBody(url: string) {
+  if (!('caches' in window) || !navigator.serviceWorker?.controller) return
+  try {
+    const c = await caches.open('bodies')
+    if (await c.match(url)) return
+    const r = await fetch(url, { headers: { 'X-Posthouse-Client': '1' } })
+    if (!r.ok) return
+    await c.put(url, r)
+    const all = await c.keys()
+    for (const old of all.slice(0, Math.max(0, all.length - bodies))) await c.delete(old)
+  } catch { /* another time */ }
+}
+
+// wipe leaves nothing of anybody on this device.
+export async function wipe() {
+  db?.close()
+  db = null
+  localStorage.clear()
+  sessionStorage.clear()
+  const all: Promise<unknown>[] = []
+  try {
+    for (const d of await indexedDB.databases()) if (d.name?.startsWith('mail-')) all.push(new Promise((r) => { const q = indexedDB.deleteDatabase(d.name!); q.onsuccess = q.onerror = q.onblocked = r }))
+  } catch { /* none */ }
+  if ('caches' in window) for (const k of await caches.keys().catch(() => [])) all.push(caches.delete(k))
+  for (const r of (await navigator.serviceWorker?.getRegistrations().catch(() => [])) || []) all.push(r.unregister())
+  await Promise.all(all).catch(() => null)
+}

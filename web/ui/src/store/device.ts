@@ -1,0 +1,71 @@
+// The service worker of this device: the app starts without the server, a new version is
+// announced and never forced, notifications come while no window is open.
+import { client, boot } from '../jmap/client'
+import { mail } from './mail.svelte'
+import { ui } from './ui.svelte'
+import { toast } from './toasts.svelte'
+import { bodyURL, keepBody, wipe } from './cache'
+import { unsubscribe } from './push.svelte'
+import { t } from '../kit/i18n'
+
+const channel = 'BroadcastChannel' in window ? new BroadcastChannel('session') : null
+if (channel) channel.onmessage = (e) => { if (e.data === 'out') location.href = '/' }
+
+// policy lets one script be a worker.
+const policy = (window as any).trustedTypes?.createPolicy('worker', { createScriptURL: (s: string) => { if (s !== '/sw.js') throw new TypeError(s); return s } })
+
+let began = Date.now()
+export async function installWorker() {
+  if (!navigator.serviceWorker) return
+  began = Date.now()
+  let mine = false
+  try {
+    const had = !!navigator.serviceWorker.controller
+    const r = await navigator.serviceWorker.register(policy ? policy.createScriptURL('/sw.js') : '/sw.js', { updateViaCache: 'none' })
+    navigator.serviceWorker.addEventListener('controllerchange', () => { if (mine) location.reload() })
+    navigator.serviceWorker.addEventListener('message', (e) => { if (typeof e.data?.open === 'string') { history.pushState(null, '', e.data.open); dispatchEvent(new PopStateEvent('popstate')) } })
+    const fresh = () => {
+      const w = r.waiting
+      if (!w || !had) return
+      const go = () => { mine = true; w.postMessage('activate') }
+      // Nobody has begun with anything yet: the new version simply shows.
+      if (Date.now() - began < 5000 && !ui.composers.length && !ui.thread && !mail.waiting) go()
+      else toast(t('A new version is ready.'), { text: t('Reload'), run: go }, false, 3600)
+    }
+    fresh()
+    r.addEventListener('updatefound', () => { const w = r.installing; w?.addEventListener('statechange', () => { if (w.state === 'installed') fresh() }) })
+    setInterval(() => r.update().catch(() => null), 36e5)
+    setTimeout(fill, 10_000)
+  } catch { /* private windows have none */ }
+}
+
+// fill keeps the newest messages for when the server is away, one at a time.
+async function fill() {
+  for (let i = 0; i < Math.min(50, mail.query.length); i++) {
+    if (!mail.online) return
+    const e = mail.email(mail.query.id(i))
+    if (!e) continue
+    if (!mail.threads.has(e.threadId) || mail.thread(e.threadId).some((x) => !mail.details.has(x.id))) await mail.loadThread(e.threadId).catch(() => null)
+    const last = mail.thread(e.threadId).at(-1)
+    if (last) await keepBody(bodyURL(client.account, last.id))
+    await new Promise((r) => (window.requestIdleCallback ?? setTimeout)(r))
+  }
+}
+
+// signedIn notes who uses this device; what another one left goes.
+export async function signedIn() {
+  const s = { account: client.account, user: client.user, name: boot.name || '' }
+  try {
+    const old = JSON.parse(localStorage.getItem('session') || 'null')
+    if (old && old.account !== s.account) await wipe()
+    localStorage.setItem('session', JSON.stringify(s))
+  } catch { /* nothing is kept */ }
+}
+
+export async function signOut() {
+  await unsubscribe().catch(() => null)
+  await client.logout()
+  await wipe()
+  channel?.postMessage('out')
+  location.href = '/'
+}

@@ -1,0 +1,55 @@
+// Notifications while no window is open: a PushSubscription (RFC 8620 §7.2) for this
+// browser, signed with the server's key (RFC 8292).
+import { client, pick } from '../jmap/client'
+import { mail } from './mail.svelte'
+import { t } from '../kit/i18n'
+
+export const push = $state({ able: 'PushManager' in window && 'serviceWorker' in navigator && 'Notification' in window, on: false, busy: false, error: '' })
+
+const bytes = (s: string) => Uint8Array.from(atob(s.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))
+const text = (b: ArrayBuffer | null) => btoa(String.fromCharCode(...new Uint8Array(b || new ArrayBuffer(0)))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '')
+
+function device(): string {
+  let id = localStorage.getItem('device')
+  if (!id) localStorage.setItem('device', (id = crypto.randomUUID()))
+  return id
+}
+
+export async function look() {
+  if (!push.able) return
+  const r = await navigator.serviceWorker.getRegistration().catch(() => undefined)
+  push.on = !!(r && localStorage.getItem('push') && await r.pushManager.getSubscription().catch(() => null))
+}
+
+export async function subscribe() {
+  push.busy = true; push.error = ''
+  try {
+    if (await Notification.requestPermission() !== 'granted') throw new Error(t('The browser does not allow notifications for this site.'))
+    const s = await client.sessionObject(), key = s.capabilities?.['urn:ietf:params:jmap:webpush-vapid']?.applicationServerKey
+    if (!key) throw new Error(t('This server sends no notifications.'))
+    const r = await navigator.serviceWorker.ready
+    // The worker says these words when no window is there to ask.
+    const words = { one: t('New message'), many: t('You have new mail.'), none: t('(no subject)') }
+    await (await caches.open('push')).put('/push', new Response(JSON.stringify({ account: client.account, inbox: mail.box('inbox')?.id || '', words })))
+    const sub = await r.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) })
+    const out = pick(await client.write([['PushSubscription/set', { accountId: undefined, create: { p: {
+      deviceClientId: device(), url: sub.endpoint, keys: { p256dh: text(sub.getKey('p256dh')), auth: text(sub.getKey('auth')) }, types: ['EmailDelivery'],
+    } } }]]), 0)
+    if (!out.created?.p) { await sub.unsubscribe(); throw new Error(out.notCreated?.p?.description || out.notCreated?.p?.type || '') }
+    localStorage.setItem('push', out.created.p.id)
+    push.on = true
+  } catch (e) {
+    push.error = e instanceof Error && e.message ? e.message : t('Notifications could not be switched on.')
+  }
+  push.busy = false
+}
+
+export async function unsubscribe() {
+  const id = localStorage.getItem('push')
+  push.on = false
+  localStorage.removeItem('push')
+  if (id) await client.write([['PushSubscription/set', { accountId: undefined, destroy: [id] }]]).catch(() => null)
+  const r = await navigator.serviceWorker?.getRegistration()
+  await (await r?.pushManager.getSubscription())?.unsubscribe()
+  if ('caches' in window) await caches.delete('push')
+}

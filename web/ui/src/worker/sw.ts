@@ -1,0 +1,85 @@
+// The service worker: the app's own files by version, messages that are kept when the
+// server is away, and notifications. It never answers for JMAP.
+interface Build { version: string; files: string[] }
+const worker = self as unknown as {
+  BUILD: Build; location: Location; registration: { showNotification(title: string, o: object): Promise<void>; pushManager: { getSubscription(): Promise<unknown> } }
+  clients: { claim(): Promise<void>; matchAll(o: object): Promise<any[]>; openWindow(url: string): Promise<unknown> }
+  skipWaiting(): Promise<void>; addEventListener(name: string, f: (e: any) => void): void
+}
+const build = worker.BUILD
+const shell = 'shell-' + build.version
+
+worker.addEventListener('install', (e) => e.waitUntil(caches.open(shell).then((c) => c.addAll(['/shell', ...build.files]))))
+worker.addEventListener('activate', (e) => e.waitUntil((async () => {
+  for (const k of await caches.keys()) if (k.startsWith('shell-') && k !== shell) await caches.delete(k)
+  await worker.clients.claim()
+})()))
+worker.addEventListener('message', (e) => { if (e.data === 'activate') worker.skipWaiting() })
+
+const cached = async (key: string, request: Request) => (await (await caches.open(shell)).match(key)) || fetch(request)
+
+worker.addEventListener('fetch', (e) => {
+  const r: Request = e.request, u = new URL(r.url)
+  if (u.origin !== worker.location.origin || r.method !== 'GET') return
+  if (r.mode === 'navigate' && r.destination === 'document' && /^\/($|mail\/|settings\/)/.test(u.pathname)) e.respondWith(cached('/shell', r))
+  else if (u.pathname.startsWith('/assets/')) e.respondWith(cached(u.pathname, r))
+  else if (u.pathname.startsWith('/r/') && r.destination === 'iframe') e.respondWith(body(u, r))
+})
+
+// body shows a kept message. The frame has no sandbox of its own then, since browsers ask no
+// worker for frames that have: the policy makes it one, here and on what the server sent.
+async function body(u: URL, r: Request): Promise<Response> {
+  const kept = await (await caches.open('bodies')).match(u.pathname)
+  if (!kept) return fetch(r)
+  const h = new Headers(kept.headers), policy = h.get('Content-Security-Policy') || ''
+  if (!policy.startsWith('sandbox ')) h.set('Content-Security-Policy', "sandbox; default-src 'none'; frame-ancestors 'self'")
+  return new Response(kept.body, { headers: h })
+}
+
+// A push says that something changed, and of which kind; what it was is asked of the server.
+const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
+async function jmap(methodCalls: unknown[]): Promise<any[]> {
+  const r = await fetch('/jmap/api', { method: 'POST', headers, body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail'], methodCalls }) })
+  return r.ok ? (await r.json()).methodResponses : []
+}
+interface Words { one: string; many: string; none: string }
+async function stored(): Promise<{ account: string; inbox: string; words: Words } | null> {
+  const r = await (await caches.open('push')).match('/push')
+  return r ? r.json() : null
+}
+
+async function pushed(data: any) {
+  if (data?.['@type'] === 'PushVerification') {
+    await jmap([['PushSubscription/set', { update: { [data.pushSubscriptionId]: { verificationCode: data.verificationCode } } }, '0']])
+    return
+  }
+  const me = await stored()
+  if (!me) return
+  const open = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
+  if (open.some((c) => /^\/($|mail\/)/.test(new URL(c.url).pathname) && c.visibilityState === 'visible' && c.focused)) return // it is on the screen
+  const out = await jmap([
+    ['Email/query', { accountId: me.account, filter: { operator: 'AND', conditions: [{ inMailbox: me.inbox }, { notKeyword: '$seen' }, { after: new Date(Date.now() - 36e5).toISOString().replace(/\.\d+/, '') }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }, '0'],
+    ['Email/get', { accountId: me.account, '#ids': { resultOf: '0', name: 'Email/query', path: '/ids' }, properties: ['threadId', 'from', 'subject', 'preview'] }, '1'],
+  ]).catch(() => [])
+  const list = out.find((x) => x[0] === 'Email/get')?.[1]?.list || []
+  if (!list.length) return worker.registration.showNotification(me.words.many, { tag: 'mail', data: { url: '/' } })
+  for (const m of list) {
+    const from = m.from?.[0]
+    await worker.registration.showNotification(from?.name || from?.email || me.words.one, { body: m.subject || me.words.none, tag: m.id, data: { url: `/mail/${me.inbox}/${m.threadId}` }, icon: '/assets/icon.svg' })
+  }
+}
+worker.addEventListener('push', (e) => {
+  let data: any = null
+  try { data = e.data?.json() } catch { /* not ours */ }
+  e.waitUntil(pushed(data))
+})
+worker.addEventListener('notificationclick', (e) => {
+  e.notification.close()
+  const url = e.notification.data?.url || '/'
+  e.waitUntil((async () => {
+    const open = await worker.clients.matchAll({ type: 'window' })
+    if (!open.length) return worker.clients.openWindow(url)
+    open[0].postMessage({ open: url })
+    return open[0].focus()
+  })())
+})
