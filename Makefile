@@ -42,6 +42,7 @@ check:
 	@out="$$(gofmt -l $$(git ls-files '*.go'))"; [ -z "$$out" ] || { echo "gofmt -w needed: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) test ./internal/lint
+	@if [ -d web/ui/node_modules ]; then cd web/ui && $(NPM) run --silent check; fi
 	@if command -v staticcheck >/dev/null; then staticcheck ./...; else echo "staticcheck is not installed: skipped"; fi
 
 fmt:

@@ -19,7 +19,7 @@ func TypeScript() string {
 		s := structs[name]
 		fmt.Fprintf(&b, "\nexport interface %s {\n", name)
 		for _, f := range s.Members {
-			fmt.Fprintf(&b, "  %s: %s\n", f.Name, wire.TypeScript(f.Type))
+			fmt.Fprintf(&b, "  %s: %s\n", propertyTS(f.Name), wire.TypeScript(f.Type))
 		}
 		if s.Open {
 			b.WriteString("  [header: `header:${string}`]: unknown\n")
@@ -52,10 +52,26 @@ func TypeScript() string {
 			b.WriteString(" accountId: Id;")
 		}
 		for _, a := range m.args {
-			fmt.Fprintf(&b, " %s: %s;", a.Name, wire.TypeScript(a.Type))
+			spelt := wire.TypeScript(a.Type)
+			if strings.HasSuffix(a.Name, "?") && !strings.HasSuffix(spelt, "| null") {
+				spelt += " | null"
+			}
+			fmt.Fprintf(&b, " %s: %s;", a.Name, spelt)
 		}
 		b.WriteString(" }\n")
 	}
 	b.WriteString("}\n\n// States are told of these, RFC 8620 §7.1.\nexport type TypeName = '" + strings.Join(pushTypes, "' | '") + "'\n")
 	return b.String()
+}
+
+// propertyTS quotes a name that is none in TypeScript; "?" at its end stays outside.
+func propertyTS(name string) string {
+	if !strings.Contains(name, ":") {
+		return name
+	}
+	bare, optional := strings.CutSuffix(name, "?")
+	if optional {
+		return "'" + bare + "'?"
+	}
+	return "'" + bare + "'"
 }

@@ -16,8 +16,8 @@ export interface Comparator {
 }
 
 export interface DataSource {
-  data:asText?: string | null
-  data:asBase64?: string | null
+  'data:asText'?: string | null
+  'data:asBase64'?: string | null
   blobId?: Id
   offset?: number | null
   length?: number | null
@@ -359,66 +359,66 @@ export interface VacationResponse {
 
 export interface Arguments {
   'Blob/copy': { accountId: Id; fromAccountId: Id; blobIds: Id[]; }
-  'Blob/get': { accountId: Id; ids: Id[]; properties?: string[]; offset?: number; length?: number; }
+  'Blob/get': { accountId: Id; ids: Id[]; properties?: string[] | null; offset?: number | null; length?: number | null; }
   'Blob/lookup': { accountId: Id; typeNames: string[]; ids: Id[]; }
   'Blob/upload': { accountId: Id; create: Record<Id, BlobUpload>; }
-  'ContactCard/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'ContactCard/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'ContactCard/import': { accountId: Id; blobId?: Id; vcard?: string; }
-  'ContactCard/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
-  'ContactCard/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; }
-  'ContactCard/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'ContactCard/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'ContactCard/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'ContactCard/import': { accountId: Id; blobId?: Id | null; vcard?: string | null; }
+  'ContactCard/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
+  'ContactCard/queryChanges': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; sinceQueryState: string; maxChanges?: number | null; upToId?: Id | null; calculateTotal?: boolean | null; }
+  'ContactCard/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'Core/echo': { }
-  'Email/bulk': { accountId: Id; filter?: unknown; collapseThreads?: boolean; patch?: unknown; destroy?: boolean; }
+  'Email/bulk': { accountId: Id; filter?: unknown | null; collapseThreads?: boolean | null; patch?: unknown | null; destroy?: boolean | null; }
   'Email/bulkUndo': { accountId: Id; jobId: Id; }
-  'Email/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Email/copy': { accountId: Id; fromAccountId: Id; ifFromInState?: string; ifInState?: string; create: Record<Id, EmailCopy>; onSuccessDestroyOriginal?: boolean; destroyFromIfInState?: string; }
-  'Email/get': { accountId: Id; ids?: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
-  'Email/import': { accountId: Id; ifInState?: string; emails: Record<Id, EmailImport>; }
-  'Email/parse': { accountId: Id; blobIds: Id[]; properties?: string[]; bodyProperties?: string[]; fetchTextBodyValues?: boolean; fetchHTMLBodyValues?: boolean; fetchAllBodyValues?: boolean; maxBodyValueBytes?: number; }
-  'Email/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; collapseThreads?: boolean; }
-  'Email/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; collapseThreads?: boolean; }
-  'Email/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Email/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Email/copy': { accountId: Id; fromAccountId: Id; ifFromInState?: string | null; ifInState?: string | null; create: Record<Id, EmailCopy>; onSuccessDestroyOriginal?: boolean | null; destroyFromIfInState?: string | null; }
+  'Email/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; bodyProperties?: string[] | null; fetchTextBodyValues?: boolean | null; fetchHTMLBodyValues?: boolean | null; fetchAllBodyValues?: boolean | null; maxBodyValueBytes?: number | null; }
+  'Email/import': { accountId: Id; ifInState?: string | null; emails: Record<Id, EmailImport>; }
+  'Email/parse': { accountId: Id; blobIds: Id[]; properties?: string[] | null; bodyProperties?: string[] | null; fetchTextBodyValues?: boolean | null; fetchHTMLBodyValues?: boolean | null; fetchAllBodyValues?: boolean | null; maxBodyValueBytes?: number | null; }
+  'Email/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; collapseThreads?: boolean | null; }
+  'Email/queryChanges': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; sinceQueryState: string; maxChanges?: number | null; upToId?: Id | null; calculateTotal?: boolean | null; collapseThreads?: boolean | null; }
+  'Email/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'Email/unsubscribe': { accountId: Id; emailId: Id; }
-  'EmailSubmission/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'EmailSubmission/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'EmailSubmission/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
-  'EmailSubmission/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; }
-  'EmailSubmission/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onSuccessUpdateEmail?: Record<Id, unknown>; onSuccessDestroyEmail?: Id[]; }
-  'Identity/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Identity/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'Identity/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
-  'Invite/reply': { accountId: Id; emailId: Id; answer: string; comment?: string; }
-  'Job/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Job/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'LoginSession/get': { ids?: Id[]; properties?: string[]; }
-  'LoginSession/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'EmailSubmission/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'EmailSubmission/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'EmailSubmission/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
+  'EmailSubmission/queryChanges': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; sinceQueryState: string; maxChanges?: number | null; upToId?: Id | null; calculateTotal?: boolean | null; }
+  'EmailSubmission/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; onSuccessUpdateEmail?: Record<Id, unknown> | null; onSuccessDestroyEmail?: Id[] | null; }
+  'Identity/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Identity/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Identity/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'Invite/reply': { accountId: Id; emailId: Id; answer: string; comment?: string | null; }
+  'Job/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Job/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'LoginSession/get': { ids?: Id[] | null; properties?: string[] | null; }
+  'LoginSession/set': { ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'MDN/parse': { accountId: Id; blobIds: Id[]; }
-  'MDN/send': { accountId: Id; identityId: Id; send: Record<Id, MDN>; onSuccessUpdateEmail?: Record<Id, unknown>; }
-  'Mailbox/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Mailbox/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'Mailbox/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
-  'Mailbox/queryChanges': { accountId: Id; filter?: unknown; sort?: Comparator[]; sinceQueryState: string; maxChanges?: number; upToId?: Id; calculateTotal?: boolean; sortAsTree?: boolean; filterAsTree?: boolean; }
-  'Mailbox/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; onDestroyRemoveEmails?: boolean; }
-  'MutedThread/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'MutedThread/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'MutedThread/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
-  'PushSubscription/get': { ids?: Id[]; properties?: string[]; }
-  'PushSubscription/set': { ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
-  'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Quota/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'Quota/query': { accountId: Id; filter?: unknown; sort?: Comparator[]; position?: number; anchor?: Id; anchorOffset?: number; limit?: number; calculateTotal?: boolean; }
+  'MDN/send': { accountId: Id; identityId: Id; send: Record<Id, MDN>; onSuccessUpdateEmail?: Record<Id, unknown> | null; }
+  'Mailbox/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Mailbox/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Mailbox/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; sortAsTree?: boolean | null; filterAsTree?: boolean | null; }
+  'Mailbox/queryChanges': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; sinceQueryState: string; maxChanges?: number | null; upToId?: Id | null; calculateTotal?: boolean | null; sortAsTree?: boolean | null; filterAsTree?: boolean | null; }
+  'Mailbox/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; onDestroyRemoveEmails?: boolean | null; }
+  'MutedThread/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'MutedThread/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'MutedThread/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'PushSubscription/get': { ids?: Id[] | null; properties?: string[] | null; }
+  'PushSubscription/set': { ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Quota/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Quota/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
   'Recipient/check': { accountId: Id; addresses: string[]; }
-  'Recipient/suggest': { accountId: Id; text: string; limit?: number; }
-  'SearchSnippet/get': { accountId: Id; filter?: unknown; emailIds: Id[]; }
-  'Settings/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Settings/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'Settings/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
-  'Thread/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'Thread/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'VacationResponse/changes': { accountId: Id; sinceState: string; maxChanges?: number; }
-  'VacationResponse/get': { accountId: Id; ids?: Id[]; properties?: string[]; }
-  'VacationResponse/set': { accountId: Id; ifInState?: string; create?: Record<Id, unknown>; update?: Record<Id, unknown>; destroy?: Id[]; }
+  'Recipient/suggest': { accountId: Id; text: string; limit?: number | null; }
+  'SearchSnippet/get': { accountId: Id; filter?: unknown | null; emailIds: Id[]; }
+  'Settings/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Settings/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Settings/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'Thread/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'Thread/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'VacationResponse/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'VacationResponse/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'VacationResponse/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
 }
 
 // States are told of these, RFC 8620 §7.1.

@@ -54,7 +54,7 @@ export class Mail {
     this.boxes = sortBoxes(r.list)
     this.state = pick(out, 2).state
     try { this.identities = pick(out, 1).list } catch { this.identities = [] }
-    if (!this.identities.length) this.identities = [{ id: '', name: '', email: client.user, textSignature: '', htmlSignature: '' }]
+    if (!this.identities.length) this.identities = [{ id: '', name: '', email: client.user, textSignature: '', htmlSignature: '', replyTo: null, bcc: null, mayDelete: false }]
     const first = this.open(makeFilter(this.boxes))
     this.ready = true
     await first // what can wait does: the stream of changes, the manifest, the worker
