@@ -11,6 +11,16 @@ import { t } from '../kit/i18n'
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('session') : null
 if (channel) channel.onmessage = (e) => { if (e.data === 'out') location.href = '/' }
 
+// A click on a notification may come while the app still starts.
+navigator.serviceWorker?.addEventListener('message', (e) => { if (typeof e.data?.open === 'string') { asked = e.data.open; openAsked() } })
+let asked = ''
+export function openAsked() {
+  if (!asked || !mail.ready) return
+  history.pushState(null, '', asked)
+  asked = ''
+  dispatchEvent(new PopStateEvent('popstate'))
+}
+
 // policy lets one script be a worker.
 const policy = (window as any).trustedTypes?.createPolicy('worker', { createScriptURL: (s: string) => { if (s !== '/sw.js') throw new TypeError(s); return s } })
 
@@ -23,7 +33,6 @@ export async function installWorker() {
     const had = !!navigator.serviceWorker.controller
     const r = await navigator.serviceWorker.register(policy ? policy.createScriptURL('/sw.js') : '/sw.js', { updateViaCache: 'none' })
     navigator.serviceWorker.addEventListener('controllerchange', () => { if (mine) location.reload() })
-    navigator.serviceWorker.addEventListener('message', (e) => { if (typeof e.data?.open === 'string') { history.pushState(null, '', e.data.open); dispatchEvent(new PopStateEvent('popstate')) } })
     const fresh = () => {
       const w = r.waiting
       if (!w || !had) return
