@@ -79,11 +79,16 @@ func TestWords(t *testing.T) {
 
 var unquoted = strings.NewReplacer(`\"`, `"`, `\\`, `\`)
 
+var form = regexp.MustCompile(`(=\d+|zero|one|two|few|many|other) ?$`)
+
 // arguments are the names in braces, without the forms of plurals.
 func arguments(text string) string {
 	names := map[string]bool{}
 	for _, m := range argument.FindAllStringSubmatchIndex(text, -1) {
 		name := text[m[2]:m[3]]
+		if form.MatchString(text[:m[0]]) {
+			continue // the words of a plural
+		}
 		if end := text[m[3]:]; strings.HasPrefix(end, "}") || strings.HasPrefix(end, ", plural") {
 			names[name] = true
 		}

@@ -404,6 +404,7 @@ const words: Record<string, string> = {
   "Show the original colours": "إظهار الألوان الأصلية",
   "Print": "طباعة",
   "Look for new mail": "البحث عن بريد جديد",
-  "Nothing": "لا شيء"
+  "Nothing": "لا شيء",
+
 }
 export default words

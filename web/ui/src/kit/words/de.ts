@@ -404,6 +404,7 @@ const words: Record<string, string> = {
   "Show the original colours": "Originalfarben anzeigen",
   "Print": "Drucken",
   "Look for new mail": "Nach neuen E-Mails sehen",
-  "Nothing": "Nichts"
+  "Nothing": "Nichts",
+
 }
 export default words

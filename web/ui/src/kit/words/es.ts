@@ -404,6 +404,7 @@ const words: Record<string, string> = {
   "Show the original colours": "Mostrar los colores originales",
   "Print": "Imprimir",
   "Look for new mail": "Buscar correo nuevo",
-  "Nothing": "Nada"
+  "Nothing": "Nada",
+
 }
 export default words

@@ -404,6 +404,7 @@ const words: Record<string, string> = {
   "Show the original colours": "Afficher les couleurs d’origine",
   "Print": "Imprimer",
   "Look for new mail": "Relever le courrier",
-  "Nothing": "Rien"
+  "Nothing": "Rien",
+
 }
 export default words

@@ -404,6 +404,7 @@ const words: Record<string, string> = {
   "Show the original colours": "元の色で表示",
   "Print": "印刷",
   "Look for new mail": "新着を確認",
-  "Nothing": "なし"
+  "Nothing": "なし",
+
 }
 export default words
