@@ -174,6 +174,7 @@ func (s *Server) frame(ctx context.Context, g signed, how viewAs) (frame, error)
 
 // judge adds what the reader should know of a message's sender and of what it shows.
 func (s *Server) judge(ctx context.Context, g signed, m *viewMeta, res *render.Result) error {
+	var besides []trust.Reason // says little alone, and something beside others
 	if s.opts.Verdict != nil {
 		v, err := s.opts.Verdict(ctx, g.account, g.email)
 		if err != nil {
@@ -187,6 +188,8 @@ func (s *Server) judge(ctx context.Context, g signed, m *viewMeta, res *render.R
 				m.Failed = true
 			case r.Level == trust.Warning:
 				m.Reasons = append(m.Reasons, r)
+			case r.Code == trust.ReasonReplyTo:
+				besides = append(besides, r)
 			}
 		}
 	}
@@ -194,7 +197,9 @@ func (s *Server) judge(ctx context.Context, g signed, m *viewMeta, res *render.R
 	for i, l := range res.Links {
 		links[i] = trust.Link(l)
 	}
-	m.Reasons = append(m.Reasons, trust.Body(links, res.Forms)...)
+	if m.Reasons = append(m.Reasons, trust.Body(links, res.Forms)...); len(m.Reasons) > 0 {
+		m.Reasons = append(m.Reasons, besides...)
+	}
 	return nil
 }
 
