@@ -116,6 +116,10 @@ func Read(m *message.Message, r io.ReaderAt) (*Report, bool, error) {
 				var rep *Report
 				if rep, err = f.read(b); err == nil {
 					rep.Kind = f.kind
+					// Of DANE the report names the server only (RFC 8460 §1.1).
+					if about := m.Header.Text("TLS-Report-Domain"); f.kind == TLS && about != "" && strings.HasPrefix(rep.Policy, "tlsa") {
+						rep.Domain = about
+					}
 					rep.tidy()
 					return rep, true, nil
 				}

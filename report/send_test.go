@@ -360,6 +360,22 @@ func TestTLSRoundTrip(t *testing.T) {
 	}
 }
 
+// RFC 8460 §1.1: under DANE the policy is the server's, and the report its clients'.
+func TestTLSReportOfDANE(t *testing.T) {
+	d := newDesk(t)
+	d.tally.RecordTLS("far.test", tlsrpt.Policy{Type: tlsrpt.TypeTLSA, Domain: "mx.else.test", String: []string{"3 1 1 00"}}, tlsrpt.Detail{Result: tlsrpt.ValidationFailure, MX: "mx.else.test", Reason: "tlsa-mismatch"})
+	d.pass(24 * time.Hour)
+	d.send()
+	list := d.to("tls@far.test")
+	if len(list) != 1 {
+		t.Fatalf("%d messages", len(list))
+	}
+	rep, ok, err := read(list[0].text)
+	if !ok || err != nil || rep.Domain != "far.test" || rep.Policy != "tlsa" || rep.Bad != 1 || rep.Rows[0].Detail != "mx.else.test tlsa-mismatch" {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
 // A flood of sources and domains is bounded, and what is left out is counted.
 func TestTallyBounds(t *testing.T) {
 	d := newDesk(t)
@@ -385,4 +401,18 @@ func dialTo(addr string) func(context.Context, string, string) (net.Conn, error)
 		var d net.Dialer
 		return d.DialContext(ctx, network, addr)
 	}
+}
+
+// Whatever a domain publishes as a place for reports, what comes of it is an address that
+// mail can go to, or nothing.
+func FuzzMailto(f *testing.F) {
+	for _, s := range []string{"mailto:a@b.test!10m", "mailto:a%2Bb@c.test?subject=x", "mailto:%22a b%22@c.test", "mailto:a@[192.0.2.1]", "https://x.test", "mailto:a@b.test!", "mailto:a@b.test!1z", "MAILTO:a@b.test!99999999999g"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, ok := mailto(s)
+		if ok && (d.to.Local == "" || d.to.Domain == "" || !d.to.IsASCII() || strings.ContainsAny(d.to.String(), "\r\n\x00") || d.max < 0) {
+			t.Errorf("%q: %+v", s, d)
+		}
+	})
 }
