@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"posthouse/jmap/wire"
@@ -78,15 +79,34 @@ func listOf(h *message.Header) string {
 	return strings.TrimSpace(id)
 }
 
-// Verdict says whom a message of somebody's own account is from, for those who show it
-// otherwise. NotFound if there is none.
-func (s *Server) Verdict(ctx context.Context, id mail.AccountID, n store.EmailID) (v trust.Verdict, err error) {
-	who, err := s.opts.Directory.Account(ctx, id)
+// OpenAccount opens an account by its id, as a user may see it: the user's own, or one of
+// somebody else who shares. NotFound if it is neither.
+func (s *Server) OpenAccount(ctx context.Context, user mail.AccountID, id string) (*store.Account, error) {
+	_, a, err := s.seen(ctx, user, id)
 	if err != nil {
-		return v, err
+		return nil, err
+	}
+	return a.Account, nil
+}
+
+func (s *Server) seen(ctx context.Context, user mail.AccountID, id string) (*principal, *account, error) {
+	who, err := s.opts.Directory.Account(ctx, user)
+	if err != nil {
+		return nil, nil, err
 	}
 	p := &principal{account: who}
-	acct, err := s.account(ctx, p, accountID(id))
+	a, err := s.account(ctx, p, id)
+	var me *methodError
+	if errors.As(err, &me) {
+		err = &mail.Error{Kind: mail.NotFound, Op: "jmap.account", Text: "there is no such account"}
+	}
+	return p, a, err
+}
+
+// Verdict says whom a message is from, for those who show it otherwise: of an account as
+// a user may see it. NotFound if there is none.
+func (s *Server) Verdict(ctx context.Context, user mail.AccountID, id string, n store.EmailID) (v trust.Verdict, err error) {
+	p, acct, err := s.seen(ctx, user, id)
 	if err != nil {
 		return v, err
 	}

@@ -59,11 +59,11 @@ func TestVerdict(t *testing.T) {
 	if got := r.reasonsOf(own.Email); got != "unknown first" {
 		t.Error(got)
 	}
-	v, err := r.srv.Verdict(t.Context(), ada.ID, fake.Email)
+	v, err := r.srv.Verdict(t.Context(), ada.ID, "A7", fake.Email)
 	if err != nil || len(v.Warnings()) != 3 {
 		t.Errorf("%+v %v", v, err)
 	}
-	if _, err := r.srv.Verdict(t.Context(), ada.ID, 999); mail.KindOf(err) != mail.NotFound {
+	if _, err := r.srv.Verdict(t.Context(), ada.ID, "A7", 999); mail.KindOf(err) != mail.NotFound {
 		t.Error(err)
 	}
 }

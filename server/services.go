@@ -157,7 +157,7 @@ func (s *Server) startWeb(ctx context.Context) error {
 	}
 	s.web = web.New(web.Options{
 		Hostname: s.hostname, Status: s.status, Health: s.health, Figures: s.figures, People: s.opts.People,
-		JMAP: s.jmap, Verdict: s.jmap.Verdict, Store: s.store, User: s.webUser, Publish: s.pub, TLS: s.tlsConfig(), Limits: webLimits(s.cfg.Limits), Logger: s.log,
+		JMAP: s.jmap, Verdict: s.jmap.Verdict, Account: s.jmap.OpenAccount, Store: s.store, User: s.webUser, Publish: s.pub, TLS: s.tlsConfig(), Limits: webLimits(s.cfg.Limits), Logger: s.log,
 	})
 	s.fronts = append(s.fronts, func(ctx context.Context) error { // streams end first: they would hold the other up
 		return errors.Join(s.jmap.Shutdown(ctx), s.web.Shutdown(ctx))

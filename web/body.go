@@ -23,12 +23,15 @@ func (b *openMessage) Close() { _ = b.body.Close() } // only read
 
 // open opens a message for reading.
 func (s *Server) open(ctx context.Context, g signed) (*openMessage, error) {
-	acct, err := s.opts.Store.Account(ctx, g.account)
-	if err != nil {
-		return nil, err
+	acct := g.as
+	if acct == nil { // the signature is the right
+		var err error
+		if acct, err = s.opts.Store.Account(ctx, g.account); err != nil {
+			return nil, err
+		}
 	}
 	b := new(openMessage)
-	err = acct.View(ctx, func(v *store.View) error {
+	err := acct.View(ctx, func(v *store.View) error {
 		in, err := v.Memberships(g.email)
 		if err == nil && len(in) == 0 {
 			return &mail.Error{Kind: mail.NotFound, Op: "web.open", Text: "there is no such message"}

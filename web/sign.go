@@ -22,6 +22,9 @@ type signed struct {
 	email   store.EmailID
 	part    int    // index of the part
 	url     string // "": the part
+
+	as   *store.Account // as the user may see it; nil: the account itself
+	user mail.AccountID // who asks; with as
 }
 
 const macBytes = 16

@@ -138,10 +138,24 @@ func (s *Server) viewed(r *http.Request) (signed, error) {
 		return signed{}, &mail.Error{Kind: mail.Denied, Op: "web.view", Text: "log in first", Err: err}
 	}
 	id, err := strconv.ParseUint(strings.TrimPrefix(r.PathValue("email"), "M"), 10, 64)
-	if r.PathValue("account") != accountName(who.ID) || err != nil {
-		return signed{}, &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no such message"}
+	none := &mail.Error{Kind: mail.NotFound, Op: "web.view", Text: "there is no such message"}
+	if err != nil {
+		return signed{}, none
 	}
-	return signed{account: who.ID, email: store.EmailID(id)}, nil
+	g := signed{account: who.ID, email: store.EmailID(id), user: who.ID}
+	if account := r.PathValue("account"); account != accountName(who.ID) {
+		if s.opts.Account == nil {
+			return signed{}, none
+		}
+		if g.as, err = s.opts.Account(r.Context(), who.ID, account); err != nil {
+			if mail.KindOf(err) == mail.NotFound {
+				err = none
+			}
+			return signed{}, err
+		}
+		g.account = g.as.ID()
+	}
+	return g, nil
 }
 
 // frame makes the page of a message.
@@ -176,7 +190,7 @@ func (s *Server) frame(ctx context.Context, g signed, how viewAs) (frame, error)
 func (s *Server) judge(ctx context.Context, g signed, m *viewMeta, res *render.Result) error {
 	var besides []trust.Reason // says little alone, and something beside others
 	if s.opts.Verdict != nil {
-		v, err := s.opts.Verdict(ctx, g.account, g.email)
+		v, err := s.opts.Verdict(ctx, g.user, accountName(g.account), g.email)
 		if err != nil {
 			return err
 		}

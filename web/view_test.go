@@ -161,3 +161,44 @@ func TestSignedImages(t *testing.T) {
 		t.Errorf("late: %d", w.Code)
 	}
 }
+
+// A message of a shared mailbox is shown to who may read it, and to nobody else.
+func TestSharedView(t *testing.T) {
+	s, _, path := viewer(t)
+	s.opts.User = func(*http.Request) (User, error) {
+		return User{ID: 8, Address: mail.Address{Local: "ben", Domain: "demo.test"}}, nil
+	}
+	own, err := s.opts.Store.Account(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.opts.Account = func(_ context.Context, user mail.AccountID, account string) (*store.Account, error) {
+		if account != "A7" || user != 8 {
+			return nil, &mail.Error{Kind: mail.NotFound}
+		}
+		return own.As(store.Principal{Account: user}), nil
+	}
+	if w := ask(s, path, framed...); w.Code != http.StatusNotFound {
+		t.Errorf("without rights: %d", w.Code)
+	}
+	if err := own.Update(t.Context(), func(tx *store.Tx) error {
+		box, err := tx.Mailbox("INBOX")
+		if err != nil {
+			return err
+		}
+		return tx.SetACL(box.ID, store.Grant{Who: 8, Rights: store.RightLookup | store.RightRead})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w := ask(s, path, framed...)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "<p>Hello</p>") {
+		t.Errorf("with rights: %d %s", w.Code, w.Body)
+	}
+	image := regexp.MustCompile(`src="(/i/[\w-]+)"`).FindStringSubmatch(w.Body.String())
+	if image == nil || ask(s, image[1]).Code != http.StatusOK {
+		t.Error("its picture is not shown")
+	}
+	if w := ask(s, strings.Replace(path, "A7", "A9", 1), framed...); w.Code != http.StatusNotFound {
+		t.Errorf("another account: %d", w.Code)
+	}
+}

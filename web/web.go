@@ -63,7 +63,10 @@ type Options struct {
 	// nobody can, and the status page is at /.
 	User func(r *http.Request) (User, error)
 	// Verdict says whom a message of an account is from; nil: nobody knows.
-	Verdict func(ctx context.Context, id mail.AccountID, e store.EmailID) (trust.Verdict, error)
+	Verdict func(ctx context.Context, user mail.AccountID, account string, e store.EmailID) (trust.Verdict, error)
+	// Account opens an account by its JMAP id as a user may see it, the user's own or one
+	// of somebody else who shares; NotFound. nil: only the own.
+	Account func(ctx context.Context, user mail.AccountID, account string) (*store.Account, error)
 	// JMAP serves /jmap/ and /.well-known/jmap; nil: they are not there.
 	JMAP http.Handler
 	// Proxy fetches images of other hosts; nil: one with defaults.

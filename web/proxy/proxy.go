@@ -4,7 +4,8 @@
 // Guarantees: it connects to global unicast addresses only, whatever a name resolves
 // to and wherever a redirect leads; to ports 80 and 443; it says nothing of the
 // reader (no cookie, no referrer, one User-Agent for all); what it gives is a raster
-// image, known by its first bytes, of a bounded size, within a bounded time.
+// image, known by its first bytes, of a bounded size, within a bounded time. It is kept
+// for a while, so that opening a message again tells its sender nothing.
 package proxy
 
 import (
@@ -26,6 +27,10 @@ import (
 type Options struct {
 	Bytes int64         // of one image; 8 MB
 	Time  time.Duration // for one image, redirects included; 10 s
+	// CacheBytes of images are kept in memory for CacheTime; 32 MB, 24 h. Negative: none.
+	CacheBytes int64
+	CacheTime  time.Duration
+	Now        func() time.Time
 	// Allow decides which addresses may be connected to; nil: global unicast ones,
 	// on ports 80 and 443. For tests.
 	Allow func(netip.AddrPort) bool
@@ -35,6 +40,7 @@ type Options struct {
 type Proxy struct {
 	opts   Options
 	client *http.Client
+	cache  *cache
 }
 
 // An Image is what was fetched.
@@ -59,7 +65,16 @@ func New(o Options) *Proxy {
 	if o.Allow == nil {
 		o.Allow = outward.IsPublic
 	}
-	return &Proxy{opts: o, client: &http.Client{
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 32 << 20
+	}
+	if o.CacheTime <= 0 {
+		o.CacheTime = 24 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Proxy{opts: o, cache: newCache(o.CacheBytes, o.CacheTime, o.Now), client: &http.Client{
 		Timeout:   o.Time,
 		Transport: outward.Transport(o.Allow, o.Time),
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -79,7 +94,7 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// Fetch gets an image. Errors are mail.Invalid for what is no image or may not be
+// Fetch gets an image, from the cache if it is there. Errors are mail.Invalid for what is no image or may not be
 // fetched, mail.TooLarge, and mail.Unavailable where the host fails.
 func (p *Proxy) Fetch(ctx context.Context, address string) (Image, error) {
 	u, err := url.Parse(address)
@@ -89,6 +104,11 @@ func (p *Proxy) Fetch(ctx context.Context, address string) (Image, error) {
 	if err != nil {
 		return Image{}, failed(mail.Invalid, "this address cannot be fetched", err)
 	}
+	return p.cache.get(ctx, u.String(), func(ctx context.Context) (Image, error) { return p.fetch(ctx, u) })
+}
+
+// fetch asks the image's host.
+func (p *Proxy) fetch(ctx context.Context, u *url.URL) (Image, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return Image{}, failed(mail.Invalid, "this address cannot be fetched", err)
