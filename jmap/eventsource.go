@@ -26,12 +26,17 @@ func (s *Server) eventSource(w http.ResponseWriter, r *http.Request, who *princi
 	if err == nil {
 		f, err = c.follow(wantedTypes(r.URL.Query().Get("types")), position(r.Header.Get("Last-Event-ID")))
 	}
+	if err == nil {
+		if err = f.share(r.Header.Get("Last-Event-ID") != ""); err != nil {
+			f.close()
+		}
+	}
 	if err != nil {
 		s.log.Error("jmap: event stream", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	}
-	defer f.watch.Close()
+	defer f.close()
 	seconds, _ := strconv.Atoi(r.URL.Query().Get("ping")) // none, or none that makes sense: no pings
 	e := &eventWriter{w: w, ctl: http.NewResponseController(w), follow: f, ping: pingInterval(seconds), once: r.URL.Query().Get("closeafter") == "state"}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -83,9 +88,13 @@ func (e *eventWriter) run(ctx context.Context, s *Server) error {
 			if !open {
 				return nil
 			}
+		case <-e.follow.poke:
 		case <-check.C:
 			if !s.isStillUser(ctx, e.follow.c.who) {
 				return nil
+			}
+			if err := e.follow.share(false); err != nil {
+				return err
 			}
 		case <-pings:
 			if err := e.event("ping", 0, wire.Object{{Name: "interval", Value: int(e.ping / time.Second)}}); err != nil {

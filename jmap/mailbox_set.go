@@ -60,6 +60,9 @@ func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object,
 	}
 	subscribe, given := props["isSubscribed"].(bool)
 	id, err := s.tx.CreateMailbox(store.NewMailbox{Path: path, Role: r, Subscribe: subscribe || !given})
+	if err != nil && s.acct.shared && mail.KindOf(err) == mail.NotFound { // one may not know what is above
+		return "", nil, unfit("forbidden", "you may not make a mailbox here")
+	}
 	if err != nil {
 		return "", nil, mailboxError(err)
 	}

@@ -29,11 +29,14 @@ type follow struct {
 	types []string // nil: all
 	pos   store.LogPos
 	watch *store.Watcher
+
+	others []*sharedFollow
+	poke   chan struct{} // one of them may have changed
 }
 
 // follow starts to follow an account from a position; 0: from now.
 func (c *call) follow(types []string, from store.LogPos) (*follow, error) {
-	f := &follow{c: c, types: types, watch: c.acct.Watch()}
+	f := &follow{c: c, types: types, watch: c.acct.Watch(), poke: make(chan struct{}, 1)}
 	err := c.acct.View(c.ctx, func(v *store.View) error {
 		if f.pos = v.LogEnd(); from != 0 && from < f.pos {
 			f.pos = from
@@ -49,7 +52,7 @@ func (c *call) follow(types []string, from store.LogPos) (*follow, error) {
 // next returns what changed since it was called last, as a StateChange of RFC 8620
 // §7.1; nil if nothing did that the listener wants to hear of.
 func (f *follow) next() (wire.Object, error) {
-	var out wire.Object
+	all := wire.Object{}
 	err := f.c.view(func(v *store.View) error {
 		if v.LogEnd() <= f.pos {
 			return nil
@@ -66,11 +69,17 @@ func (f *follow) next() (wire.Object, error) {
 			}
 		}
 		if len(changed) > 0 {
-			out = wire.Object{{Name: "@type", Value: "StateChange"}, {Name: "changed", Value: wire.Object{{Name: f.c.acct.id, Value: changed}}}}
+			all = all.With(f.c.acct.id, changed)
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	if all = f.nextShared(all); len(all) == 0 {
+		return nil, nil
+	}
+	return wire.Object{{Name: "@type", Value: "StateChange"}, {Name: "changed", Value: all}}, nil
 }
 
 // changedTypes names the types of which something changed since a position; all of

@@ -177,13 +177,18 @@ func (k *socket) enable(o map[string]any) []byte {
 	if err == nil {
 		f, err = c.follow(stringsOf(o["dataTypes"]), position(from))
 	}
+	if err == nil {
+		if err = f.share(from != ""); err != nil {
+			f.close()
+		}
+	}
 	if err != nil {
 		cancel()
 		return requestErrorMessage(&requestError{"", http.StatusServiceUnavailable, "cannot push at present", ""}, o["id"])
 	}
 	k.stop = cancel
 	k.tasks.Go(func() {
-		defer f.watch.Close()
+		defer f.close()
 		k.push(ctx, f)
 	})
 	return nil
@@ -198,6 +203,8 @@ func (k *socket) disable() {
 
 // push sends state changes until ctx ends.
 func (k *socket) push(ctx context.Context, f *follow) {
+	check := time.NewTicker(time.Minute)
+	defer check.Stop()
 	for {
 		change, err := f.next()
 		if err != nil {
@@ -215,6 +222,11 @@ func (k *socket) push(ctx context.Context, f *follow) {
 			return
 		case _, open := <-f.watch.C():
 			if !open {
+				return
+			}
+		case <-f.poke:
+		case <-check.C:
+			if err := f.share(false); err != nil {
 				return
 			}
 		}

@@ -1,0 +1,122 @@
+package jmap
+
+import (
+	"slices"
+
+	"posthouse/jmap/wire"
+	"posthouse/store"
+)
+
+// A stream tells of the accounts of others too, as far as they are shared.
+
+// maxSharedStreams is how many accounts of others one stream follows.
+const maxSharedStreams = 50
+
+// sharedTypes are those that there are of an account of somebody else.
+var sharedTypes = []string{"Email", "EmailDelivery", "Mailbox", "Thread"}
+
+// A sharedFollow is the following of one of them.
+type sharedFollow struct {
+	c     *call
+	pos   store.LogPos
+	watch *store.Watcher
+	stale bool // the client may have missed something
+}
+
+// share begins to follow the accounts of others that are shared now, and leaves those
+// that are not any more. resumed says that the client was away.
+func (f *follow) share(resumed bool) error {
+	p, err := f.c.principalOf(f.c.ctx, f.c.who)
+	if err != nil {
+		return err
+	}
+	owners, err := f.c.opts.Store.SharedOwners(f.c.ctx, p)
+	if err != nil {
+		return err
+	}
+	f.others = slices.DeleteFunc(f.others, func(o *sharedFollow) bool {
+		gone := !slices.Contains(owners, o.c.acct.ID())
+		if gone {
+			o.watch.Close()
+		}
+		return gone
+	})
+	for _, id := range owners {
+		if len(f.others) >= maxSharedStreams || slices.ContainsFunc(f.others, func(o *sharedFollow) bool { return o.c.acct.ID() == id }) {
+			continue
+		}
+		a, err := f.c.sharedAccount(f.c.ctx, f.c.who, accountID(id))
+		if err != nil {
+			continue // nothing of it may be seen, or not now: the next check tries again
+		}
+		c := *f.c
+		c.acct = a
+		o := &sharedFollow{c: &c, stale: resumed, watch: a.WatchFunc(f.wake)}
+		if err := a.View(c.ctx, func(v *store.View) error {
+			o.pos = v.LogEnd()
+			return nil
+		}); err != nil {
+			o.watch.Close()
+			continue
+		}
+		f.others = append(f.others, o)
+	}
+	if resumed {
+		f.wake()
+	}
+	return nil
+}
+
+// wake makes the stream look.
+func (f *follow) wake() {
+	select {
+	case f.poke <- struct{}{}:
+	default:
+	}
+}
+
+// close ends all watches.
+func (f *follow) close() {
+	f.watch.Close()
+	for _, o := range f.others {
+		o.watch.Close()
+	}
+}
+
+// nextShared adds what changed in the accounts of others.
+func (f *follow) nextShared(changed wire.Object) wire.Object {
+	for _, o := range f.others {
+		names, at, err := o.next()
+		if err != nil {
+			continue // not shared any more, or not readable now
+		}
+		states := wire.Object{}
+		for _, n := range names {
+			if slices.Contains(sharedTypes, n) && (f.types == nil || slices.Contains(f.types, n)) {
+				states = states.With(n, at)
+			}
+		}
+		if len(states) > 0 {
+			changed = changed.With(o.c.acct.id, states)
+		}
+	}
+	return changed
+}
+
+func (o *sharedFollow) next() (names []string, at string, err error) {
+	err = o.c.view(func(v *store.View) error {
+		switch {
+		case o.stale:
+			names = sharedTypes
+		case v.LogEnd() <= o.pos:
+			return nil
+		default:
+			if names, err = o.c.changedTypes(v, o.pos); err != nil {
+				return err
+			}
+		}
+		o.stale, o.pos, at = false, v.LogEnd(), stateOf(v)
+		return nil
+	})
+	return names, at, err
+}
