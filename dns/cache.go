@@ -1,13 +1,18 @@
 package dns
 
 import (
+	"sync/atomic"
 	"time"
 
 	mdns "github.com/miekg/dns"
 )
 
-// An entry is what is known about one question. It is never changed.
+// An entry is what is known about one question. It is never changed, but for what is
+// made of it at the first lookup, so that others cost no memory.
 type entry struct {
+	records atomic.Value          // []T of a lookup: one type for each type of record
+	failure atomic.Pointer[Error] // of err
+
 	rrs     []mdns.RR
 	name    string // after aliases
 	secure  bool

@@ -113,6 +113,17 @@ func (c *Client) Stats() Stats {
 	return Stats{c.asked, c.hits, uint64(len(c.cache))}
 }
 
+// known returns the cached entry for q, or nil.
+func (c *Client) known(q question) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.cache[q]; e != nil && c.opt.Now().Before(e.expires) {
+		c.hits++
+		return e
+	}
+	return nil
+}
+
 // lookup returns the cached entry for q or asks. It fails only with ctx.
 func (c *Client) lookup(ctx context.Context, q question) (*entry, error) {
 	if err := ctx.Err(); err != nil {

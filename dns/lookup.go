@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	mdns "github.com/miekg/dns"
@@ -96,13 +97,21 @@ func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr
 		a   Answer[netip.Addr]
 		err error
 	}
-	four := make(chan result, 1)
-	go func() {
-		a, err := find(ctx, c, name, mdns.TypeA, addrOf)
-		four <- result{a, err}
-	}()
+	var r4 result
+	var four chan result
+	if e := c.known(question{canonical(name), mdns.TypeA}); e != nil && ctx.Err() == nil {
+		r4.a, r4.err = answer(question{canonical(name), mdns.TypeA}, e, addrOf)
+	} else {
+		four = make(chan result, 1)
+		go func() {
+			a, err := find(ctx, c, name, mdns.TypeA, addrOf)
+			four <- result{a, err}
+		}()
+	}
 	a6, err6 := find(ctx, c, name, mdns.TypeAAAA, addrOf)
-	r4 := <-four
+	if four != nil {
+		r4 = <-four
+	}
 	a4, err4 := r4.a, r4.err
 	switch {
 	case err6 == nil && err4 == nil:
@@ -152,30 +161,47 @@ const maxRecords = 256
 
 // find looks up one type of record and converts what conv accepts.
 func find[T any](ctx context.Context, c *Client, name string, qtype uint16, conv func(mdns.RR) (T, bool)) (Answer[T], error) {
-	key := question{canonical(name), qtype}
-	fail := &Error{Name: key.name, Type: mdns.TypeToString[qtype], Err: ErrBadName}
-	if _, ok := mdns.IsDomainName(key.name); !ok || key.name == "" {
-		return Answer[T]{}, fail
+	if err := ctx.Err(); err != nil {
+		return Answer[T]{}, err
 	}
-	e, err := c.lookup(ctx, key)
-	if err != nil {
-		return Answer[T]{}, err // the caller's context
-	}
-	if e.err != nil {
-		fail.Err, fail.Detail, fail.Secure = e.err, e.detail, e.secure
-		return Answer[T]{}, fail
-	}
-	a := Answer[T]{Secure: e.secure, Name: e.name, Expires: e.expires}
-	for _, rr := range e.rrs {
-		if v, ok := conv(rr); ok {
-			a.Records = append(a.Records, v)
+	q := question{canonical(name), qtype}
+	e := c.known(q)
+	if e == nil {
+		if _, ok := mdns.IsDomainName(q.name); !ok || q.name == "" {
+			return Answer[T]{}, &Error{Name: q.name, Type: mdns.TypeToString[qtype], Err: ErrBadName}
+		}
+		var err error
+		if e, err = c.lookup(ctx, q); err != nil {
+			return Answer[T]{}, err // the caller's context
 		}
 	}
-	if len(a.Records) == 0 {
-		fail.Err, fail.Detail = ErrTemporary, "malformed records"
-		return Answer[T]{}, fail
+	return answer(q, e, conv)
+}
+
+// answer is what an entry says, made once.
+func answer[T any](q question, e *entry, conv func(mdns.RR) (T, bool)) (Answer[T], error) {
+	records, made := e.records.Load().([]T)
+	if !made {
+		for _, rr := range e.rrs {
+			if v, ok := conv(rr); ok {
+				records = append(records, v)
+			}
+		}
+		records = slices.Clip(records) // whoever appends to it has a copy
+		e.records.Store(records)
 	}
-	return a, nil
+	if len(records) > 0 {
+		return Answer[T]{Records: records, Secure: e.secure, Name: e.name, Expires: e.expires}, nil
+	}
+	failure := e.failure.Load()
+	if failure == nil {
+		failure = &Error{Name: q.name, Type: mdns.TypeToString[q.qtype], Secure: e.secure, Err: e.err, Detail: e.detail}
+		if e.err == nil {
+			failure.Secure, failure.Err, failure.Detail = false, ErrTemporary, "malformed records"
+		}
+		e.failure.Store(failure)
+	}
+	return Answer[T]{}, failure
 }
 
 func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
