@@ -175,8 +175,10 @@ func (p Policy) Judge(ctx context.Context, r dns.Resolver, e Evidence, draw int)
 			break
 		}
 	}
-	ok, failed := p.aligned(ctx, r, e.SPF, p.Record.StrictSPF)
-	unsure, res.SPF = unsure || failed, ok
+	if !res.DKIM || len(p.Record.Aggregate) > 0 { // else nobody wants to know
+		ok, failed := p.aligned(ctx, r, e.SPF, p.Record.StrictSPF)
+		unsure, res.SPF = unsure || failed, ok
+	}
 	switch {
 	case res.DKIM:
 		res.By = "dkim"
