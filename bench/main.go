@@ -66,6 +66,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", fillForever(context.Background(), dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(manyEnv); dir != "" {
+		if err := fillMany(context.Background(), dir); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	b := parseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -225,41 +225,6 @@ func appendRow(writers int) func(context.Context, *storeBench) (string, error) {
 
 func accountOf(writer int) mail.AccountID { return mail.AccountID(writer + 1) }
 
-// manyAccounts fills 10,000 accounts from 100 writers.
-func manyAccounts(ctx context.Context, b *storeBench) (string, error) {
-	dir, err := b.newDir()
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	eng, st, err := openStore(ctx, dir)
-	if err != nil {
-		return "", err
-	}
-	const accounts = 10_000
-	if err := makeAccounts(ctx, st, accounts); err != nil {
-		return "", err
-	}
-	text, _ := message(1024, "sender@client.example", "a@bench.test")
-	start := time.Now()
-	total := int64(accounts * 100)
-	if b.quick {
-		total = accounts
-	}
-	n, err := many(100, start.Add(5*time.Minute), total, func(_ int, k int64) error {
-		return append1(ctx, st, mail.AccountID(k%accounts+1), text)
-	})
-	took := time.Since(start)
-	if err != nil {
-		return "", err
-	}
-	rss, err := memoryOf([]int{os.Getpid()})
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%.0f msg/s of %d, %d MB", float64(n)/took.Seconds(), n, rss>>20), closeStore(eng, st)
-}
-
 // fillEnv makes a child of this program fill a store until it is killed.
 const fillEnv = "POSTHOUSE_BENCH_FILL"
 

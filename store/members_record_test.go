@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -182,4 +183,53 @@ func checkPlaces(t *testing.T, a *Account, lo, hi EmailID) {
 		}
 		return nil
 	}))
+}
+
+// A transaction that has read before an earlier one was durable sees what that wrote
+// when it asks for it afterwards.
+func TestSeesWhatSettledMeanwhile(t *testing.T) {
+	g := &gate{Engine: mem.New()}
+	s := openStore(t, g, Options{})
+	a := newTestAccount(t, s, 1)
+	inbox, sent := mailboxID(t, a, "INBOX"), mailboxID(t, a, "Sent")
+	appendLetters(t, s, a, inbox, letter(1))
+	m := stage(t, s, letter(2))
+	hold := make(chan struct{})
+	g.hold, g.arrived = hold, make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		first <- a.Update(context.Background(), func(tx *Tx) error {
+			if _, err := tx.Append(inbox, m, AppendOptions{}); err != nil {
+				return err
+			}
+			_, err := tx.Copy(inbox, sent, UIDs(1, 2))
+			return err
+		})
+	}()
+	select {
+	case <-g.arrived:
+	case err := <-first:
+		t.Fatal("nothing was committed:", err)
+	}
+	g.hold, g.arrived = nil, nil
+	change(t, a, func(tx *Tx) error {
+		if _, err := tx.Email(1); err != nil { // the reader is opened
+			return err
+		}
+		close(hold)
+		if err := <-first; err != nil {
+			return err
+		}
+		if _, err := tx.Email(2); err != nil {
+			t.Errorf("email 2: %v", err)
+		}
+		if in, err := tx.Memberships(2); err != nil || len(in) != 2 {
+			t.Errorf("email 2 is in %v, %v", in, err)
+		}
+		_, err := tx.Expunge(inbox, UIDs(1, 2))
+		return err
+	})
+	if n, _ := usage(t, a); n != 2 {
+		t.Errorf("%d messages, both are in a mailbox", n)
+	}
 }

@@ -28,11 +28,7 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 	// References are read and removed here: no update may do the same meanwhile.
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pub.Lock()
-	for a.inflight > 0 {
-		a.settled.Wait()
-	}
-	a.pub.Unlock()
+	a.settleLocked()
 	r := a.store.eng.Snapshot(a.id)
 	defer r.Close()
 	rp := &reaper{r: r, gone: map[EmailID]map[string]bool{}, blocks: map[emailBlock][]*memberBlock{}, left: map[*memberBlock]map[UID]bool{}}
@@ -58,6 +54,41 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 	}
 	_, err = a.store.eng.Commit(ctx, &engine.Batch{Account: a.id, Expect: engine.AnyVersion, Ops: rp.ops}).Wait()
 	return more, err
+}
+
+// settleLocked waits for the commits under way.
+func (a *account) settleLocked() {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	for a.inflight > 0 {
+		a.settled.Wait()
+	}
+}
+
+// forgetHour takes an hour out of the reaper's work, unless something that was
+// expunged in it waits still: also if the clock went back meanwhile.
+func (a *account) forgetHour(ctx context.Context, hour uint64) error {
+	a.store.closing.RLock()
+	defer a.store.closing.RUnlock()
+	if a.store.closed {
+		return engine.ErrUnavailable
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settleLocked()
+	r := a.store.eng.Snapshot(a.id)
+	defer r.Close()
+	waits := false
+	err := r.Scan(deadKey(int64(hour)*3600, 0, 0), deadKey(int64(hour+1)*3600, 0, 0), func(_, _ []byte) bool {
+		waits = true
+		return false
+	})
+	if waits || err != nil {
+		return err
+	}
+	ops := []engine.Op{{Kind: engine.Delete, Key: expungedKey(hour, a.id)}}
+	_, err = a.store.eng.Commit(ctx, &engine.Batch{Expect: engine.AnyVersion, Ops: ops}).Wait()
+	return err
 }
 
 func deadEnd(before time.Time) []byte { return deadKey(before.Unix(), 0, 0) }

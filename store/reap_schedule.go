@@ -120,8 +120,7 @@ func (s *Store) Reap(ctx context.Context, before time.Time) error {
 		if time.Unix(int64(d.hour+1)*3600, 0).After(before) {
 			continue // there may be younger ones of the same hour
 		}
-		ops := []engine.Op{{Kind: engine.Delete, Key: expungedKey(d.hour, d.account)}}
-		if _, err := s.eng.Commit(ctx, &engine.Batch{Expect: engine.AnyVersion, Ops: ops}).Wait(); err != nil {
+		if err := s.handle(d.account).forgetHour(ctx, d.hour); err != nil {
 			return wrap("Reap", err)
 		}
 	}

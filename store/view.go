@@ -31,7 +31,9 @@ type View struct {
 	st   *state
 	r    engine.Reader // opened when first needed
 	tx   *Tx           // the transaction that this is part of, or nil
-	who  *Principal    // nil: the owner
+
+	settled bool       // of a Tx: a reader opened from here on sees all earlier updates
+	who     *Principal // nil: the owner
 }
 
 // close releases the engine's reader.
@@ -51,15 +53,16 @@ func (v *View) reader() engine.Reader {
 }
 
 // settle makes the reader of a Tx see what earlier updates wrote, which may still
-// be on its way to the disk.
+// be on its way to the disk. No other update begins meanwhile: once is enough.
 func (v *View) settle() {
-	if v.tx == nil {
+	if v.tx == nil || v.settled {
 		return
 	}
 	if p := v.acct.pendingCommit(); p != nil {
 		p.Wait()
-		v.close()
 	}
+	v.close() // opened before, it may lack what has settled since
+	v.settled = true
 }
 
 // record returns a mailbox in a form that stays as it is.

@@ -83,7 +83,7 @@ func (e *Engine) reclaimLocked() {
 	}
 	for _, id := range e.dead {
 		if b := e.blobs[id]; b != nil && b.owners == 0 {
-			delete(e.blobs, id)
+			e.forgetLocked(id)
 		}
 	}
 	e.dead = e.dead[:0]

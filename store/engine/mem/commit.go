@@ -218,7 +218,28 @@ func (t *tx) own(b *engine.Blob) engine.BlobID {
 
 func (e *Engine) addLocked(data []byte) engine.BlobID {
 	e.nextID++
-	e.blobs[e.nextID] = &blob{data: data}
+	e.keepLocked(e.nextID, data)
 	e.stats.BlobBytes += uint64(len(data))
 	return e.nextID
+}
+
+// largeBlob is what Stats calls a large blob from there on.
+const largeBlob = 1 << 20
+
+// keepLocked holds the bytes of a blob that has no owner yet.
+func (e *Engine) keepLocked(id engine.BlobID, data []byte) {
+	e.blobs[id] = &blob{data: data}
+	e.stats.LiveBytes += uint64(len(data))
+	if len(data) > largeBlob {
+		e.stats.LargeBlobs++
+	}
+}
+
+func (e *Engine) forgetLocked(id engine.BlobID) {
+	n := len(e.blobs[id].data)
+	delete(e.blobs, id)
+	e.stats.LiveBytes -= uint64(n)
+	if n > largeBlob {
+		e.stats.LargeBlobs--
+	}
 }

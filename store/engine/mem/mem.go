@@ -1,7 +1,7 @@
 // Package mem is an engine in memory, for tests of what stands on an engine.
 //
 // It keeps every promise of package engine except that it forgets everything
-// when the process ends, and it is stricter than a real engine where that finds
+// when the process ends (Reopen and Restore stand in for a new start), and it is stricter than a real engine where that finds
 // mistakes: a blob is gone as soon as its last owner key is gone and no Reader
 // is open, not at some later collection.
 //
@@ -100,11 +100,6 @@ func (e *Engine) Subscribe(f func(engine.Pos, engine.Account)) (cancel func()) {
 	}
 }
 
-// Checkpoint is refused: there is no form on disk.
-func (e *Engine) Checkpoint(context.Context, string) error {
-	return fmt.Errorf("mem: checkpoint of an engine in memory: %w", engine.ErrUnavailable)
-}
-
 // Check verifies that every owner key's blob exists.
 func (e *Engine) Check(_ context.Context, _ bool, report func(problem string)) error {
 	e.mu.Lock()
@@ -118,7 +113,8 @@ func (e *Engine) Check(_ context.Context, _ bool, report func(problem string)) e
 	return nil
 }
 
-// Stats implements engine.Engine. Syncs and sizes of files are 0.
+// Stats implements engine.Engine. Syncs and sizes of files are 0. What no key owns and
+// a Reader keeps counts as alive.
 func (e *Engine) Stats() engine.Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()

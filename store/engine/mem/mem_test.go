@@ -3,6 +3,7 @@ package mem_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"posthouse/store/engine"
@@ -11,7 +12,25 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	enginetest.Run(t, enginetest.Kit{New: func(*testing.T) engine.Engine { return mem.New() }})
+	enginetest.Run(t, enginetest.Kit{
+		New: func(*testing.T) engine.Engine { return mem.New() },
+		Reopen: func(t *testing.T, e engine.Engine) engine.Engine {
+			again, err := e.(*mem.Engine).Reopen()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return again
+		},
+		Restore: func(t *testing.T, dir string) engine.Engine {
+			e, err := mem.Restore(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		},
+		Collect: func(*testing.T, engine.Engine) {}, // space is given back at once
+		Dir:     func(t *testing.T) string { return filepath.Join(t.TempDir(), "copy") },
+	})
 }
 
 // A blob is gone with its last owner, but not while a Reader may lead to it.
