@@ -139,15 +139,15 @@ func wantRefusals(t *testing.T, mx *smtpConn, c *imapConn, user string, leave in
 // server in the middle of that: every acknowledged change is there exactly once,
 // what was refused is not, and once there is space all is taken again.
 func TestFullDiskLedger(t *testing.T) {
-	rounds := 4
+	rounds, size := 4, "256m"
 	if os.Getenv("POSTHOUSE_LONG") != "" {
-		rounds = 200
+		rounds, size = 200, "1200m" // for some 4 MB of mail a round
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	out := startSink(t)
-	r := newRigOn(t, rigOptions{relay: out.addr, more: "free_disk = \"8 MB\"\nreap_after = 0"}, func(r *rig) { mountSmall(t, r, "256m") })
+	r := newRigOn(t, rigOptions{relay: out.addr, more: "free_disk = \"8 MB\"\nreap_after = 0"}, func(r *rig) { mountSmall(t, r, size) })
 	var acked, refused atomic.Int64
 	var ledgers []*ledger
 	for i := range 2 {

@@ -17,7 +17,8 @@ type checker struct {
 	deep   bool
 	report func(problem string)
 	end    position
-	sizes  map[uint32]int64 // of segments, by number
+	sizes  map[uint32]int64    // of segments, by number
+	bad    map[uint32]struct{} // segments with damaged frames
 	snap   *pebble.Snapshot
 	live   map[fileKey]uint64 // bytes of blobs, by the file that they are in
 	buf    []byte
@@ -137,23 +138,53 @@ func (c *checker) frames(n uint32, next uint64) (_ uint64, err error) {
 			if _, err := s.tail(off, h.lsn); err == nil && n != c.end.segment {
 				break // torn by a crash: the next segment has this LSN again
 			}
-			c.problem("segment %d at %d: frame %d is damaged", n, off, h.lsn)
+			c.badSegment(n, "segment %d at %d: frame %d is damaged", n, off, h.lsn)
 		}
 		if next != 0 && h.lsn != next {
-			c.problem("segment %d at %d: frame %d follows frame %d", n, off, h.lsn, next-1)
+			c.badSegment(n, "segment %d at %d: frame %d follows frame %d", n, off, h.lsn, next-1)
 		}
 		if meta, _, err := s.meta(h, off); err != nil {
 			return 0, err
 		} else if whole && eachChange(meta, func(change) error { return nil }) != nil {
-			c.problem("segment %d at %d: the meta of frame %d does not parse", n, off, h.lsn)
+			c.badSegment(n, "segment %d at %d: the meta of frame %d does not parse", n, off, h.lsn)
 		}
 		next = h.lsn + 1
 		off += int64(alignUp(h.frameLen))
 	}
-	if n == c.end.segment && off < int64(c.end.off) {
-		c.problem("segment %d ends at %d, frames were durable up to %d", n, off, c.end.off)
+	want := c.end.off
+	if n != c.end.segment {
+		if want, err = c.e.framesOf(n); err != nil {
+			return 0, err
+		}
+	}
+	if off < int64(want) {
+		c.badSegment(n, "segment %d ends at %d, frames were durable up to %d", n, off, want)
+		next = 0
 	}
 	return next, nil
+}
+
+// framesOf returns how many bytes of frames a segment that is full has; 0 if it was
+// collected meanwhile.
+func (e *Engine) framesOf(n uint32) (length uint64, err error) {
+	err = e.get(e.db, appendSegmentKey(nil, n), func(val []byte) error {
+		r, err := decodeSegmentRecord(val)
+		length = r.length
+		return err
+	})
+	if errors.Is(err, engine.ErrNotFound) || errors.Is(err, engine.ErrCorrupt) { // the index's check reports that
+		err = nil
+	}
+	return length, err
+}
+
+// badSegment reports a problem in segment n.
+func (c *checker) badSegment(n uint32, format string, args ...any) {
+	if c.bad == nil {
+		c.bad = map[uint32]struct{}{}
+	}
+	c.bad[n] = struct{}{}
+	c.problem(format, args...)
 }
 
 // index verifies each record of the engine's own.

@@ -31,12 +31,11 @@ func (e *Engine) Repair(ctx context.Context, report func(string)) error {
 	}
 	k := &keeping{e: e, ctx: ctx, rate: -1, mended: report}
 	// Of a frame that is damaged, the index has the changes: its copy has them, too.
-	damagedFrames := 0
-	c := &checker{e: e, ctx: ctx, deep: true, report: func(string) { damagedFrames++ }, sizes: map[uint32]int64{}, end: *e.end.Load()}
+	c := &checker{e: e, ctx: ctx, deep: true, report: func(string) {}, sizes: map[uint32]int64{}, end: *e.end.Load()}
 	if lerr := c.log(); lerr != nil {
 		return lerr
 	}
-	if err != nil || damagedFrames > 0 || e.keeper.rebase.Load() {
+	if err != nil || len(c.bad) > 0 || e.keeper.rebase.Load() {
 		if err := k.remakeBase(); err != nil {
 			return err
 		}
@@ -46,7 +45,49 @@ func (e *Engine) Repair(ctx context.Context, report func(string)) error {
 	e.keeper.scrub = scrub{known: true}
 	e.keeper.bad.clear()
 	e.keeper.pass.Unlock()
-	return k.scrubAll()
+	if err := k.scrubAll(); err != nil {
+		return err
+	}
+	return k.replaceSegments(c.bad)
+}
+
+// replaceSegments gives up segments with damaged frames. The index and its copy
+// have what their commits changed; blobs that can be read move to a cold file. Those
+// that cannot, and no copy has, keep the segment.
+func (k *keeping) replaceSegments(bad map[uint32]struct{}) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	e := k.e
+	e.keeper.pass.Lock()
+	defer e.keeper.pass.Unlock()
+	if err := e.writeIndex(); err != nil { // so that the next start need not read them
+		return err
+	}
+	var victims []victim
+	err := e.eachFile(func(v victim) error {
+		if _, ok := bad[uint32(v.number)]; ok && v.place == inLog {
+			victims = append(victims, v)
+		}
+		return nil
+	})
+	for _, v := range victims {
+		if err == nil && v.live > 0 {
+			err = k.copyBlobs([]victim{v})
+		}
+	}
+	if err = errors.Join(err, k.drop(), k.remove()); err != nil {
+		return err
+	}
+	if _, active := bad[e.end.Load().segment]; active {
+		k.mended("the last segment of the log is damaged, but still written to: what it changed is safe; repair once more when it is full")
+	}
+	for _, v := range victims {
+		if _, err := e.fs.Stat(e.fileName(v.fileKey)); errors.Is(err, errNotExist) {
+			k.mended(fmt.Sprintf("segment %d is replaced: all that it had is elsewhere", v.number))
+		}
+	}
+	return nil
 }
 
 // remakeBase makes the index's copy anew.

@@ -93,3 +93,45 @@ func testMend(t *testing.T, from string) {
 	s.reopen(opt)
 	s.verify()
 }
+
+// TestRepairFrames damages frames of full segments, their headers and their metas,
+// and wants them replaced: a check is clean, all messages are there, and so they are
+// when the index is lost.
+func TestRepairFrames(t *testing.T) {
+	disk := newDisk(t)
+	opt := Options{FS: disk, Dir: "/srv/store", SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1, ScrubEvery: -1}
+	s := newSpaceTest(t, opt, 600)
+	for n, in := range map[uint32]func(h header) uint64{
+		1: func(h header) uint64 { return alignUp(h.frameLen) + 20 }, // the header of the second frame
+		2: func(h header) uint64 { return h.metaOff + 3 },
+	} {
+		h, ok, err := s.e.firstFrame(n)
+		if err != nil || !ok {
+			t.Fatal(err)
+		}
+		edit(t, disk, s.e.segmentName(n), func(b []byte) []byte { b[in(h)] ^= 8; return b })
+	}
+	s.e.segs.closeAll() // MemFS: what is open does not see what edit wrote
+	problems := 0
+	if err := s.e.Check(t.Context(), true, func(string) { problems++ }); err != nil || problems < 2 {
+		t.Fatalf("%d problems found, %v", problems, err)
+	}
+	var done []string
+	if err := s.e.Repair(t.Context(), func(d string) { done = append(done, d) }); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(strings.Join(done, " "), "is replaced"); n != 2 {
+		t.Errorf("repair did %q", done)
+	}
+	s.verify()
+	s.reopen(opt)
+	s.verify()
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.RemoveAll("/srv/store/kv"); err != nil {
+		t.Fatal(err)
+	}
+	s.e = mustOpen(t, opt)
+	s.verify()
+}
