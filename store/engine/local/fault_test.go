@@ -253,6 +253,20 @@ func TestWatermark(t *testing.T) {
 	if err := do(mail("b", 100)); err != nil {
 		t.Fatalf("mail when there is space again: %v", err)
 	}
+	// The index has used its reserve: its space is not for mail.
+	if err := fs.Remove("/store/" + ballastName); err != nil {
+		t.Fatal(err)
+	}
+	e.ballast.there.Store(false)
+	setFree(fs, 16<<20)
+	e.space.at.Store(-spaceEvery)
+	if err := do(mail("c", 100)); !errors.Is(err, engine.ErrFull) {
+		t.Fatalf("mail in the space of the index: %v", err)
+	}
+	setFree(fs, 18<<20)
+	if err := do(mail("c", 100)); err != nil {
+		t.Fatalf("mail when there is space for both: %v", err)
+	}
 }
 
 // TestNoSpaceAtAll: when writes fail, mail is refused and the rest goes to the

@@ -20,15 +20,18 @@ const asideName = "kv.damaged"
 // recovery makes it anew from its copy and the log, or from the log alone if that
 // reaches back to its begin.
 func (e *Engine) openIndex() error {
+	if _, err := e.fs.Stat(e.path(rebuildName)); err == nil {
+		_, err := e.fs.Stat(e.path("kv"))
+		if whole, lerr := e.canRebuild(); err == nil && lerr == nil && whole {
+			e.log.Warn("the index is made anew from the log, as a repair has asked for", "kept", e.path(asideName))
+			return e.putIndexAside()
+		}
+	}
 	err := e.openPebble()
 	if err == nil || !pebble.IsCorruptionError(err) && !errors.Is(err, errNotExist) {
 		return err
 	}
-	whole, lerr := e.logFromBegin()
-	if base, berr := e.baseLSN(); berr == nil && base > 0 {
-		whole = true
-	}
-	if lerr != nil || !whole {
+	if whole, lerr := e.canRebuild(); lerr != nil || !whole {
 		return errors.Join(err, lerr)
 	}
 	e.log.Error("the index is damaged: making it anew from the log", "err", err, "kept", e.path(asideName))
@@ -72,10 +75,13 @@ func (e *Engine) openPebble() error {
 		MaxOpenFiles:                500,
 		Logger:                      indexLogger{e.log, e.opt.fatal},
 	}
-	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
-		e.indexFaults.Add(1)
-		e.log.Warn("index: background work failed, will try again", "err", err)
-	}}
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) {
+			e.indexFaults.Add(1)
+			e.log.Warn("index: background work failed, will try again", "err", err)
+		},
+		DataCorruption: func(i pebble.DataCorruptionInfo) { e.indexIsDamaged(i.Details) },
+	}
 	db, err := pebble.Open(e.path("kv"), o)
 	if err != nil {
 		return fmt.Errorf("local: opening the index %s: %w", e.path("kv"), err)

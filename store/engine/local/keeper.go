@@ -59,6 +59,9 @@ func (e *Engine) keep() {
 		select {
 		case <-e.closing:
 			return
+		case <-e.heal:
+			e.healIndex()
+			continue
 		case <-t.C:
 		}
 		k := &keeping{e: e, ctx: ctx, rate: e.opt.CollectRate}

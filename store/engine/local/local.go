@@ -63,6 +63,8 @@ type Engine struct {
 	replayed                                       uint64
 	rebuilt                                        bool // the index was made from its copy
 	indexFaults                                    atomic.Uint64
+	indexDamaged                                   atomic.Bool
+	heal                                           chan struct{} // of size 1: it is
 
 	liveBytes, deadBytes atomic.Int64 // of blobs, as stored
 	keeper               keeper
@@ -90,7 +92,7 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opt: opt, fs: opt.FS, dir: opt.Dir, log: opt.Logger,
-		closing: make(chan struct{}),
+		closing: make(chan struct{}), heal: make(chan struct{}, 1),
 		groups:  make(chan *group, pipeline),
 		buffers: make(chan []byte, pipeline),
 		readers: readers{open: map[*reader]struct{}{}},
@@ -143,6 +145,9 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.recover(ctx); err != nil {
 		return err
 	}
+	if err := e.rebuildDone(); err != nil {
+		return err
+	}
 	if err := e.sweep(ctx); err != nil {
 		return err
 	}
@@ -192,7 +197,11 @@ func (e *Engine) closeFiles() error {
 	clear(e.readers.open)
 	e.readers.mu.Unlock()
 	if e.db != nil {
-		if e.fault == nil && e.roomForIndex() {
+		if e.indexDamaged.Load() && e.groups != nil {
+			if _, err := e.orderRebuild(); err != nil {
+				e.log.Error("the index is damaged", "err", err)
+			}
+		} else if e.fault == nil && e.roomForIndex() {
 			if err := e.writeIndex(); err != nil { // the log has it all
 				e.log.Warn("closing the store: the next start has more to do", "err", err)
 			}

@@ -29,6 +29,17 @@ func (e *Engine) Repair(ctx context.Context, report func(string)) error {
 	if err != nil && !errors.Is(err, engine.ErrCorrupt) {
 		return err
 	}
+	damaged, able, ierr := e.askRebuild(ctx)
+	switch {
+	case ierr != nil:
+		return ierr
+	case able:
+		report("the index is damaged: the next start makes it anew from its copy and the log")
+		return nil
+	case damaged:
+		report("the index is damaged and cannot be made anew: its copy and the begin of the log are not there; restore a backup")
+		return nil
+	}
 	k := &keeping{e: e, ctx: ctx, rate: -1, mended: report}
 	// Of a frame that is damaged, the index has the changes: its copy has them, too.
 	c := &checker{e: e, ctx: ctx, deep: true, report: func(string) {}, sizes: map[uint32]int64{}, end: *e.end.Load()}

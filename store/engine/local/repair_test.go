@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"posthouse/store/engine"
 )
@@ -133,5 +134,69 @@ func TestRepairFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.e = mustOpen(t, opt)
+	s.verify()
+}
+
+// TestRepairIndex damages a table of the index, in which mailboxes are, and wants
+// it made anew by the next start, with all that was committed: because a repair asks
+// for it, or because a read found it.
+func TestRepairIndex(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		t.Run(fmt.Sprint("alone=", alone), func(t *testing.T) { repairIndex(t, alone) })
+	}
+}
+
+func repairIndex(t *testing.T, alone bool) {
+	disk := newDisk(t)
+	opt := Options{FS: disk, Dir: "/srv/store", SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1, ScrubEvery: -1}
+	s := newSpaceTest(t, opt, 600)
+	for i := range 300 {
+		s.del(i%4, fmt.Sprintf("%05d", i))
+	}
+	s.collect() // some segments go, so that the log alone does not tell everything
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := disk.List("/srv/store/kv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, ".sst") {
+			n++
+			edit(t, disk, "/srv/store/kv/"+name, func(b []byte) []byte { b[len(b)/3] ^= 8; return b })
+		}
+	}
+	if n == 0 {
+		t.Fatal("the index has no tables")
+	}
+	own := opt
+	if alone {
+		own.CollectEvery = time.Hour
+	}
+	if s.e, err = Open(t.Context(), own); err == nil { // else the damage was found at once
+		if alone {
+			_ = s.e.scan(s.e.db, nil, nil, func(_, _ []byte) (bool, error) { return true, nil })
+			await(t, "stopped", func() bool { return s.e.failed() != nil })
+		} else {
+			var done []string
+			if err := s.e.Repair(t.Context(), func(d string) { done = append(done, d) }); err != nil {
+				t.Fatal(err)
+			}
+			if len(done) != 1 || !strings.Contains(done[0], "next start") {
+				t.Fatalf("repair did %q", done)
+			}
+		}
+		if err := s.e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.e = mustOpen(t, opt)
+	if _, err := disk.Stat("/srv/store/" + rebuildName); err == nil {
+		t.Error("the next start would make it anew once more")
+	}
+	s.verify()
+	s.reopen(opt)
 	s.verify()
 }

@@ -40,6 +40,9 @@ func (s *space) full(e *Engine) bool {
 	if s.short.Load() {
 		need += need / 8 // once short, a little more must come back: no flapping
 	}
+	if !e.ballast.there.Load() { // what the index was given for its own use is not for mail
+		need += uint64(e.opt.Reserve)
+	}
 	free, ok := e.free()
 	short := ok && free < need
 	s.set(e, short, free)
