@@ -104,6 +104,7 @@ type IMAP struct {
 type Queue struct {
 	Retry                 []Duration        `toml:"retry" doc:"Waiting time after each failed attempt; the last one repeats. A random tenth is added or taken." values:"list of times"`
 	Expire                Duration          `toml:"expire" doc:"Mail that could not be delivered for this long goes back to its sender." why:"RFC 5321 §4.5.4.1 asks for at least 4 to 5 days: a server that is down over a long weekend loses nothing."`
+	Suppress              Duration          `toml:"suppress" doc:"After mail of a domain's accounts to an address came back twice because it does not exist, or its reader complained, they cannot write to it for this long: see posthouse queue suppressed. off: they always can." why:"Who keeps writing to addresses that are not there looks like a spammer, and is treated as one."`
 	DelayNotice           Duration          `toml:"delay_notice" doc:"After this long the sender is told that mail still waits."`
 	Smarthost             string            `toml:"smarthost" doc:"Server that takes all outgoing mail, instead of the MX of each domain. Empty: none." values:"host:port, or [address]:port"`
 	SmarthostTLS          string            `toml:"smarthost_tls" doc:"How to talk to the smarthost: verified needs TLS with a certificate for its name, implicit the same from the first byte (port 465), opportunistic takes what there is, none does without." values:"verified, implicit, opportunistic, none"`
@@ -191,7 +192,7 @@ func Default() Config {
 		IMAP:  IMAP{Withhold: []string{}, WithholdFrom: map[string]string{}, SharedAccounts: []string{}, ServerID: true},
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
-			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour),
+			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour), Suppress: Duration(30 * day),
 			SmarthostTLS: "opportunistic", Routes: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
 		},
 		DKIM:    DKIM{Rotate: Duration(180 * day), Settle: Duration(time.Hour)},

@@ -188,6 +188,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	}
 	done.add(now)
 	t.committed(recipients, drops)
+	t.complain(ctx)
 	if queued {
 		t.s.opts.Queue.Wake()
 	}

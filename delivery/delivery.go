@@ -60,6 +60,14 @@ type Queue interface {
 	Wake()
 }
 
+// A Suppression knows addresses that accounts should not write to; the queue does.
+type Suppression interface {
+	// Suppressed reports whether accounts of a domain should not, and what they are told.
+	Suppressed(from mail.Domain, to mail.Address) (mail.Reply, bool)
+	// Complained notes that whoever reads at an address does not want mail of a domain.
+	Complained(ctx context.Context, from mail.Domain, to mail.Address, who string) error
+}
+
 // Limits of what is taken. Zero values take the defaults, negative ones mean no
 // limit.
 type Limits struct {
@@ -90,6 +98,8 @@ type Options struct {
 	ReportAddresses []mail.Address
 	// Tally counts what DMARC says, for reports to the domains; nil: nothing is counted.
 	Tally *report.Tally
+	// Suppression knows addresses that accounts do not write to; nil: there are none.
+	Suppression Suppression
 	// Hooks are asked about mail from other servers and from accounts.
 	Hooks []hook.Asked
 	// Caps of what accounts send; they need Engine, where they are counted.

@@ -37,8 +37,9 @@ type Transaction struct {
 	err         error
 	outcome     outcome
 	hookLines   []byte // header lines that hooks put in front
-	most        Caps   // that the account may send
-	held, tell  bool   // it is over the account's caps; and somebody must be told
+	complaint   complaint
+	most        Caps // that the account may send
+	held, tell  bool // it is over the account's caps; and somebody must be told
 }
 
 // A Beside is a change of an account that goes with a delivery. Its function may run
@@ -122,6 +123,11 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 		return way{}, replyNoUser
 	case !t.mayRelay():
 		return way{}, replyNoRelay
+	}
+	if s := t.s.opts.Suppression; s != nil && t.sess.Origin == FromSubmission {
+		if r, yes := s.Suppressed(t.Env.ReversePath.Domain, a); yes {
+			return way{}, r
+		}
 	}
 	return way{remote: []mail.Address{a}}, replyOK
 }

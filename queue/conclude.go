@@ -25,6 +25,7 @@ func (q *Queue) conclude(e *entry) error {
 	rep, ends := e.owed(now), e.ends()
 	before := *e.st
 	before.rcpts = append([]rcptState(nil), e.st.rcpts...)
+	e.learnt = e.learn(now)
 	e.settle(rep)
 	if rep.empty() {
 		q.logEnds(e, ends)
@@ -48,7 +49,7 @@ func (q *Queue) conclude(e *entry) error {
 		return nil
 	}
 	q.opts.Logger.Error("dsn not stored", "tid", e.rec.env.TraceID, "id", e.it.id, "err", err)
-	*e.st = before
+	*e.st, e.learnt = before, nil // learnt again with the DSN
 	if e.st.next != never {
 		e.st.next = min(e.st.next, now.Add(e.dsnRetry()).UnixNano())
 	}
@@ -175,12 +176,15 @@ func (e *entry) done() bool {
 func (e *entry) batch() *engine.Batch {
 	id := e.it.id
 	b := &engine.Batch{Expect: engine.AnyVersion}
+	for _, c := range e.learnt {
+		b.Ops = append(b.Ops, c.op())
+	}
 	if e.done() {
-		b.Ops = []engine.Op{{Kind: engine.Delete, Key: keyOf('m', id)}, {Kind: engine.Delete, Key: keyOf('s', id)},
-			{Kind: engine.Delete, Key: dueKey(e.it.key, id)}}
+		b.Ops = append(b.Ops, []engine.Op{{Kind: engine.Delete, Key: keyOf('m', id)}, {Kind: engine.Delete, Key: keyOf('s', id)},
+			{Kind: engine.Delete, Key: dueKey(e.it.key, id)}}...)
 		return b
 	}
-	b.Ops = []engine.Op{{Kind: engine.Set, Key: keyOf('s', id), Val: e.st.encode()}}
+	b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: keyOf('s', id), Val: e.st.encode()})
 	if e.st.next != e.it.key {
 		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)})
 	}
@@ -208,6 +212,7 @@ func (q *Queue) save(e *entry) {
 
 // ended gives back an entry whose state is committed.
 func (q *Queue) ended(e *entry) {
+	q.suppressed.take(e.learnt)
 	if q.opts.Told != nil {
 		q.opts.Told(q.info(e.it.id, e.rec, e.st))
 	}

@@ -10,6 +10,7 @@
 //	qm ID        the message: envelope, header prefix, size; owns the blob; never changed
 //	qs ID        the state: attempts, and for each recipient its status and last reply
 //	qd time ID   the next attempt; the value is size and destination
+//	qx FROM TO   an address to which accounts of a domain do not write: see Suppression
 //
 //	state      qm  qs    qd      means
 //	S0 absent  -   -     -       not queued, or all is done and reported

@@ -21,6 +21,8 @@ type entry struct {
 	at  int64 // when the work began: the time of all its results
 	// moved: its destination is another than the qd key says.
 	moved bool
+	// learnt is committed with the results.
+	learnt []suppressing
 }
 
 // load reads an entry that the caller owns.

@@ -36,6 +36,7 @@ type Limits struct {
 	PerDestination int   // attempts at a time to one destination, 20
 	PerConnection  int   // messages on one connection, 100
 	ReturnedBytes  int64 // largest message that a DSN returns whole, 1 MB
+	Suppressed     int   // addresses that are not written to, 20,000
 }
 
 // Options of Open. Engine, Hostname and Resolver are required.
@@ -70,6 +71,9 @@ type Options struct {
 	// Spread is the time over which due work is spread after a start; 30 s.
 	Spread time.Duration
 	Limits Limits
+	// Suppress is for how long accounts do not write to an address that does not exist; 30
+	// days. Negative: they do.
+	Suppress time.Duration
 
 	// Trace remembers what becomes of each message; nil: nothing is remembered.
 	Trace trace.Recorder
@@ -78,6 +82,8 @@ type Options struct {
 	Rand   func() float64 // 0 <= x < 1
 	Logger *slog.Logger
 }
+
+const defaultSuppress = 30 * 24 * time.Hour
 
 // defaultRetry is dense where a greylisting or restarting server comes back, and
 // then doubles up to 4 h, so that 5 days are some 35 attempts.
@@ -96,6 +102,8 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Pause, 4*time.Minute)
 	orDefault(&o.Linger, 2*time.Second)
 	orDefault(&o.Spread, 30*time.Second)
+	orDefault(&o.Suppress, defaultSuppress)
+	limit(&o.Limits.Suppressed, 20_000)
 	limit(&o.Limits.Entries, 100_000)
 	limit(&o.Limits.Bytes, 10<<30)
 	limit(&o.Limits.Active, 200)
@@ -146,6 +154,8 @@ type Queue struct {
 	closing chan struct{} // closed with closed
 	count   counters
 
+	suppressed suppressions
+
 	mu        sync.Mutex // guards what follows
 	inject    Injector
 	items     map[ID]*item
@@ -183,6 +193,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		q.direct.Sessions = tls.NewLRUClientSessionCache(sessionCache)
 	}
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := q.loadSuppressions(); err != nil {
+		return nil, err
+	}
 	if err := q.rescan(); err != nil {
 		return nil, err
 	}

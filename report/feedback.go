@@ -27,9 +27,11 @@ func readFeedback(b []byte) (*Report, error) {
 	if r.Domain == "" {
 		_, r.Domain, _ = strings.Cut(from, "@")
 	}
+	r.Sender = from
 	row := Row{Source: h.Text("Source-IP"), Count: 1, Result: kind, Detail: "from " + from}
 	if to := strings.Trim(h.Text("Original-Rcpt-To"), "<> "); to != "" {
 		row.Detail += " to " + to
+		r.To = to
 	}
 	if id := h.Text("Original-Envelope-Id"); id != "" {
 		row.Detail += ", envelope id " + id

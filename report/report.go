@@ -58,8 +58,10 @@ type Report struct {
 	Domain   string    `json:"domain"` // of ours that it is about
 	Begin    time.Time `json:"begin"`
 	End      time.Time `json:"end"`
-	Policy   string    `json:"policy"` // that the reporter found
-	Good     int64     `json:"good"`   // messages or sessions
+	Policy   string    `json:"policy"`              // that the reporter found
+	Sender   string    `json:"sender,omitempty"`    // of feedback: the address that the mail came from
+	To       string    `json:"recipient,omitempty"` // of feedback: who complains
+	Good     int64     `json:"good"`                // messages or sessions
 	Bad      int64     `json:"bad"`
 	Rows     []Row     `json:"rows"`
 	More     int       `json:"more"` // rows that were left out
@@ -241,7 +243,7 @@ func clip(s string) string {
 
 // tidy bounds what is kept.
 func (r *Report) tidy() {
-	for _, s := range []*string{&r.Reporter, &r.Number, &r.Domain, &r.Policy} {
+	for _, s := range []*string{&r.Sender, &r.To, &r.Reporter, &r.Number, &r.Domain, &r.Policy} {
 		*s = clip(*s)
 	}
 	r.Domain = strings.ToLower(r.Domain)

@@ -138,7 +138,7 @@ func queueOptions(c config.Config, eng engine.Engine, hostname string, passwords
 	l := c.Limits
 	o := queue.Options{
 		Engine: eng, Hostname: hostname, Dialer: smtpclient.Dialer{Hello: hostname},
-		Lifetime: c.Queue.Expire.Duration(), DelayDSN: c.Queue.DelayNotice.Duration(),
+		Suppress: c.Queue.Suppress.Duration(), Lifetime: c.Queue.Expire.Duration(), DelayDSN: c.Queue.DelayNotice.Duration(),
 		Limits: queue.Limits{
 			Entries: l.QueueMessages.Int(), Bytes: l.QueueBytes.Int64(), Active: l.OutboundActive.Int(),
 			PerDestination: l.OutboundPerDomain.Int(), PerConnection: l.OutboundPerConnection.Int(),

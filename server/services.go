@@ -33,7 +33,7 @@ func (s *Server) openDelivery(ctx context.Context) error {
 	s.srs = keys
 	s.deliv = delivery.New(delivery.Options{
 		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		SRS: keys.rewriter, Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Hooks: hooks(s.cfg.SMTP.Hooks),
+		SRS: keys.rewriter, Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Suppression: s.queue, Hooks: hooks(s.cfg.SMTP.Hooks),
 		Reports: report.Open(s.eng, nil), ReportAddresses: reportAddresses(s.cfg.SMTP.ReportAddresses), Tally: s.tally,
 		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
 	})
