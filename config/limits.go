@@ -44,6 +44,7 @@ type Limits struct {
 	OutboundActive        Count    `toml:"outbound_active" doc:"Delivery attempts at a time, to all servers together."`
 	QueueMessages         Count    `toml:"queue_messages" doc:"Messages that may wait in the queue before submission is refused for the time being."`
 	QueueBytes            Size     `toml:"queue_bytes" doc:"Bytes of all of them."`
+	Suppressed            Count    `toml:"suppressed_addresses" doc:"Addresses that accounts do not write to, of all domains together (queue.suppress); what comes after that is not noted." why:"They are kept in memory."`
 
 	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
 	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`
@@ -128,7 +129,7 @@ func defaultLimits() Limits {
 		SMTPLoginPause: Duration(time.Second), SMTPLoginTime: Duration(time.Minute),
 		SMTPCommandTime: Duration(5 * time.Minute), SMTPDataTime: Duration(3 * time.Minute),
 		SMTPStallTime: Duration(5 * time.Minute), SMTPDataRate: 500, SMTPPerAddress: 50, SMTPRate: 300, SMTPGreetingPause: Duration(time.Second), SMTPPaused: 1000,
-		Hops: 50, AccountMessages: 1000, AccountNewRecipients: 200, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB,
+		Hops: 50, AccountMessages: 1000, AccountNewRecipients: 200, OutboundPerDomain: 20, OutboundPerConnection: 100, OutboundActive: 200, QueueMessages: 100000, QueueBytes: 10 * GB, Suppressed: 20_000,
 
 		IMAPLineBeforeLogin: 8 * kB, IMAPLiteralBeforeLogin: 4 * kB, IMAPLine: 64 * kB, IMAPFlood: MB,
 		IMAPLiteral: 128 * kB, IMAPLiterals: MB, IMAPAppendMessages: 1000, IMAPNesting: 100,

@@ -140,7 +140,7 @@ func queueOptions(c config.Config, eng engine.Engine, hostname string, passwords
 		Engine: eng, Hostname: hostname, Dialer: smtpclient.Dialer{Hello: hostname},
 		Suppress: c.Queue.Suppress.Duration(), Lifetime: c.Queue.Expire.Duration(), DelayDSN: c.Queue.DelayNotice.Duration(),
 		Limits: queue.Limits{
-			Entries: l.QueueMessages.Int(), Bytes: l.QueueBytes.Int64(), Active: l.OutboundActive.Int(),
+			Entries: l.QueueMessages.Int(), Bytes: l.QueueBytes.Int64(), Suppressed: l.Suppressed.Int(), Active: l.OutboundActive.Int(),
 			PerDestination: l.OutboundPerDomain.Int(), PerConnection: l.OutboundPerConnection.Int(),
 		},
 	}
