@@ -108,6 +108,24 @@ export const junk = (threads?: string[]) => here() === role('junk')
   ? move(role('inbox'), (n) => t('Not junk: moved {n, plural, one {# conversation} other {# conversations}} to Inbox', { n }), { keywords: { 'keywords/$junk': null, 'keywords/$notjunk': true }, threads })
   : move(role('junk'), (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to Junk', { n }), { keywords: { 'keywords/$junk': true, 'keywords/$notjunk': null }, threads })
 
+// mute takes threads out of the inbox, and the server files what answers in them there,
+// read; again it brings them back.
+export async function mute(threads = targets()) {
+  const all = await emailsOf(threads), inbox = role('inbox'), arch = role('archive'), on = !all.some((e) => e.keywords.$muted), changes = new Map<string, Patch>()
+  for (const e of all) {
+    const p: Patch = {}
+    if (!!e.keywords.$muted !== on) p['keywords/$muted'] = on || null
+    if (on && inbox && arch && e.mailboxIds[inbox]) { p[`mailboxIds/${inbox}`] = null; if (Object.keys(e.mailboxIds).length === 1) p[`mailboxIds/${arch}`] = true }
+    if (!on && inbox && arch && e.mailboxIds[arch]) { p[`mailboxIds/${arch}`] = null; p[`mailboxIds/${inbox}`] = true }
+    if (Object.keys(p).length) changes.set(e.id, p)
+  }
+  if (!changes.size) return
+  const leaves = here() === (on ? inbox : arch)
+  if (leaves) next(threads)
+  const tell = (add: boolean) => client.write([['MutedThread/set', add ? { create: Object.fromEntries(threads.map((threadId) => [threadId, { threadId }])) } : { destroy: threads }]]).catch(() => null)
+  mail.act(changes, on ? t('Muted') : t('Unmuted'), leaves ? threads : [], { also: (done) => void tell(done === on) })
+}
+
 export const snooze = async (until: Date, said: string) => {
   const threads = targets(), inbox = role('inbox')!, changes = new Map<string, Patch>()
   for (const e of await emailsOf(threads)) if (e.mailboxIds[inbox] || here() && e.mailboxIds[here()!]) changes.set(e.id, { snoozed: { until: until.toISOString().replace(/\.\d+/, '') } })
@@ -167,11 +185,12 @@ export const actions: Action[] = [
   a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: hasTarget, mail: true }),
   a('star', 'Star', 'This conversation', 'star', ['s'], () => star(), { when: hasTarget, mail: true }),
   a('read', 'Mark as read', 'This conversation', 'mailopen', ['Shift+I'], () => read(true), { when: hasTarget, mail: true }),
-  a('unread', 'Mark as unread', 'This conversation', 'dot', ['Shift+U'], () => read(false), { when: hasTarget, mail: true }),
+  a('unread', 'Mark as unread', 'This conversation', 'mail', ['Shift+U'], () => read(false), { when: hasTarget, mail: true }),
   a('move', 'Move to…', 'This conversation', 'folder', ['v'], () => (ui.overlay = 'move'), { when: hasTarget, mail: true }),
   a('label', 'Label…', 'This conversation', 'tag', ['l'], () => (ui.overlay = 'label'), { when: hasTarget, mail: true }),
   a('snooze', 'Snooze…', 'This conversation', 'clock', ['h'], () => (ui.overlay = 'snooze'), { when: hasTarget, mail: true }),
-  a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => keyword('$muted', 'toggle', (on) => (on ? t('Muted') : t('Unmuted'))), { when: hasTarget, mail: true }),
+  a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => mute(), { when: hasTarget, mail: true }),
+  a('rule', 'Always do this with mail like this…', 'This conversation', 'filter', [], () => { const list = mail.thread(targets()[0] || ''); ui.ruleFrom = (ui.thread && ui.message) || list[list.length - 1]?.id || ''; ui.overlay = 'rules' }, { when: hasTarget }),
   a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread }),
   a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),
   a('redo', 'Redo', 'This conversation', 'undo', ['Shift+Z'], () => mail.redo()),
@@ -209,9 +228,13 @@ export const actions: Action[] = [
   a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('help', 'Keyboard shortcuts', 'View', 'list', ['?'], () => (ui.overlay = 'help')),
   a('settings', 'Settings', 'View', 'gear', ['Ctrl+,'], () => (ui.overlay = 'settings')),
+  a('rules', 'Rules', 'View', 'filter', [], () => (ui.overlay = 'rules')),
+  a('away', 'Away', 'View', 'out', [], () => (ui.overlay = 'away')),
   a('dark', 'Switch between light and dark', 'View', 'gear', ['Shift+T'], () => save({ theme: look.dark ? 'light' : 'dark' })),
   a('density', 'Change the density', 'View', 'menu', [], () => save({ density: settings.density === 'compact' ? 'cosy' : settings.density === 'cosy' ? 'comfy' : 'compact' })),
   a('original', 'Show the original colours', 'View', 'img', ['Shift+D'], () => dispatchEvent(new CustomEvent('original')), { when: () => !!ui.thread }),
+  a('headers', 'Show headers', 'View', 'list', [], () => { ui.sourceOf = ui.message; ui.overlay = 'headers' }, { when: () => !!ui.thread }),
+  a('source', 'Show source', 'View', 'code', [], () => { ui.sourceOf = ui.message; ui.overlay = 'source' }, { when: () => !!ui.thread }),
   a('print', 'Print', 'View', 'print', ['Ctrl+P'], () => window.print(), { when: () => !!ui.thread }),
   a('refresh', 'Look for new mail', 'View', 'refresh', [], () => mail.sync()),
   a('sign-out', 'Sign out', 'Account', 'out', [], () => signOut()),

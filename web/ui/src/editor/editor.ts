@@ -137,11 +137,16 @@ addEventListener('message', (e) => {
     case 'insert': ed.focus(); ed.insertHTML(String(m.html)); changed(); break
     case 'signature': {
       const plain = (s: string) => s.replace(/\s+/g, '')
-      const old = m.old && [...root.children].find((x) => plain(x.textContent || '') === plain('--' + m.old))
-      if (!old && m.old) break // it was changed: it stays
+      // The lines that make up the signature as it was: one block or several.
+      const old: Element[] = [], all = [...root.children], want = plain('--' + m.old)
+      for (let i = 0; m.old && i < all.length && !old.length; i++) {
+        let said = ''
+        for (let j = i; j < all.length && want.startsWith(said); j++) { said += plain(all[j].textContent || ''); if (said === want) { old.push(...all.slice(i, j + 1)); break } }
+      }
+      if (!old.length && m.old) break // it was changed: it stays
       ed.saveUndoState()
       const fresh = m.html ? document.importNode(DOMPurify.sanitize(String(m.html), clean), true) : document.createDocumentFragment()
-      if (old) old.replaceWith(fresh)
+      if (old.length) { old[0].before(fresh); for (const x of old) x.remove() }
       else { const quote = root.querySelector('blockquote'); if (quote) root.insertBefore(fresh, [...root.children].find((x) => x.contains(quote)) || null); else root.append(fresh) }
       changed()
       break

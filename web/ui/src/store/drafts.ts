@@ -31,7 +31,7 @@ export function parseAddresses(s: string): Address[] {
 }
 
 export function keep(d: Draft) {
-  try { localStorage.setItem('draft-' + d.key, JSON.stringify({ ...d, at: Date.now() })) } catch { /* full: the server has it */ }
+  try { localStorage.setItem('draft-' + d.key, JSON.stringify({ ...d, at: Date.now(), of: client.account })) } catch { /* full: the server has it */ }
 }
 export function forget(key: string) { localStorage.removeItem('draft-' + key) }
 
@@ -50,8 +50,9 @@ export async function restoreDrafts() {
   for (const k of keys) {
     if (open.has(k)) continue
     try {
-      const d: Draft & { at: number } = JSON.parse(localStorage.getItem(k)!)
+      const d: Draft & { at: number; of?: string } = JSON.parse(localStorage.getItem(k)!)
       if (Date.now() - d.at > 7 * 864e5) { localStorage.removeItem(k); continue }
+      if (d.of && d.of !== client.account) continue // another person's
       compose(seedOf(d))
     } catch { localStorage.removeItem(k) }
   }

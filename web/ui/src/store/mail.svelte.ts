@@ -9,7 +9,7 @@ import { why } from '../kit/why'
 import * as cache from './cache'
 
 export type Patch = Record<string, true | null | { until: string }> // "snoozed", "mailboxIds/F1-1", "keywords/$seen"
-export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string }
+export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string; also?: (done: boolean) => void }
 
 const batch = 200
 
@@ -283,19 +283,20 @@ export class Mail {
 
   // act applies changes at once and tells the server. hides are threads that leave the
   // present list.
-  act(changes: Map<string, Patch>, label: string, hides: string[], o: { undo?: boolean; say?: boolean; open?: string } = {}): Op {
+  act(changes: Map<string, Patch>, label: string, hides: string[], o: { undo?: boolean; say?: boolean; open?: string; also?: Op['also'] } = {}): Op {
     const inverse = new Map<string, Patch>()
     for (const [id, p] of changes) {
       const e = this.email(id)
       if (e) inverse.set(id, inverseOf(e, p))
     }
-    const op: Op = { changes, inverse, label, hides, query: this.query, open: o.open }
+    const op: Op = { changes, inverse, label, hides, query: this.query, open: o.open, also: o.also }
     if (o.undo !== false) {
       this.undoStack.push(op)
       if (this.undoStack.length > 100) this.undoStack.shift()
       this.redoStack = []
       this.canUndo = true
     }
+    op.also?.(true)
     this.run(op.changes, op.hides.length ? op.query : null, op.hides, true)
     if (o.say !== false && label) toast(label, o.undo !== false ? { text: t('Undo'), run: () => this.undo(op) } : undefined)
     return op
@@ -367,6 +368,7 @@ export class Mail {
     op.query?.show(op.hides)
     // What hid the rows may still be under way: hidden once less now, shown once less at its end.
     op.query?.hide([])
+    op.also?.(false)
     this.run(op.inverse, null, [], false)
     announce(t('Undone: {what}', { what: op.label }))
     toast(t('Undone: {what}', { what: op.label }))
@@ -378,6 +380,7 @@ export class Mail {
     if (!op) return
     this.undoStack.push(op)
     this.canUndo = true
+    op.also?.(true)
     this.run(op.changes, op.query, op.hides, true)
     toast(op.label)
     return op

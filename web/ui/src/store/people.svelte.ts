@@ -39,6 +39,6 @@ export function people(text: string): { name: string; email: string; n: number }
   return [...known.values()].filter((p) => hit(p)).sort((a, b) => hit(b) - hit(a) || b.n - a.n).slice(0, 8)
 }
 export const knownDomains = () => new Set([...known.values()].map((p) => p.email.split('@')[1].toLowerCase()))
-// wroteTo reports whether one wrote to an address; unsure is false until it is known.
+// wroteTo reports whether one wrote to an address; stranger that one certainly did not.
 export const wroteTo = (email: string) => written.has(email.toLowerCase())
-export const sure = () => learned
+export const stranger = (email: string) => (rev >= 0 && learned && !wroteTo(email) && !mail.identities.some((i) => i.email.toLowerCase() === email.toLowerCase()))

@@ -1,12 +1,13 @@
-// Settings of this person. They live in the browser until the server keeps them.
+// Settings of this person: a copy of what the server keeps (settings-sync.ts).
 export interface Settings {
   theme: 'system' | 'light' | 'dark'; density: 'compact' | 'cosy' | 'comfy'; language: string; keys: boolean
   images: string[] // senders whose images are shown
   original: string[] // senders whose mail is not made dark
   undoSeconds: number; swipeStart: string; swipeEnd: string; plain: boolean; signature: string
   templates: { name: string; subject: string; html: string; text: string }[]
+  sieve: string // rules, and what else stands in the script
 }
-const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [] }
+export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], sieve: '' }
 
 function load(): Settings {
   try { return { ...defaults, ...JSON.parse(localStorage.getItem('settings') || '{}') } } catch { return { ...defaults } }
@@ -14,7 +15,19 @@ function load(): Settings {
 export const settings: Settings = $state(load())
 export function save(patch: Partial<Settings>) {
   Object.assign(settings, patch)
-  localStorage.setItem('settings', JSON.stringify(settings))
+  write()
+  hooks.saved(Object.keys(patch))
+}
+// hooks.saved is told which settings were changed here.
+export const hooks = { saved: (_: string[]) => {} }
+// take puts in what came from the server, as far as it is of the right kind.
+export function take(values: Record<string, unknown>) {
+  const own = settings as unknown as Record<string, unknown>, usual = defaults as unknown as Record<string, unknown>
+  for (const k in values) if (k in usual && typeof values[k] === typeof usual[k] && Array.isArray(values[k]) === Array.isArray(usual[k])) own[k] = values[k]
+  write()
+}
+function write() {
+  try { localStorage.setItem('settings', JSON.stringify(settings)) } catch { /* full */ }
   applyTheme()
 }
 const system = matchMedia('(prefers-color-scheme: dark)')

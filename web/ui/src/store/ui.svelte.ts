@@ -3,6 +3,7 @@
 import { mail } from './mail.svelte'
 import { parseSearch } from './search'
 import { look } from './settings.svelte'
+import type { Part } from '../jmap/types'
 
 export interface ComposeSeed {
   to?: string; cc?: string; bcc?: string; subject?: string; html?: string; text?: string; inReplyTo?: string[]; references?: string[]
@@ -17,7 +18,8 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'search',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search',
+  preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
   paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
   composers: [] as Composer[],
   signedIn: false, expired: false, quote: '', message: '',
