@@ -24,6 +24,7 @@ var (
 var same = map[string]bool{
 	"de Cc": true, "de Bcc": true, "de Offline": true, "es Cc": true, "ja Cc": true, "ja Bcc": true,
 	"fr Date": true, "fr Message": true, "fr Cc": true, "fr Actions": true, "fr Signature": true, "fr Compact": true,
+	"de Name": true, "fr Source": true, "fr Invitation": true,
 	"fr {n, plural, one {# conversation} other {# conversations}}": true,
 }
 

@@ -123,7 +123,7 @@ export function patchOf(r: Rule, role: (name: string) => string | undefined): Re
 }
 
 // proposed is the rule for mail like this.
-export function proposed(e: { from: { name: string | null; email: string }[] | null; subject: string | null; list?: string | null }): Rule {
+export function proposed(e: { from: { name?: string | null; email: string }[] | null; subject: string | null; list?: string | null }): Rule {
   const list = e.list?.match(/<([^>]+)>/)?.[1] || e.list?.trim()
   const c: Condition = list ? { field: 'list', how: 'contains', value: list } : { field: 'from', how: 'contains', value: e.from?.[0]?.email || '' }
   return { id: crypto.randomUUID().slice(0, 8), name: list ? list.split('.')[0] : e.from?.[0]?.name || e.from?.[0]?.email || '', on: true, all: true, conditions: [c], actions: [{ do: 'archive' }] }
