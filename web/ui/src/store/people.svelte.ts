@@ -1,4 +1,4 @@
-// People that one writes with: from what was sent and received. Who asks in a view is
+// People that one writes with: from contacts, and from what was sent and received. Who asks in a view is
 // asked again when more is known.
 import { mail } from './mail.svelte'
 import { client, pick } from '../jmap/client'
@@ -27,8 +27,20 @@ export async function learn() {
     const out = await client.read([['Email/query', { filter: { inMailbox: sent.id }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 300 }], ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['to', 'cc'] }]])
     for (const e of pick(out, 1).list) for (const a of [...(e.to || []), ...(e.cc || [])]) { add(a, 5); written.add(a.email.toLowerCase()) }
     learned = true
+    await contacts()
   } catch { setTimeout(() => { asked = false; rev++ }, 2000) } // whoever waits asks again
   rev++
+}
+
+// contacts adds the addresses of the address book, before those of history.
+async function contacts() {
+  const out = await client.read([['ContactCard/query', { sort: [{ property: 'updated', isAscending: false }], limit: 400 }], ['ContactCard/get', { '#ids': { resultOf: 0, name: 'ContactCard/query', path: '/ids' }, properties: ['name', 'emails'] }]])
+  try {
+    for (const c of pick(out, 1).list as { name?: { full?: string; components?: { value: string }[] } | null; emails?: Record<string, { address: string }> | null }[]) {
+      const name = c.name?.full || c.name?.components?.map((x) => x.value).join(' ') || null
+      for (const e of Object.values(c.emails || {})) add({ name, email: e.address }, 20)
+    }
+  } catch { /* a server without contacts: history remains */ }
 }
 
 export function people(text: string): { name: string; email: string; n: number }[] {
