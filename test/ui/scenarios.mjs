@@ -849,8 +849,9 @@ export const scenarios = [
     id: '31', name: 'search with operators and completion, from history and contacts', phone: true,
     async run(s, srv) {
       const r = await fetch(srv.url + '/jmap/api', { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: 'Basic ' + Buffer.from('ada@demo.test:demo').toString('base64') },
-        body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'https://posthouse.email/jmap'], methodCalls: [['Mailbox/get', { accountId: 'A1', ids: [] }, '0'], ['ContactCard/set', { accountId: 'A1', create: { z: { '@type': 'Card', version: '1.0', name: { full: 'Zoltan Quarry' }, emails: { a: { address: 'zoltan@quarry.example' } } } } }, '1']] }) })
-      assert((await r.text()).includes('"created":{"z"'), 'a contact is there')
+        body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'https://posthouse.email/jmap'], methodCalls: [['ContactCard/set', { accountId: 'A1', create: { z: { name: { full: 'Zoltan Quarry' }, emails: { a: { address: 'zoltan@quarry.example' } } } } }, '1']] }) })
+      const made = await r.text()
+      assert(/"created":\{"z"/.test(made), made)
       await s.signIn()
       if (s.o.phone) await s.page.locator('.top').getByRole('button', { name: 'Search' }).click()
       else await s.page.keyboard.press('/')
