@@ -125,21 +125,24 @@ export async function queued(): Promise<Queued[]> {
 
 // Bodies are pages of their own; the worker shows them in the frame when the server is away.
 export const bodyURL = (account: string, id: string) => `/r/${account}/${id}`
+let wiped = false
 export async function keepBody(url: string) {
-  if (!('caches' in window) || !navigator.serviceWorker?.controller) return
+  if (wiped || !('caches' in window) || !navigator.serviceWorker?.controller) return
   try {
-    const c = await caches.open('bodies')
-    if (await c.match(url)) return
+    if (await caches.match(url, { cacheName: 'bodies' })) return
     const r = await fetch(url, { headers: { 'X-Posthouse-Client': '1' } })
-    if (!r.ok) return
+    if (!r.ok || wiped) return
+    const c = await caches.open('bodies')
     await c.put(url, r)
+    if (wiped) { await caches.delete('bodies'); return }
     const all = await c.keys()
     for (const old of all.slice(0, Math.max(0, all.length - bodies))) await c.delete(old)
   } catch { /* another time */ }
 }
 
 // wipe leaves nothing of anybody on this device.
-export async function wipe() {
+export async function wipe(ended = true) {
+  wiped = ended
   db?.close()
   db = null
   localStorage.clear()

@@ -66,7 +66,7 @@ export async function signedIn() {
   const s = { account: client.account, user: client.user, name: boot.name || '' }
   try {
     const old = JSON.parse(localStorage.getItem('session') || 'null')
-    if (old && old.account !== s.account) await wipe()
+    if (old && old.account !== s.account) await wipe(false)
     localStorage.setItem('session', JSON.stringify(s))
   } catch { /* nothing is kept */ }
 }

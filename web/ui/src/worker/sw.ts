@@ -16,7 +16,7 @@ worker.addEventListener('activate', (e) => e.waitUntil((async () => {
 })()))
 worker.addEventListener('message', (e) => { if (e.data === 'activate') worker.skipWaiting() })
 
-const cached = async (key: string, request: Request) => (await (await caches.open(shell)).match(key)) || fetch(request)
+const cached = async (key: string, request: Request) => (await caches.match(key, { cacheName: shell })) || fetch(request)
 
 worker.addEventListener('fetch', (e) => {
   const r: Request = e.request, u = new URL(r.url)
@@ -29,7 +29,7 @@ worker.addEventListener('fetch', (e) => {
 // body shows a kept message. The frame has no sandbox of its own then, since browsers ask no
 // worker for frames that have: the policy makes it one, here and on what the server sent.
 async function body(u: URL, r: Request): Promise<Response> {
-  const kept = await (await caches.open('bodies')).match(u.pathname)
+  const kept = await caches.match(u.pathname, { cacheName: 'bodies' })
   if (!kept) return fetch(r)
   const h = new Headers(kept.headers), policy = h.get('Content-Security-Policy') || ''
   if (!policy.startsWith('sandbox ')) h.set('Content-Security-Policy', "sandbox; default-src 'none'; frame-ancestors 'self'")
@@ -44,7 +44,7 @@ async function jmap(methodCalls: unknown[]): Promise<any[]> {
 }
 interface Words { one: string; many: string; none: string }
 async function stored(): Promise<{ account: string; inbox: string; words: Words } | null> {
-  const r = await (await caches.open('push')).match('/push')
+  const r = await caches.match('/push', { cacheName: 'push' })
   return r ? r.json() : null
 }
 
