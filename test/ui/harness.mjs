@@ -70,6 +70,17 @@ export async function demo(args = []) {
   }
 }
 
+// hold keeps the ports of a server that was killed, until it is started again: another
+// demo would take them. Who connects is cut off, as by a server that is away.
+export async function hold(base) {
+  const list = await Promise.all([25, 143, 465, 587, 993, 80].map((n) => new Promise((done, fail) => {
+    const s = net.createServer((c) => { c.on('error', () => {}); c.destroy() })
+    s.once('error', fail)
+    s.listen(base + n, '127.0.0.1', () => done(s))
+  })))
+  return () => Promise.all(list.map((s) => new Promise((r) => s.close(r))))
+}
+
 // imap is the other mail program.
 export async function imap(srv, user = 'ada@demo.test') {
   const s = tls.connect({ port: srv.imap, host: '127.0.0.1', rejectUnauthorized: false })

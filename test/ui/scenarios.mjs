@@ -1,6 +1,6 @@
 // The forty scenarios. dark and phone say in which other looks one runs as well.
 import { readFileSync } from 'node:fs'
-import { assert, equal, eventually, imap, deliver, mail, demo } from './harness.mjs'
+import { assert, equal, eventually, imap, deliver, mail, demo, hold } from './harness.mjs'
 
 const offline = [/Failed to load resource/, /net::ERR/]
 
@@ -586,9 +586,11 @@ export const scenarios = [
       await f.locator('#ed').pressSequentially('Before. ')
       await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
       await srv.stop('SIGKILL')
+      const release = await hold(srv.base)
       await f.locator('#ed').pressSequentially('During.')
       await s.page.locator('.cmp header small', { hasText: 'Kept on this device' }).first().waitFor()
       await s.shot('kept')
+      await release()
       srv.current = await demo(['--keep', process.env.TMPDIR + '/kept', '--port-base', String(srv.base)])
       await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
       const other = await imap(srv)
@@ -1035,6 +1037,7 @@ export const scenarios = [
       }), 'the list is kept')
       const text = await (await s.body()).evaluate(() => document.body.textContent.trim().slice(0, 40))
       await srv.stop('SIGKILL')
+      const release = await hold(srv.base)
       await s.page.goto(srv.url + '/')
       await s.page.locator('.row:not(.sk) .from').first().waitFor()
       equal((await s.subjects()).slice(0, 6), before.slice(0, 6), 'the list as it was')
@@ -1061,6 +1064,7 @@ export const scenarios = [
       await s.page.locator('.cmp input[id^=subject-]').fill('Written on the train')
       await s.page.locator('.cmp input[id^=subject-]').blur()
       await s.page.locator('.cmp header small', { hasText: 'Kept on this device' }).first().waitFor()
+      await release()
       srv.current = await demo(['--keep', keep, '--port-base', String(srv.base)])
       await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
       const other = await imap(srv)
