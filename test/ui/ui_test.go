@@ -91,7 +91,7 @@ func command(ctx context.Context, t *testing.T, script string) *exec.Cmd {
 	return cmd
 }
 
-// runTime bounds all scenarios together: a hung browser must not take the tests of
+// runTime bounds all scenarios together (four minutes of a busy machine): a hung browser must not take the tests of
 // everything else with it.
 const runTime = 12 * time.Minute
 
