@@ -141,7 +141,7 @@ func wantRefusals(t *testing.T, mx *smtpConn, c *imapConn, user string, leave in
 func TestFullDiskLedger(t *testing.T) {
 	rounds, size := 4, "256m"
 	if os.Getenv("POSTHOUSE_LONG") != "" {
-		rounds, size = 200, "1200m" // for some 4 MB of mail a round
+		rounds, size = 200, "2500m" // for some 8 MB a round
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
