@@ -197,17 +197,18 @@ func TestShutdown(t *testing.T) {
 // than it may.
 func TestShutdownStalled(t *testing.T) {
 	h := newHouse(t, Options{AllowPlaintextLogin: true, Limits: Limits{StallTime: time.Hour}})
-	for range 20 {
-		if err := h.deliver(1, "INBOX", sample(0)+strings.Repeat("x", 200000)); err != nil {
+	for range 40 { // more in one answer than the sockets hold
+		if err := h.deliver(1, "INBOX", sample(0)+strings.Repeat("x", 1<<20)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c := h.client("ada")
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	c.send("a SELECT INBOX\r\n")
 	c.until("a OK")
-	for range 10 {
-		c.send("b FETCH 1:* BODY.PEEK[]\r\n")
-	}
+	c.send("b FETCH 1:* BODY.PEEK[]\r\n")
 	c.until("* 1 FETCH")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -52,6 +52,7 @@ func testFixture(t *testing.T, from string) {
 	must(t, err)
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS(filepath.Join(from, "store"))))
+	must(t, os.MkdirAll(filepath.Join(dir, "big"), 0o700)) // empty, and git keeps no such directories
 	s, closed := openFixture(t, dir)
 	if got := saysOf(t, s); got != string(want) {
 		t.Errorf("it says\n%s\nwant\n%s", got, want)
