@@ -5,7 +5,7 @@ import type { Email, Mailbox, Identity } from '../jmap/types'
 
 export interface Meta { boxes: Mailbox[]; identities: Identity[]; state: string; synced: number }
 export interface List { key: string; ids: string[]; total: number; state: string; at: number }
-export interface Queued { n?: number; changes: [string, any][]; hides: string[]; key: string; label: string }
+export interface Queued { n?: number; uid?: string /* of queue */; changes: [string, any][]; hides: string[]; key: string; label: string }
 export interface Restored { meta: Meta; list?: List; emails: Email[]; threads: [string, string[]][] }
 
 const rows = 400 // of each list
@@ -13,6 +13,7 @@ const most = 5000 // messages
 const bodies = 500
 
 let db: IDBDatabase | null = null
+let owner = ''
 export let leader = false
 
 const asked = <T>(r: IDBRequest<T>) => new Promise<T>((done, fail) => { r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error) })
@@ -21,6 +22,7 @@ const ended = (tx: IDBTransaction) => new Promise<void>((done, fail) => { tx.onc
 // open opens what is kept of an account. Where the browser keeps nothing, nothing is kept.
 export async function open(account: string): Promise<void> {
   if (db || !account) return
+  owner = account
   try {
     const r = indexedDB.open('mail-' + account, 1)
     r.onupgradeneeded = () => {
@@ -38,7 +40,12 @@ export async function open(account: string): Promise<void> {
     if (!db || !navigator.locks) return done(!!db)
     navigator.locks.request('mail-' + account, { ifAvailable: true }, (lock) => { done(!!lock); return lock ? new Promise<void>(() => {}) : undefined }).catch(() => done(false))
   })
+  // The page before this one may just be going: what it left is taken up when it is gone.
+  if (db && !leader) navigator.locks?.request('mail-' + account, async () => { last = true; takeUp(); return new Promise<void>(() => {}) }).catch(() => {})
 }
+let last = false, takeUp = () => {}
+// onLast is called when no other window of the account is open any more.
+export const onLast = (f: () => void) => { if (last) f(); else takeUp = f }
 
 export async function restore(key: (m: Meta) => string): Promise<Restored | null> {
   if (!db) return null
@@ -110,17 +117,49 @@ async function bound() {
   await ended(tx)
 }
 
+// queue keeps an action until it is confirmed. It stands in the local storage until the
+// database has it: a page that ends takes what it was writing there with it.
 export async function queue(q: Queued): Promise<number | undefined> {
   if (!db) return
-  try { return Number(await asked(db.transaction('queue', 'readwrite').objectStore('queue').add(q))) } catch { return }
+  const now = Date.now(), uid = `${now}-${String(order++).padStart(6, '0')}-${crypto.randomUUID()}`, key = `action-${owner}-${uid}`
+  own.add(uid)
+  try { localStorage.setItem(key, JSON.stringify({ ...q, uid })) } catch { /* full: the database alone has to do */ }
+  try {
+    const n = await enqueue({ ...q, uid })
+    localStorage.removeItem(key)
+    return n
+  } catch { return }
+}
+let order = 0
+const own = new Set<string>() // actions of this window, which it carries out itself
+async function enqueue(q: Queued): Promise<number> {
+  const tx = db!.transaction('queue', 'readwrite'), r = tx.objectStore('queue').add(q)
+  await ended(tx)
+  return Number(r.result)
+}
+// unwritten are the actions that no database got any more.
+async function unwritten(known: Queued[]): Promise<Queued[]> {
+  const prefix = `action-${owner}-`, out: Queued[] = []
+  for (const key of Object.keys(localStorage).filter((k) => k.startsWith(prefix)).sort()) {
+    const q: Queued = JSON.parse(localStorage.getItem(key)!)
+    if (own.has(q.uid!)) continue
+    if (!known.some((k) => k.uid === q.uid)) out.push({ ...q, n: await enqueue(q) })
+    localStorage.removeItem(key)
+  }
+  return out
 }
 export function unqueue(n: number | undefined) {
   if (!db || n === undefined) return
   try { db.transaction('queue', 'readwrite').objectStore('queue').delete(n) } catch { /* closed by a sign-out */ }
 }
 export async function queued(): Promise<Queued[]> {
-  if (!db || !leader) return []
-  try { return await asked(db.transaction('queue').objectStore('queue').getAll()) } catch { return [] }
+  if (!db || !leader && !last) return []
+  try {
+    const all: Queued[] = await asked(db.transaction('queue').objectStore('queue').getAll())
+    const left = [...all, ...(await unwritten(all))].filter((q) => !own.has(q.uid!))
+    for (const q of left) own.add(q.uid!)
+    return left
+  } catch { return [] }
 }
 
 // Bodies are pages of their own; the worker shows them in the frame when the server is away.

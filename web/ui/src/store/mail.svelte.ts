@@ -58,6 +58,7 @@ export class Mail {
     const first = this.open(makeFilter(this.boxes))
     this.ready = true
     await first // what can wait does: the stream of changes, the manifest, the worker
+    await this.takeUp()
   }
 
   private async restore(makeFilter: (boxes: Mailbox[]) => any): Promise<boolean> {
@@ -68,7 +69,7 @@ export class Mail {
     this.query = new Query(this, filter)
     this.adopt(this.query, r)
     this.ready = true
-    for (const q of await cache.queued()) this.resume(q)
+    await this.takeUp()
     const [, ids] = await Promise.all([this.query.loaded ? this.sync() : this.query.fetch(0), client.read([['Identity/get', { ids: null }]]).catch(() => null)])
     try { if (ids && pick(ids, 0).list.length) this.identities = pick(ids, 0).list } catch { /* those of last time */ }
     return true
@@ -83,6 +84,13 @@ export class Mail {
     }
     this.rev++
     if (r.list?.ids.length) q.restore(r.list)
+  }
+
+  // takeUp goes on with what another page left.
+  private async takeUp() {
+    const left = async () => { for (const q of await cache.queued()) this.resume(q) }
+    await left()
+    cache.onLast(left)
   }
 
   // resume goes on with an action that the server had not confirmed when the page went away.
