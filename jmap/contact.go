@@ -36,7 +36,7 @@ func contactCardType() *objectType {
 		},
 		query: &queryType{
 			filters: map[string]filterProperty{"text": {"String"}, "name": {"String"}, "email": {"String"}, "uid": {"String"}, "kind": {"String"}, "hasMember": {"String"}, "keyword": {"String"}},
-			sorts:   []string{"name", "created", "updated"}, run: queryCards, changed: cardQueryChanged,
+			sorts:   []string{"name", "created", "updated"}, run: queryCards, changed: objectsChanged(store.ObjectContact, queryCards),
 		},
 		create: func(s *setter, props map[string]any, _ any) (string, wire.Object, error) { return s.createCard(props) },
 		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
@@ -215,29 +215,6 @@ func hasText(v any, in func(string) bool) bool {
 		}
 	}
 	return false
-}
-
-func cardQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
-	changed := map[string]bool{}
-	for _, o := range d.objects {
-		if o.Kind == store.ObjectContact && !changed[o.ID] {
-			changed[o.ID] = true
-			removed = append(removed, o.ID)
-		}
-	}
-	if removed == nil {
-		return nil, nil, nil
-	}
-	res, err := queryCards(c, v, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range res.len() {
-		if changed[res.id(i)] {
-			added = append(added, i)
-		}
-	}
-	return removed, added, nil
 }
 
 // importCardsMethod is ContactCard/import of the vendor capability: the cards of a vCard

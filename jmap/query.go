@@ -247,3 +247,30 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 	})
 	return out, err
 }
+
+// objectsChanged is what changed of a query over the objects of one kind: those that
+// were written since are taken out, and put in where they are now.
+func objectsChanged(kind store.ObjectKind, run func(*call, *store.View, *query) (results, error)) func(*call, *store.View, *query, *delta) ([]string, []int, error) {
+	return func(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+		changed := map[string]bool{}
+		for _, o := range d.objects {
+			if o.Kind == kind && !changed[o.ID] {
+				changed[o.ID] = true
+				removed = append(removed, o.ID)
+			}
+		}
+		if removed == nil {
+			return nil, nil, nil
+		}
+		res, err := run(c, v, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range res.len() {
+			if changed[res.id(i)] {
+				added = append(added, i)
+			}
+		}
+		return removed, added, nil
+	}
+}

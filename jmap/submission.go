@@ -35,7 +35,7 @@ func submissionType() *objectType {
 		setArgs: []wire.Field{{Name: "onSuccessUpdateEmail?", Type: "Id[Any]"}, {Name: "onSuccessDestroyEmail?", Type: "Id[]"}},
 		query: &queryType{
 			filters: map[string]filterProperty{"identityIds": {"Id[]"}, "emailIds": {"Id[]"}, "threadIds": {"Id[]"}, "undoStatus": {"String"}, "before": {"UTCDate"}, "after": {"UTCDate"}},
-			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: submissionQueryChanged,
+			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: objectsChanged(store.ObjectSubmission, querySubmissions),
 		},
 		create: createSubmission, update: updateSubmission,
 		destroy: func(s *setter, id string) error {

@@ -351,26 +351,3 @@ func submissionFits(f *filter, m values) bool {
 	}
 	return true
 }
-
-func submissionQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
-	changed := map[string]bool{}
-	for _, o := range d.objects {
-		if o.Kind == store.ObjectSubmission {
-			changed[o.ID] = true
-			removed = append(removed, o.ID)
-		}
-	}
-	if removed == nil {
-		return nil, nil, nil
-	}
-	res, err := querySubmissions(c, v, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range res.len() {
-		if changed[res.id(i)] {
-			added = append(added, i)
-		}
-	}
-	return removed, added, nil
-}
