@@ -132,22 +132,7 @@ func queryCards(c *call, v *store.View, q *query) (results, error) {
 	if len(by) == 0 {
 		by = []comparator{{property: "name"}}
 	}
-	slices.SortStableFunc(recs, func(a, b record) int {
-		for _, s := range by {
-			if n := compareText(cardKey(a, s.property), cardKey(b, s.property)); n != 0 {
-				if s.descending {
-					return -n
-				}
-				return n
-			}
-		}
-		return compareText(a.id, b.id)
-	})
-	out := idList{}
-	for _, r := range recs {
-		out = append(out, r.id)
-	}
-	return out, nil
+	return sortedIDs(recs, by, cardKey), nil
 }
 
 func cardKey(r record, property string) string {

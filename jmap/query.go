@@ -248,6 +248,27 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 	return out, err
 }
 
+// sortedIDs is the ids of recs in order, by the texts that key gives for properties.
+func sortedIDs(recs []record, by []comparator, key func(r record, property string) string) idList {
+	slices.SortFunc(recs, func(a, b record) int {
+		for _, s := range by {
+			n := compareText(key(a, s.property), key(b, s.property))
+			if s.descending {
+				n = -n
+			}
+			if n != 0 {
+				return n
+			}
+		}
+		return compareText(a.id, b.id)
+	})
+	out := idList{}
+	for _, r := range recs {
+		out = append(out, r.id)
+	}
+	return out
+}
+
 // objectsChanged is what changed of a query over the objects of one kind: those that
 // were written since are taken out, and put in where they are now.
 func objectsChanged(kind store.ObjectKind, run func(*call, *store.View, *query) (results, error)) func(*call, *store.View, *query, *delta) ([]string, []int, error) {

@@ -290,29 +290,13 @@ func querySubmissions(c *call, v *store.View, q *query) (results, error) {
 	if len(by) == 0 {
 		by = []comparator{{property: "sendAt", descending: true}}
 	}
-	slices.SortFunc(recs, func(a, b record) int {
-		for _, s := range by {
-			name := s.property
-			if name == "sentAt" {
-				name = "sendAt"
-			}
-			x, _ := a.rec.(values)[name].(string)
-			y, _ := b.rec.(values)[name].(string)
-			n := compareText(x, y)
-			if s.descending {
-				n = -n
-			}
-			if n != 0 {
-				return n
-			}
+	return sortedIDs(recs, by, func(r record, property string) string {
+		if property == "sentAt" {
+			property = "sendAt"
 		}
-		return compareText(a.id, b.id)
-	})
-	out := idList{}
-	for _, r := range recs {
-		out = append(out, r.id)
-	}
-	return out, nil
+		text, _ := r.rec.(values)[property].(string)
+		return text
+	}), nil
 }
 
 func submissionFits(f *filter, m values) bool {
