@@ -46,7 +46,8 @@ type Postfix struct {
 	Name string // what it calls itself
 	Log  string // file
 	PID  int    // the master process, whose children do the work
-	dir  string
+
+	dir, netns string
 }
 
 const postfixBinary = "/usr/sbin/postfix"
@@ -176,20 +177,18 @@ func LaunchPostfix(dir string, o PostfixOptions) (*Postfix, error) {
 	if o.Domain == "" {
 		o.Domain = "pf.test"
 	}
-	start := []string{postfixBinary, "-c", dir, "start"}
 	if o.Netns != "" {
-		start = append([]string{"ip", "netns", "exec", o.Netns}, start...)
 		o.Extra += "\ninet_interfaces = " + o.Addr + "\n"
 	}
 	p := &Postfix{SMTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Port: uint16(ports[0]), Name: "mx." + o.Domain,
-		Log: filepath.Join(dir, "log"), dir: dir}
+		Log: filepath.Join(dir, "log"), dir: dir, netns: o.Netns}
 	if o.Netns != "" {
 		p.SMTP, p.Port = o.Addr+":25", 25
 	}
 	if err := p.configure(o); err != nil {
 		return nil, err
 	}
-	if out, err := exec.Command(start[0], start[1:]...).CombinedOutput(); err != nil {
+	if out, err := p.command("start"); err != nil {
 		log, _ := os.ReadFile(p.Log)
 		return nil, fmt.Errorf("postfix start: %w\n%s%s", err, out, log)
 	}
@@ -365,9 +364,18 @@ func readAll(dir string, files []os.DirEntry) ([]string, error) {
 
 // Stop ends all processes.
 func (p *Postfix) Stop() error {
-	out, err := exec.Command(postfixBinary, "-c", p.dir, "stop").CombinedOutput()
+	out, err := p.command("stop")
 	if err != nil {
 		return fmt.Errorf("postfix stop: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// command is an order to this Postfix, given where its addresses are.
+func (p *Postfix) command(order string) ([]byte, error) {
+	args := []string{postfixBinary, "-c", p.dir, order}
+	if p.netns != "" {
+		args = append([]string{"ip", "netns", "exec", p.netns}, args...)
+	}
+	return exec.Command(args[0], args[1:]...).CombinedOutput()
 }

@@ -83,7 +83,11 @@ func TestExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pf.Stop() })
+	t.Cleanup(func() {
+		if err := pf.Stop(); err != nil {
+			t.Errorf("postfix: %v", err)
+		}
+	})
 	hosts := []string{"a", "b", "pf"}
 	if x.exim(t, papers["ex"]) {
 		hosts = append(hosts, "ex")
