@@ -80,7 +80,10 @@ await s.page.locator('nav.side a', { hasText: 'Many' }).click()
 await eventually(async () => (await s.page.locator('#list').getAttribute('aria-rowcount')) === String(N), 'all are counted', 300_000)
 await s.page.locator('.row:not(.sk)').first().waitFor()
 // Each frame moves on by 480 pixels; what is counted is the script that this causes, and the
-// style and layout after it.
+// style and layout after it: by the clock, and in time of the processor, which other work does not lengthen.
+const cdp = await s.context.newCDPSession(s.page), traced = []
+cdp.on('Tracing.dataCollected', (d) => traced.push(...d.value))
+await cdp.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline'] } })
 const r = await s.page.evaluate(() => new Promise((done) => {
   const v = document.getElementById('list'), cost = []
   const step = async () => {
@@ -95,7 +98,11 @@ const r = await s.page.evaluate(() => new Promise((done) => {
   }
   requestAnimationFrame(step)
 }))
+const told = new Promise((done) => cdp.once('Tracing.tracingComplete', done))
+await cdp.send('Tracing.end')
+await told
 say(`${N} messages: script and layout of a frame, ms`, r.cost)
+say('the same, ms of the processor', traced.filter((e) => e.name === 'FireAnimationFrame').map((e) => (e.tdur ?? e.dur) / 1000))
 await eventually(async () => !(await s.page.locator('.row.sk').count()), 'rows')
 Object.assign(r, await s.page.evaluate(() => ({ nodes: document.querySelectorAll('#list *').length, rows: document.querySelectorAll('#list .row').length })))
 console.log(`${N} messages: rows ${r.rows}, nodes in the list ${r.nodes}`)

@@ -93,13 +93,21 @@ export async function write(o: { meta: Meta; list?: List; emails: Email[]; gone:
     if (o.anew) { emails.clear(); threads.clear(); kept.clear() }
     tx.objectStore('meta').put(o.meta, 'meta')
     if (o.list) kept.put({ ...o.list, ids: o.list.ids.slice(0, rows) })
-    for (const e of o.emails) emails.put({ e, at })
     for (const id of o.gone) emails.delete(id)
-    for (const [id, ids] of o.threads) threads.put(ids, id)
+    // In small pieces, so that no frame waits; the transaction stays open as long as each follows on the one before.
+    await pieces(o.emails, (e) => emails.put({ e, at }))
+    await pieces(o.threads, ([id, ids]) => threads.put(ids, id))
     await ended(tx)
     await bound()
     return true
   } catch { return false }
+}
+
+async function pieces<T>(list: T[], put: (x: T) => IDBRequest): Promise<void> {
+  for (let i = 0, r: IDBRequest | undefined; i < list.length; i++) {
+    r = put(list[i])
+    if (i % 25 === 24) await asked(r)
+  }
 }
 
 // bound lets go of what was written longest ago.
