@@ -295,9 +295,9 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 			}
 		}
 		env := t.forward()
-		env.ReversePath = t.rewritten(ctx, r.Address.Domain)
+		env.ReversePath = t.rewritten(ctx, w.home)
 		addRemote(env, r, to)
-		b, err := t.s.opts.Queue.AddBatch(ctx, env, t.withSeal(ctx, r, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...)), t.staged)
+		b, err := t.s.opts.Queue.AddBatch(ctx, env, t.withSeal(ctx, w.home, append(t.appendDeliveredTo(nil, r), t.withSignatures(ctx, trace)...)), t.staged)
 		if err != nil {
 			return nil, err
 		}
@@ -355,6 +355,8 @@ func (t *Transaction) stored() mail.Reply {
 	text := "Ok: stored as " + t.Env.TraceID
 	if t.held {
 		text += "; held, for this account has sent more today than it may: see your mailbox"
+	} else if t.quarantined {
+		text += "; what goes elsewhere is held: a filter wants somebody to look at it"
 	}
 	return mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: text}
 }

@@ -16,12 +16,121 @@ type fakeHook struct {
 	verdict hook.Verdict
 	err     error
 	asked   string
+	told    []mail.Address
+	body    string                      // to put in place of the message's
+	refuse  map[mail.Address]mail.Reply // while the envelope comes
+	ended   bool
 }
 
 func (f *fakeHook) Ask(_ context.Context, m *hook.Message) (hook.Verdict, error) {
 	b, _ := io.ReadAll(m.Reader())
-	f.asked = string(b)
+	f.asked, f.told = string(b), m.To
+	if f.body != "" {
+		w, err := m.Replace()
+		if err != nil {
+			return hook.Verdict{}, err
+		}
+		_, err = io.WriteString(w, f.body)
+		f.verdict.Replaced = true
+		return f.verdict, err
+	}
 	return f.verdict, f.err
+}
+
+func (f *fakeHook) Begin(context.Context, *hook.Message) (hook.Talk, error) {
+	if f.refuse == nil {
+		return nil, nil
+	}
+	return f, nil
+}
+
+func (f *fakeHook) Recipient(_ context.Context, to mail.Address) (mail.Reply, error) {
+	return f.refuse[to], nil
+}
+
+func (f *fakeHook) Message(ctx context.Context, m *hook.Message) (hook.Verdict, error) {
+	return f.Ask(ctx, m)
+}
+
+func (f *fakeHook) Close() { f.ended = true }
+
+// A hook refuses one of several recipients; the others get the message.
+func TestHookRefusesOne(t *testing.T) {
+	no := mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 9}, Text: "not him"}
+	f := &fakeHook{refuse: map[mail.Address]mail.Reply{addr("ben@demo.test"): no}}
+	h := newHouse(t, func(o *Options) { o.Hooks = []hook.Asked{{Name: "fake", Hook: f, Received: true}} })
+	tx := h.svc.Begin(&Session{Origin: FromMX, Hello: "mx.far.test"}, mail.Envelope{ReversePath: addr("eve@far.test"), TraceID: "tid1"})
+	defer tx.Close()
+	for to, want := range map[string]mail.Reply{"ada@demo.test": replyOK, "ben@demo.test": no} {
+		if r := tx.Recipient(t.Context(), mail.Recipient{Address: addr(to)}); r != want {
+			t.Errorf("%s: %v", to, r)
+		}
+	}
+	tx.Open(t.Context())
+	_, _ = io.WriteString(tx, "Subject: x\r\n\r\nbody\r\n")
+	if r := tx.Accept(t.Context()); !r.Positive() || len(h.inbox("ada@demo.test")) != 1 || len(h.inbox("ben@demo.test")) != 0 || len(f.told) != 1 {
+		t.Errorf("%v, told of %v", r, f.told)
+	}
+	if tx.Close(); !f.ended {
+		t.Error("the talk does not end")
+	}
+}
+
+// What a hook wants changed is changed: fields, body, recipients and sender; the next
+// hook and everybody else see only the result.
+func TestHookChanges(t *testing.T) {
+	const text = "Received: from elsewhere\r\nSubject: one\r\n two\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n"
+	change := func(name string, n int, line string) hook.Change {
+		return hook.Change{Kind: hook.ChangeField, Name: name, Index: n, Line: []byte(line)}
+	}
+	envelope := func(kind hook.ChangeKind, a string) hook.Change { return hook.Change{Kind: kind, Address: addr(a)} }
+	for _, tt := range []struct {
+		name           string
+		hook           fakeHook
+		adaGets        string // end of her copy; "" is none
+		ben            int
+		queued, absent string
+	}{
+		{"a field", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("subject", 1, "Subject: other\r\n")}}}, "Received: from elsewhere\r\nSubject: other\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", "two"},
+		{"takes one away", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("X-Gone", 2, ""), change("X-Gone", 2, "")}}}, "\r\nX-Gone: 1\r\n\r\nbody\r\n", 0, "", "X-Gone: 2"},
+		{"one that is not there", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("X-New", 1, "X-New: y\r\n")}}}, "X-Gone: 2\r\nX-New: y\r\n\r\nbody\r\n", 0, "", ""},
+		{"our own", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("Received", 1, "")}}}, text, 0, "", ""},
+		{"below our own", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("Received", 2, "")}}}, "\r\nSubject: one\r\n two\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", "elsewhere"},
+		{"the body", fakeHook{body: "another\r\n"}, "X-Gone: 2\r\n\r\nanother\r\n", 0, "", "body"},
+		{"another recipient", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{envelope(hook.AddRecipient, "ben@demo.test"), envelope(hook.AddRecipient, "ben@demo.test"), envelope(hook.AddRecipient, "nobody@demo.test")}}}, text, 1, "", ""},
+		{"somebody else", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{envelope(hook.RemoveRecipient, "ADA@demo.test"), envelope(hook.AddRecipient, "ben@demo.test")}}}, "", 1, "", ""},
+		{"elsewhere", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{envelope(hook.AddRecipient, "x@other.test")}}}, text, 0, "from=eve@far.test to=x@other.test", ""},
+		{"the sender", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{envelope(hook.ChangeSender, "mallory@far.test")}}}, text, 0, "", "<eve@far.test>"},
+	} {
+		next := &fakeHook{}
+		h := newHouse(t, func(o *Options) {
+			o.Hooks = []hook.Asked{{Name: "fake", Hook: &tt.hook, Received: true}, {Name: "next", Hook: next, Received: true}}
+		})
+		r := h.send(&Session{Origin: FromMX, Hello: "mx.far.test"}, "eve@far.test", []string{"ada@demo.test"}, text).Accept(t.Context())
+		ada, ben := h.inbox("ada@demo.test"), h.inbox("ben@demo.test")
+		if !r.Positive() || len(ben) != tt.ben || (len(ada) == 1) != (tt.adaGets != "") {
+			t.Errorf("%s: %v, %q, %q", tt.name, r, ada, ben)
+			continue
+		}
+		for _, got := range append(ada, ben...) {
+			if !strings.HasSuffix(got, tt.adaGets) || !strings.HasSuffix(next.asked, tt.adaGets) || tt.absent != "" && strings.Contains(got, tt.absent) {
+				t.Errorf("%s: %q, next was asked about %q", tt.name, got, next.asked)
+			}
+		}
+		if q := strings.Join(h.queued(), "|"); !strings.Contains(q, tt.queued) || tt.queued == "" && q != "" {
+			t.Errorf("%s: queued %q", tt.name, q)
+		}
+	}
+}
+
+// Quarantine of what an account sends elsewhere holds it.
+func TestHookQuarantine(t *testing.T) {
+	f := &fakeHook{verdict: hook.Verdict{Action: hook.Junk, Hold: true}}
+	h := newHouse(t, func(o *Options) { o.Hooks = []hook.Asked{{Name: "fake", Hook: f, Submitted: true}} })
+	tx := h.send(&Session{Origin: FromSubmission, Account: &h.ada}, "ada@demo.test", []string{"x@far.test"}, "From: ada@demo.test\r\n\r\nbody\r\n")
+	if r := tx.Accept(t.Context()); !r.Positive() || !strings.Contains(r.Text, "held") || tx.Env.HoldUntil != mail.UntilReleased {
+		t.Errorf("%v, %v", r, tx.Env.HoldUntil)
+	}
 }
 
 // What a hook says is done; what it adds stands in front; who does not answer defers, or

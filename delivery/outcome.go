@@ -142,8 +142,11 @@ func (t *Transaction) rememberWait(e trace.Event) {
 	wait := trace.Event{Kind: trace.Scheduled, ID: e.ID, Notes: []string{until.UTC().Format("2006-01-02 15:04:05 UTC")}}
 	if t.held || !until.Before(mail.UntilReleased) {
 		wait.Kind, wait.Notes = trace.Held, nil
-		if t.held {
+		switch {
+		case t.held:
 			wait.Notes = []string{"its account sends more in a day than it may"}
+		case t.quarantined:
+			wait.Notes = []string{"a filter put it into quarantine"}
 		}
 	}
 	t.s.opts.Trace.Record(&wait)

@@ -69,15 +69,15 @@ func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
 	return append(out, trace...)
 }
 
-// withSeal puts a seal of r's domain above prefix if the message came from another
+// withSeal puts a seal of a domain of ours above prefix if the message came from another
 // server and goes on to one: what we found out about its sender, for those who find a
 // forwarder instead (ARC, RFC 8617 §5.1).
-func (t *Transaction) withSeal(ctx context.Context, r mail.Recipient, prefix []byte) []byte {
+func (t *Transaction) withSeal(ctx context.Context, domain mail.Domain, prefix []byte) []byte {
 	f := t.found
 	if f == nil || !f.gathered {
 		return prefix
 	}
-	keys, err := t.s.sign.of(ctx, t.s.opts.Directory, r.Address.Domain, t.s.opts.Now())
+	keys, err := t.s.sign.of(ctx, t.s.opts.Directory, domain, t.s.opts.Now())
 	// Of the two algorithms, only RSA is known to all who check chains.
 	if at := slices.IndexFunc(keys, func(k dkim.SigningKey) bool { return k.Algorithm() == "rsa-sha256" }); at >= 0 {
 		var out []byte

@@ -135,15 +135,18 @@ func (t *Transaction) admit(ctx context.Context) mail.Reply {
 // judge runs all stages over a finished message. It returns the verdict for each
 // recipient and fills in t.authResults.
 func (t *Transaction) judge(ctx context.Context) []Verdict {
-	h := &t.staged.Message().Header
 	verdicts := make([]Verdict, len(t.Env.Recipients))
 	for i := range verdicts {
 		verdicts[i] = t.entry
 	}
 	for _, st := range t.s.stages {
+		h := &t.staged.Message().Header // a hook may have made it another message
 		if st.message != nil {
 			v := st.message(ctx, t, h)
 			t.learn(v)
+			for len(verdicts) < len(t.Env.Recipients) { // a hook added some
+				verdicts = append(verdicts, t.entry)
+			}
 			if v.final() {
 				for i := range verdicts {
 					verdicts[i] = v

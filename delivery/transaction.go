@@ -36,7 +36,10 @@ type Transaction struct {
 	also        []*store.Batch // what must take effect with it
 	err         error
 	outcome     outcome
-	hookLines   []byte // header lines that hooks put in front
+	hookLines   []byte                // header lines that hooks put in front
+	talks       []talk                // with hooks that answer to the envelope; nil: none was begun
+	withdrawn   map[mail.Address]bool // recipients that hooks took away
+	quarantined bool                  // a hook holds what goes to other servers
 	complaint   complaint
 	most        Caps // that the account may send
 	held, tell  bool // it is over the account's caps; and somebody must be told
@@ -53,7 +56,8 @@ type Beside struct {
 type way struct {
 	accounts []mail.AccountID
 	remote   []mail.Address
-	alias    bool // remote is where an address of ours points to
+	alias    bool        // remote is where an address of ours points to
+	home     mail.Domain // of that address
 }
 
 // Begin starts a transaction. End it with Close in every case.
@@ -98,10 +102,14 @@ func (t *Transaction) Recipient(ctx context.Context, r mail.Recipient) mail.Repl
 	if reply.Positive() {
 		reply = t.roomFor(ctx, &w, reply)
 	}
+	if reply.Positive() {
+		reply = t.hear(ctx, r.Address, reply)
+	}
 	if !reply.Positive() {
 		t.outcome.refuse(r.Address, reply)
 		return reply
 	}
+	w.home = r.Address.Domain
 	t.Env.Recipients = append(t.Env.Recipients, r)
 	t.ways = append(t.ways, w)
 	return reply
@@ -230,6 +238,7 @@ func (t *Transaction) Err() error { return t.err }
 // Close ends the transaction. What Accept has not taken is dropped.
 func (t *Transaction) Close() {
 	t.found.end()
+	t.hangUp()
 	t.remember()
 	if t.staged != nil {
 		if err := t.staged.Close(); err != nil {

@@ -3,10 +3,10 @@
 // daemon. Each is asked once, when the whole message is there, and answers within its
 // time; what holds if it does not is configured for each (see [Asked]).
 //
-// A hook sees the message as it will be stored and may refuse it, file it as junk and add
-// header fields. It cannot change what is there: a message is kept as it came. Milters
-// are told so when they negotiate, and what they ask for beyond that is noted among the
-// findings and not done.
+// A hook sees the message as it will be stored and may refuse it, file it as junk, add
+// header fields, and want changes of what is there and of the envelope ([Change],
+// [Message.Replace]), which its caller makes. One that wants to answer while the
+// envelope comes is a [Talker]: it may refuse one recipient and let the others pass.
 //
 // What a hook answers is bounded in size and never trusted to end a header field. The
 // package holds no state but its configuration.
@@ -37,6 +37,9 @@ type Message struct {
 	Prefix  []byte      // header lines that will stand in front
 	Content io.ReaderAt // the rest
 	Size    int64       // of Content
+	// Replace, if there is one, begins another body; what is written to its result
+	// becomes the message's. It is called at most once.
+	Replace func() (io.Writer, error)
 }
 
 // Reader reads the whole message.
@@ -62,12 +65,55 @@ type Verdict struct {
 	Reply    mail.Reply // of Defer and Reject
 	Header   []byte     // whole lines to put in front of the message
 	Findings []mail.Finding
+	Changes  []Change // in the order in which they are to be made
+	Replaced bool     // the body is what was written to what Message.Replace gave
+	Hold     bool     // of Junk: what goes to other servers waits until somebody releases it
+}
+
+// A ChangeKind says what a Change changes.
+type ChangeKind uint8
+
+// The kinds of changes.
+const (
+	ChangeField     ChangeKind = iota // field Index of those with Name becomes Line
+	ChangeSender                      // the reverse-path becomes Address
+	AddRecipient                      // Address gets it too
+	RemoveRecipient                   // Address does not get it
+)
+
+// A Change is something that a hook wants to be otherwise. Fields are counted in the
+// message as the hook saw it.
+type Change struct {
+	Kind    ChangeKind
+	Name    string
+	Index   int    // from 1; 0 is all of them, to be taken away
+	Line    []byte // the whole field with its line end; none takes it away
+	Address mail.Address
 }
 
 // A Hook is one program to ask.
 type Hook interface {
 	// Ask asks about a message; it honours ctx. An error means that there is no answer.
 	Ask(ctx context.Context, m *Message) (Verdict, error)
+}
+
+// A Talker is a Hook that may want to answer to the envelope while it comes.
+type Talker interface {
+	Hook
+	// Begin tells who sends and from where: of m what is known before the recipients.
+	// It returns nil if the program has nothing to say before the message is there.
+	Begin(ctx context.Context, m *Message) (Talk, error)
+}
+
+// A Talk is one envelope and its message, told to a Talker as they come. After an error
+// it is over. One goroutine at a time uses it.
+type Talk interface {
+	// Recipient tells one recipient; a reply with a code refuses it.
+	Recipient(ctx context.Context, to mail.Address) (mail.Reply, error)
+	// Message tells the rest, and gives the verdict of all.
+	Message(ctx context.Context, m *Message) (Verdict, error)
+	// Close ends it.
+	Close()
 }
 
 // Asked is a Hook with what holds for it.
@@ -87,15 +133,39 @@ const defaultTime = 10 * time.Second
 
 var replyNoAnswer = mail.Reply{Code: 451, Enhanced: [3]uint8{4, 7, 1}, Text: "A filter of this server does not answer; try again later"}
 
-// Ask asks within the time, and makes the verdict of no answer.
-func (a *Asked) Ask(ctx context.Context, m *Message) (Verdict, error) {
+func (a *Asked) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := a.Time
 	if limit <= 0 {
 		limit = defaultTime
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	return context.WithTimeout(ctx, limit)
+}
+
+// Begin begins to tell an envelope; nil if the program waits for the message. An error
+// leaves it to Ask to tell it all.
+func (a *Asked) Begin(ctx context.Context, m *Message) (Talk, error) {
+	h, ok := a.Hook.(Talker)
+	if !ok {
+		return nil, nil
+	}
+	ctx, cancel := a.within(ctx)
 	defer cancel()
-	v, err := a.Hook.Ask(ctx, m)
+	return h.Begin(ctx, m)
+}
+
+// Recipient tells one recipient to a talk within the time.
+func (a *Asked) Recipient(ctx context.Context, talk Talk, to mail.Address) (mail.Reply, error) {
+	ctx, cancel := a.within(ctx)
+	defer cancel()
+	return talk.Recipient(ctx, to)
+}
+
+// Ask asks within the time, and makes the verdict of no answer. A talk that was begun
+// is brought to its end; if it breaks, the program is told all once more.
+func (a *Asked) Ask(ctx context.Context, talk Talk, m *Message) (Verdict, error) {
+	ctx, cancel := a.within(ctx)
+	defer cancel()
+	v, err := a.ask(ctx, talk, m)
 	if err == nil {
 		return v, nil
 	}
@@ -106,21 +176,43 @@ func (a *Asked) Ask(ctx context.Context, m *Message) (Verdict, error) {
 	return v, &mail.Error{Kind: mail.Unavailable, Op: "hook.Ask", Text: a.Name + " does not answer", Err: err}
 }
 
+func (a *Asked) ask(ctx context.Context, talk Talk, m *Message) (Verdict, error) {
+	if talk != nil {
+		v, err := talk.Message(ctx, m)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errReplaced) {
+			return v, err
+		}
+		talk.Close()
+	}
+	return a.Hook.Ask(ctx, m)
+}
+
+var errReplaced = errors.New("hook: it broke off while it sent another body")
+
 var errAnswer = errors.New("hook: an answer that makes no sense")
 
 // dial connects to "host:port" or to the path of a unix socket, and ends the connection
 // with ctx.
 func dial(ctx context.Context, address string) (net.Conn, func(), error) {
+	nc, err := connect(ctx, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := bind(ctx, nc)
+	return nc, func() { stop(); _ = nc.Close() }, nil // everything was read
+}
+
+func connect(ctx context.Context, address string) (net.Conn, error) {
 	network := "tcp"
 	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
-	nc, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	return nc, func() { stop(); _ = nc.Close() }, nil // everything was read
+	return (&net.Dialer{}).DialContext(ctx, network, address)
+}
+
+// bind ends what is done on nc with ctx, until stop is called.
+func bind(ctx context.Context, nc net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 }
 
 // Bounds of what a hook may add.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,11 +127,16 @@ func TestRspamd(t *testing.T) {
 		{`{"action":"reject"}`, Reject, "looks like spam"},
 		{`{"action":"no action","milter":{"add_headers":{"X-A":"1","X-B":[{"value":"2\nX-Evil: 3","order":1},"4"]}},"dkim-signature":"v=1"}`, Pass,
 			"DKIM-Signature: v=1\r\nX-A: 1\r\nX-B: 2\r\n\tX-Evil: 3\r\nX-B: 4\r\n"},
+		{`{"action":"rewrite subject","subject":"[spam] x","milter":{"remove_headers":{"X-A":0,"X-B":[1,2],"X-C":"?"}}}`, Junk, "X-A 0 |X-B 2 |X-B 1 |Subject 1 Subject: [spam] x\r\n|"},
 		{`{"action":"explode"}`, 99, ""}, {`{`, 99, ""}, {``, 99, ""},
 	} {
 		answer = tt.answer
 		v, err := (&Rspamd{URL: srv.URL + "/"}).Ask(t.Context(), example("Subject: x\r\n\r\nhello"))
-		if (err != nil) != (tt.action == 99) || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.Text+fmt.Sprint(v.Findings)+string(v.Header), tt.want)) {
+		changes := ""
+		for _, c := range v.Changes {
+			changes += fmt.Sprint(c.Name, " ", c.Index, " ", string(c.Line), "|")
+		}
+		if (err != nil) != (tt.action == 99) || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.Text+fmt.Sprint(v.Findings)+string(v.Header)+changes, tt.want)) {
 			t.Errorf("%s: %+v, %v", tt.answer, v, err)
 		}
 	}
@@ -143,6 +149,7 @@ func TestRspamd(t *testing.T) {
 type fakeMilter struct {
 	negotiate []byte // answer to O
 	says      map[byte][]string
+	answer    func(command string) []string // instead of says
 	mu        sync.Mutex
 	heard     []string
 }
@@ -172,6 +179,9 @@ func (f *fakeMilter) serve(nc net.Conn) {
 			_, _ = nc.Write(packet(string(f.negotiate)))
 		default:
 			answers := f.says[b[0]]
+			if f.answer != nil {
+				answers = f.answer(string(b))
+			}
 			if answers == nil {
 				answers = []string{"c"}
 			}
@@ -207,13 +217,16 @@ func TestMilter(t *testing.T) {
 		{"throws away", map[byte][]string{'N': {"d"}}, 0, Discard, "", false},
 		{"quarantine", map[byte][]string{'E': {"qsmells\x00", "c"}}, 0, Junk, "", false},
 		{"adds", map[byte][]string{'E': {"hX-One\x00 1\x00", "i\x00\x00\x00\x01X-Two\x002\n\tmore\x00", "hX Bad\x00 3\x00", "c"}}, 0, Pass, "X-Two: 2\r\n\tmore\r\nX-One: 1\r\n", false},
-		{"changes", map[byte][]string{'E': {"m\x00\x00\x00\x01Subject\x00no\x00", "bnew body", "c"}}, 0, Pass, "2 changes that it wanted were not made", false},
+		{"changes", map[byte][]string{'E': {"m\x00\x00\x00\x01Subject\x00 no\x00", "m\x00\x00\x00\x02X\x00\x00", "bnew ", "bbody", "+<new@demo.test>\x00", "2<par@demo.test>\x00NOTIFY=NEVER\x00", "-<ada@demo.test>\x00", "e<>\x00", "c"}}, 0, Pass,
+			"0 Subject 1 Subject: no\r\n |0 X 2  |2  0  new@demo.test|2  0  par@demo.test|3  0  ada@demo.test|1  0  |new body", false},
+		{"a body without end", map[byte][]string{'E': slices.Repeat([]string{"b" + strings.Repeat("x", 1<<19)}, 4)}, 0, Pass, "", true},
+		{"no address", map[byte][]string{'E': {"+<@@>\x00"}}, 0, Pass, "", true},
 		{"skips the body", map[byte][]string{'B': {"s"}}, 0, Pass, "", false},
 		{"nonsense", map[byte][]string{'M': {"?"}}, 0, Pass, "", true},
 		{"reply of nonsense", map[byte][]string{'M': {"y250 yes\x00"}}, 0, Pass, "", true},
 		{"hangs up", map[byte][]string{'B': {}}, 0, Pass, "", true},
 	} {
-		f := &fakeMilter{negotiate: negotiated(6, 0x31, tt.steps), says: tt.says}
+		f := &fakeMilter{negotiate: negotiated(6, 0xff, tt.steps), says: tt.says}
 		if tt.name == "hangs up" {
 			f.says = map[byte][]string{'B': {strings.Repeat("x", 2<<20)}}
 		}
@@ -223,8 +236,14 @@ func TestMilter(t *testing.T) {
 		if tt.name == "refuses one of two" {
 			m.To = append(m.To, mail.Address{Local: "ben", Domain: "demo.test"})
 		}
+		var other strings.Builder
+		m.Replace = func() (io.Writer, error) { return &other, nil }
 		v, err := (&Milter{Address: addr}).Ask(t.Context(), m)
-		if (err != nil) != tt.fails || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.String()+string(v.Header)+fmt.Sprint(v.Findings), tt.want)) {
+		changes := ""
+		for _, c := range v.Changes {
+			changes += fmt.Sprint(c.Kind, " ", c.Name, " ", c.Index, " ", string(c.Line), " ", c.Address, "|")
+		}
+		if (err != nil) != tt.fails || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.String()+string(v.Header)+fmt.Sprint(v.Findings)+changes+other.String(), tt.want)) {
 			t.Errorf("%s: %+v, %v", tt.name, v, err)
 		}
 		if tt.name != "content" {
@@ -252,20 +271,20 @@ func TestSilence(t *testing.T) {
 		}
 	})
 	defer close(block)
-	for _, h := range []Hook{&Milter{addr}, &ClamAV{addr}, &Rspamd{URL: "http://" + addr}} {
+	for _, h := range []Hook{&Milter{Address: addr}, &ClamAV{Address: addr}, &Rspamd{URL: "http://" + addr}} {
 		began := time.Now()
 		a := Asked{Name: "x", Hook: h, Time: 50 * time.Millisecond}
-		v, err := a.Ask(t.Context(), example("Subject: x\r\n\r\n"))
+		v, err := a.Ask(t.Context(), nil, example("Subject: x\r\n\r\n"))
 		if d := time.Since(began); err == nil || v.Action != Defer || d > 20*time.Second {
 			t.Errorf("%T: %+v, %v after %v", h, v, err, d)
 		}
 		a.Open = true
-		if v, err := a.Ask(t.Context(), example("Subject: x\r\n\r\n")); err == nil || v.Action != Pass || v.Findings[0].Result != "temperror" {
+		if v, err := a.Ask(t.Context(), nil, example("Subject: x\r\n\r\n")); err == nil || v.Action != Pass || v.Findings[0].Result != "temperror" {
 			t.Errorf("%T: %+v", h, v)
 		}
 	}
-	gone := Asked{Name: "x", Hook: &Milter{"127.0.0.1:1"}}
-	if v, err := gone.Ask(context.Background(), example("")); err == nil || v.Action != Defer {
+	gone := Asked{Name: "x", Hook: &Milter{Address: "127.0.0.1:1"}}
+	if v, err := gone.Ask(context.Background(), nil, example("")); err == nil || v.Action != Defer {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -273,14 +292,103 @@ func TestSilence(t *testing.T) {
 func FuzzMilterAnswer(f *testing.F) {
 	f.Add(byte('h'), []byte("X\x00y\x00"))
 	f.Add(byte('y'), []byte("550 5.7.1 no\x00"))
+	f.Add(byte('m'), []byte("\x00\x00\x00\x01A\x00b\r\nC: d\x00"))
+	f.Add(byte('+'), []byte("<a@b.test>\x00"))
 	f.Add(byte('i'), []byte("\x00\x00\x00\x01A\x00b\r\nC: d\x00"))
 	f.Fuzz(func(t *testing.T, command byte, data []byte) {
 		c := milterConn{name: "milter"}
 		_, _ = c.heard(command, data)
+		for _, ch := range c.verdict.Changes {
+			if ch.Kind == ChangeField && len(ch.Line) > 0 && (!bytes.HasSuffix(ch.Line, []byte("\r\n")) || bytes.Contains(ch.Line, []byte("\r\n\r\n"))) {
+				t.Errorf("a field that breaks the header: %q", ch.Line)
+			}
+		}
 		for line := range strings.SplitSeq(strings.TrimSuffix(string(c.verdict.Header), "\r\n"), "\r\n") {
 			if strings.ContainsAny(line, "\r\n\x00") || command == 'h' && line != "" && line[0] != ' ' && line[0] != '\t' && !strings.Contains(line, ":") {
 				t.Errorf("header %q", c.verdict.Header)
 			}
 		}
 	})
+}
+
+// A milter hears recipients one by one and refuses one of them, once for a talk; one that
+// answers to nothing before the message is not begun with again.
+func TestMilterTalk(t *testing.T) {
+	f := &fakeMilter{negotiate: negotiated(6, 0xff, 0)}
+	f.answer = func(b string) []string {
+		if strings.HasPrefix(b, "R<ben@") {
+			return []string{"y550 5.7.9 not him\x00"}
+		}
+		return []string{"c"}
+	}
+	a := Asked{Hook: &Milter{Address: listen(t, f.serve)}}
+	m := example("Subject: a\r\n\r\nbody\r\n")
+	talk, err := a.Begin(t.Context(), m)
+	if err != nil || talk == nil {
+		t.Fatal(talk, err)
+	}
+	defer talk.Close()
+	for to, want := range map[string]string{"ada": "", "ben": "550 5.7.9 not him", "cleo": ""} {
+		r, err := a.Recipient(t.Context(), talk, mail.Address{Local: to, Domain: "demo.test"})
+		if err != nil || r.Code != 0 && r.String() != want || r.Code == 0 && want != "" {
+			t.Errorf("%s: %v, %v", to, r, err)
+		}
+	}
+	if v, err := a.Ask(t.Context(), talk, m); err != nil || v.Action != Pass {
+		t.Errorf("%+v, %v", v, err)
+	}
+	f.mu.Lock()
+	all := strings.Join(f.heard, "|")
+	f.mu.Unlock()
+	if strings.Count(all, "R<") != 3 || strings.Count(all, "M<") != 1 || !strings.Contains(all, "|Bbody") {
+		t.Errorf("it heard %.900q", all)
+	}
+
+	quiet := &fakeMilter{negotiate: negotiated(6, 0xff, 0xf)}
+	h := &Milter{Address: listen(t, quiet.serve)}
+	if _, err := h.Ask(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if talk, err := h.Begin(t.Context(), m); talk != nil || err != nil {
+		t.Errorf("%v, %v", talk, err)
+	}
+}
+
+// What a milter says of the sender holds for each recipient and the message; and a talk
+// that breaks is told again as a whole.
+func TestMilterTalkEnds(t *testing.T) {
+	f := &fakeMilter{negotiate: negotiated(6, 0xff, 0), says: map[byte][]string{'M': {"y554 5.7.1 not you\x00"}}}
+	a := Asked{Hook: &Milter{Address: listen(t, f.serve)}}
+	m := example("Subject: a\r\n\r\nbody\r\n")
+	talk, err := a.Begin(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := a.Recipient(t.Context(), talk, m.To[0]); err != nil || r.Code != 554 {
+		t.Errorf("%v, %v", r, err)
+	}
+	if v, err := a.Ask(t.Context(), talk, m); err != nil || v.Action != Reject {
+		t.Errorf("%+v, %v", v, err)
+	}
+	talk.Close()
+
+	broken := &fakeMilter{negotiate: negotiated(6, 0xff, 0)}
+	first := true
+	broken.answer = func(b string) []string {
+		if b[0] == 'L' && first {
+			first = false
+			return []string{strings.Repeat("x", 2<<20)}
+		}
+		return []string{"c"}
+	}
+	a = Asked{Hook: &Milter{Address: listen(t, broken.serve)}}
+	if talk, err = a.Begin(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := a.Recipient(t.Context(), talk, m.To[0]); err != nil || r.Code != 0 {
+		t.Errorf("%v, %v", r, err)
+	}
+	if v, err := a.Ask(t.Context(), talk, m); err != nil || v.Action != Pass || first {
+		t.Errorf("%+v, %v", v, err)
+	}
 }

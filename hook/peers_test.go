@@ -157,7 +157,7 @@ func TestOpenDKIM(t *testing.T) {
 	sign := s.write(t, "sign.conf", common+fmt.Sprintf("Mode s\nSocket local:%s/sign\nDomain far.test\nSelector r\nKeyFile %s\nInternalHosts 192.0.2.1\n", s.dir, s.file))
 	m := example(plainMessage)
 	m.Prefix, m.Account = nil, "eve@far.test"
-	v := ask(t, &Milter{s.start(t, "sign", path, "-f", "-x", sign)}, m)
+	v := ask(t, &Milter{Address: s.start(t, "sign", path, "-f", "-x", sign)}, m)
 	if v.Action != Pass {
 		t.Fatalf("%+v", v)
 	}
@@ -165,9 +165,17 @@ func TestOpenDKIM(t *testing.T) {
 
 	data := s.write(t, "dns", "r._domainkey.far.test "+s.record+"\n")
 	verify := s.write(t, "verify.conf", common+fmt.Sprintf("Mode v\nSocket local:%s/verify\nTestDNSData %s\n", s.dir, data))
-	v = ask(t, &Milter{s.start(t, "verify", path, "-f", "-x", verify)}, s.signed(t))
+	v = ask(t, &Milter{Address: s.start(t, "verify", path, "-f", "-x", verify)}, s.signed(t))
 	if v.Action != Pass || !strings.Contains(string(v.Header), "dkim=pass") {
 		t.Errorf("%+v\n%s", v, v.Header)
+	}
+
+	tidy := s.write(t, "tidy.conf", common+fmt.Sprintf("Mode v\nSocket local:%s/tidy\nRemoveARAll yes\nTestDNSData %s\n", s.dir, data))
+	m = example("Authentication-Results: mx.demo.test; dkim=pass header.d=bank.test\r\n" + plainMessage)
+	m.Prefix = nil
+	v = ask(t, &Milter{Address: s.start(t, "tidy", path, "-f", "-x", tidy)}, m)
+	if v.Action != Pass || len(v.Changes) != 1 || !strings.EqualFold(v.Changes[0].Name, "Authentication-Results") || v.Changes[0].Index != 1 || v.Changes[0].Line != nil {
+		t.Errorf("opendkim takes a field away: %+v", v)
 	}
 }
 
@@ -197,7 +205,7 @@ dkim_signing { sign_authenticated = true; allow_username_mismatch = true; use_do
 // Rspamd as a milter: it signs and we verify, we sign and it verifies.
 func TestRspamdMilter(t *testing.T) {
 	s := newSigner(t)
-	h := &Milter{s.startRspamd(t, `"rspamd_proxy" { milter = yes; bind_socket = "DIR/s mode=0666"; count = 1; timeout = 60s; upstream "local" { default = yes; self_scan = yes; } }`)}
+	h := &Milter{Address: s.startRspamd(t, `"rspamd_proxy" { milter = yes; bind_socket = "DIR/s mode=0666"; count = 1; timeout = 60s; upstream "local" { default = yes; self_scan = yes; } }`)}
 	m := example(plainMessage)
 	m.Prefix, m.Account = nil, "eve@far.test"
 	v := ask(t, h, m)

@@ -35,8 +35,10 @@ type rspamdAnswer struct {
 	} `json:"symbols"`
 	Messages map[string]any `json:"messages"`
 	Milter   struct {
-		Add map[string]json.RawMessage `json:"add_headers"`
+		Add    map[string]json.RawMessage `json:"add_headers"`
+		Remove map[string]json.RawMessage `json:"remove_headers"`
 	} `json:"milter"`
+	Subject   string          `json:"subject"` // of the action "rewrite subject"
 	Signature json.RawMessage `json:"dkim-signature"`
 }
 
@@ -134,6 +136,7 @@ func (a *rspamdAnswer) verdict() (Verdict, error) {
 			v.Header = fields(v.Header, name, a.Milter.Add[name])
 		}
 	}
+	v.Changes = a.changes()
 	switch action {
 	case Reject:
 		v.Reply = mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: a.message("This message looks like spam")}
@@ -141,6 +144,33 @@ func (a *rspamdAnswer) verdict() (Verdict, error) {
 		v.Reply = mail.Reply{Code: 451, Enhanced: [3]uint8{4, 7, 1}, Text: a.message("Try again later")}
 	}
 	return v, nil
+}
+
+// changes are the fields that it wants away, each by its number or all (0), and another
+// subject.
+func (a *rspamdAnswer) changes() []Change {
+	var list []Change
+	for _, name := range slices.Sorted(maps.Keys(a.Milter.Remove)) {
+		var one int
+		var many []int
+		if json.Unmarshal(a.Milter.Remove[name], &one) == nil {
+			many = []int{one}
+		} else if json.Unmarshal(a.Milter.Remove[name], &many) != nil {
+			continue
+		}
+		slices.Sort(many)
+		for _, n := range slices.Backward(many[:min(len(many), maxFields)]) { // the last first: the others keep their numbers
+			if n >= 0 {
+				list = append(list, Change{Kind: ChangeField, Name: name, Index: n})
+			}
+		}
+	}
+	if a.Action == "rewrite subject" && a.Subject != "" {
+		if line := appendField(nil, "Subject", a.Subject); line != nil {
+			list = append(list, Change{Kind: ChangeField, Name: "Subject", Index: 1, Line: line})
+		}
+	}
+	return list
 }
 
 // text names the score and the symbols that weigh most.
