@@ -873,6 +873,110 @@ export const scenarios = [
     },
   },
   {
+    id: '31b', name: 'contacts: write one, groups, a file, history, twice there, all undone', dark: true, phone: true,
+    async run(s) {
+      await s.signIn()
+      const { phone } = s.o, p = s.page, open = async () => (phone ? p.getByRole('navigation', { name: 'Areas' }).getByRole('button', { name: 'Contacts' }).click() : (await p.keyboard.press('g'), await p.keyboard.press('c')))
+      const names = () => p.$$eval('.ct b', (l) => l.map((b) => ({ y: b.parentElement.getBoundingClientRect().y, t: b.textContent })).sort((a, b) => a.y - b.y).map((x) => x.t))
+      const list = p.locator('#list'), back = async () => { if (phone) await p.getByRole('button', { name: 'Back to the contacts' }).click() }
+      await open()
+      await p.getByText('No contacts yet.').waitFor()
+      await s.axe(p, 'no contacts')
+      await p.getByRole('button', { name: 'New contact' }).first().click()
+      const form = p.getByRole('form', { name: 'New contact' })
+      await form.getByLabel('First name').fill('Grace')
+      await form.getByLabel('Last name').fill('Okafor')
+      await form.getByLabel('Company').fill('Accounts')
+      await form.getByLabel('Address', { exact: true }).first().fill('grace@okafor.example')
+      await form.getByRole('button', { name: 'Another address' }).click()
+      await form.getByLabel('Address', { exact: true }).last().fill('grace@home.example')
+      await form.getByLabel('Number', { exact: true }).fill('+44 20 7946 0321')
+      await form.getByRole('button', { name: 'Add an address' }).click()
+      await form.getByRole('textbox', { name: 'Postal address' }).fill('12 Quay Street\nGalway')
+      await form.getByLabel('Birthday').fill('1984-02-29')
+      await form.getByLabel('Notes').fill('Knows the harbour master.')
+      await s.shot('form')
+      await s.axe(p, 'contact form')
+      await form.getByRole('button', { name: 'Save' }).click()
+      const card = p.getByRole('main', { name: 'Contact' })
+      await card.getByRole('heading', { name: 'Grace Okafor' }).waitFor()
+      for (const text of ['grace@home.example', '+44 20 7946 0321', '12 Quay Street', '29 February 1984', 'harbour master']) await card.getByText(text).first().waitFor()
+      await card.getByText(/Last heard:|You did not write/).waitFor()
+      await s.shot('card')
+      await s.axe(p, 'contact')
+      // A file of another program: names, a group, one who is there already.
+      await back()
+      const vcf = ['Ada Byron;ada@engine.example', 'Émile Zola;emile@plume.example', 'Žofie Nováková;zofie@vltava.example', 'محمود درويش;mahmoud@shaer.example', '夏目 漱石;soseki@neko.example', 'Grace O. Okafor;grace@okafor.example', 'Ben Quay;ben@demo.test']
+        .map((x, i) => `BEGIN:VCARD\r\nVERSION:4.0\r\nUID:urn:test:${i}\r\nFN:${x.split(';')[0]}\r\nEMAIL;TYPE=work:${x.split(';')[1]}\r\nEND:VCARD\r\n`).join('') + 'BEGIN:VCARD\r\nVERSION:4.0\r\nKIND:group\r\nUID:urn:test:g\r\nFN:Writers\r\nMEMBER:urn:test:1\r\nMEMBER:urn:test:4\r\nEND:VCARD\r\n'
+      await p.locator('#contact-file').setInputFiles({ name: 'people.vcf', mimeType: 'text/vcard', buffer: Buffer.from(vcf) })
+      await p.locator('.toast', { hasText: 'Brought in 8 contacts' }).waitFor()
+      await eventually(async () => (await names()).length === 8, 'eight people')
+      equal((await names()).slice(0, 4), ['Ada Byron', 'Ben Quay', 'Émile Zola', 'Grace O. Okafor'], 'in order')
+      await s.shot('list')
+      await s.axe(p, 'contacts')
+      await p.locator('.toast').last().getByRole('button', { name: 'Undo' }).click()
+      await eventually(async () => (await names()).length === 1, 'the file is taken back')
+      await p.locator('#contact-file').setInputFiles({ name: 'people.vcf', mimeType: 'text/vcard', buffer: Buffer.from(vcf) })
+      await eventually(async () => (await names()).length === 8, 'and brought in again')
+      // Two of one person.
+      await p.getByRole('button', { name: 'Look', exact: true }).click()
+      await s.axe(p, 'twice')
+      await p.getByRole('dialog').getByRole('button', { name: 'Make one' }).click()
+      await eventually(async () => (await names()).length === 7, 'one of two')
+      await p.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+      // Search finds what stands in a note, too.
+      await p.getByLabel('Search contacts').fill('harbour')
+      await eventually(async () => (await names()).join() === 'Grace O. Okafor' || (await names()).join() === 'Grace Okafor', 'found by a note')
+      await p.getByLabel('Search contacts').fill('')
+      // A group: its members, one more, and a message to all of them.
+      await p.getByRole('button', { name: 'Writers' }).click()
+      await eventually(async () => (await names()).length === 2, 'members')
+      await p.getByRole('group', { name: 'Groups' }).getByRole('button', { name: 'All' }).click()
+      if (phone) {
+        await p.locator('.ct', { hasText: 'Ben Quay' }).locator('.av').click()
+        await p.getByRole('button', { name: 'Groups…' }).click()
+        await p.getByRole('menuitem', { name: 'Writers' }).click()
+      } else await p.locator('.ct', { hasText: 'Ben Quay' }).dragTo(p.getByRole('button', { name: 'Writers' }))
+      await p.locator('.toast', { hasText: 'Added to Writers' }).waitFor()
+      if (phone) await p.getByRole('button', { name: 'Select none' }).click()
+      await p.getByRole('button', { name: 'Writers', exact: true }).click()
+      await eventually(async () => (await names()).length === 3, 'one more member')
+      await p.getByRole('button', { name: 'Write to all' }).click()
+      await eventually(async () => (await p.locator('.cmp .pill').count()) === 3, 'three are written to')
+      await p.locator('.cmp').getByRole('button', { name: 'Discard the draft' }).click()
+      await eventually(async () => (await p.locator('.cmp').count()) === 0, 'closed')
+      await p.getByRole('group', { name: 'Groups' }).getByRole('button', { name: 'All' }).click()
+      // Deleted, and brought back.
+      await p.locator('.ct', { hasText: 'Ada Byron' }).click()
+      await card.getByRole('heading', { name: 'Ada Byron' }).waitFor()
+      await card.getByRole('button', { name: 'Delete the contact' }).click()
+      await p.locator('.toast', { hasText: 'Deleted 1 contact' }).waitFor()
+      await back()
+      await eventually(async () => !(await names()).includes('Ada Byron'), 'gone')
+      if (phone) await p.locator('.toast').last().getByRole('button', { name: 'Undo' }).click()
+      else { await list.focus(); await p.keyboard.press('z') }
+      await eventually(async () => (await names()).includes('Ada Byron'), 'back')
+      await eventually(() => p.evaluate(async () => { const r = await (await fetch('/jmap/api', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }, body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'https://posthouse.email/jmap'], methodCalls: [['ContactCard/query', { accountId: 'A1', filter: { text: 'Ada Byron' } }, '0']] }) })).json(); return r.methodResponses[0][1].ids.length === 1 }), 'at the server, once')
+      if (phone) return
+      // From a message to its sender, and by keys alone.
+      await p.keyboard.press('g'); await p.keyboard.press('i')
+      await s.openRow('Sourdough, slowly')
+      await p.keyboard.press('Control+k')
+      await p.keyboard.type('Sender in')
+      await p.keyboard.press('Enter')
+      const fresh = p.getByRole('form', { name: 'New contact' })
+      assert(await fresh.getByLabel('Address', { exact: true }).first().inputValue(), 'the sender stands there')
+      await p.keyboard.press('Control+Enter')
+      await p.locator('.toast', { hasText: 'added to contacts' }).waitFor()
+      await p.keyboard.press('j')
+      await p.keyboard.press('e')
+      await p.getByRole('form', { name: 'Edit the contact' }).waitFor()
+      await p.keyboard.press('Escape')
+      await p.keyboard.press('m')
+      await eventually(() => p.evaluate(() => document.title.includes('Search')), 'mail with this person')
+    },
+  },
+  {
     id: '32', name: 'a rule from a message: what it would match is what it changes; own Sieve stays byte for byte', dark: true,
     async run(s) {
       const own = '# mine\r\nrequire ["vacation"];\n\tif header :is "X-Mine" "yes" { keep; }  \n'

@@ -2,7 +2,7 @@
 // tests are made from this list; an action that changes mail says how it is undone by
 // going through mail.act.
 import { mail, type Patch } from '../store/mail.svelte'
-import { ui, go, openThread, compose, targets, rowThread, boxName, closeComposer } from '../store/ui.svelte'
+import { ui, go, openThread, openCard, compose, targets, rowThread, boxName, closeComposer } from '../store/ui.svelte'
 import { settings, save, look } from '../store/settings.svelte'
 import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
@@ -11,7 +11,7 @@ import { t } from '../kit/i18n'
 import { reply, forward } from './reply'
 import type { Email } from '../jmap/types'
 
-export type Group = 'This conversation' | 'Move through the list' | 'Go to' | 'Write' | 'View' | 'Account'
+export type Group = 'This conversation' | 'Move through the list' | 'Contacts' | 'Go to' | 'Write' | 'View' | 'Account'
 export interface Action {
   id: string; name: string; group: Group; icon: string
   keys?: string[] // "e", "Shift+I", "Ctrl+K", "g i"
@@ -178,9 +178,41 @@ function selectWhere(f: (e: Email, th: string) => boolean) {
 const goRole = (r: string) => () => { const id = role(r); if (id) go(id) }
 const focusSearch = () => document.getElementById('search')?.focus()
 
-const a = (id: string, name: string, group: Group, icon: string, keys: string[], run: () => unknown, o: Partial<Action> = {}): Action => ({ id, name, group, icon, keys, run, ...o })
+// Where contacts are shown, keys and menus are about them, and not about the list behind.
+const about = (id: string, group: Group) => (ui.place === 'contacts' ? !/^(This|Move)/.test(group) || id === 'undo' || id === 'redo' : group !== 'Contacts')
+const a = (id: string, name: string, group: Group, icon: string, keys: string[], run: () => unknown, o: Partial<Action> = {}): Action => ({ id, name, group, icon, keys, run, ...o, when: () => about(id, group) && (!o.when || o.when()) })
+const book = (f: (m: typeof import('../store/contacts.svelte')) => unknown) => () => import('../views/more').then((m) => f(m.book))
+const aCard = () => !!ui.card && !ui.cardEdit
+const someCards = () => ui.cards.length > 0 || aCard()
+const menu = (id: string) => () => document.querySelector<HTMLElement>(`#${id} button`)?.click()
+
+// addSender opens the sender of the open message in the address book, or the form for a new contact.
+async function addSender() {
+  const id = ui.message, e = mail.email(id) || mail.thread(targets()[0] || '').at(-1), from = e?.from?.[0]
+  if (!from) return
+  const { contacts } = (await import('../views/more')).book
+  await contacts.sync()
+  const c = contacts.all.find((x) => Object.values(x.emails || {}).some((y) => y.address.toLowerCase() === from.email.toLowerCase()))
+  go('contacts', { card: c?.uid })
+  if (!c) openCard('', true, true, { name: from.name || '', email: from.email })
+}
 
 export const actions: Action[] = [
+  a('contact-new', 'New contact', 'Contacts', 'user', ['n'], () => openCard('', false, true)),
+  a('contact-edit', 'Edit the contact', 'Contacts', 'pen', ['e'], () => (ui.cardEdit = true), { when: aCard }),
+  a('contact-delete', 'Delete the contact', 'Contacts', 'trash', ['#', 'Delete'], book((m) => m.remove()), { when: someCards }),
+  a('contact-write', 'Write to them', 'Contacts', 'send', ['w', 'r'], book((m) => m.write()), { when: () => someCards() || !!ui.group }),
+  a('contact-mail', 'Mail with this person', 'Contacts', 'mailopen', ['m'], () => dispatchEvent(new CustomEvent('contact-mail')), { when: aCard }),
+  a('contact-groups', 'Groups…', 'Contacts', 'tag', ['l'], menu('card-groups'), { when: someCards }),
+  a('contact-group', 'New group', 'Contacts', 'folder', [], () => (ui.overlay = 'group')),
+  a('contact-next', 'Next contact', 'Contacts', 'down', ['j', 'ArrowDown'], book((m) => m.step(1))),
+  a('contact-previous', 'Previous contact', 'Contacts', 'up', ['k', 'ArrowUp'], book((m) => m.step(-1))),
+  a('contact-select', 'Select the contact', 'Contacts', 'check', ['x'], book((m) => m.select())),
+  a('contact-select-all', 'Select all contacts', 'Contacts', 'check', ['* a', 'Ctrl+A'], book((m) => m.selectAll())),
+  a('contact-back', 'Back to the contacts', 'Contacts', 'back', ['u', 'Escape'], () => { if (ui.cards.length) ui.cards = []; else if (ui.card || ui.cardEdit) openCard(ui.cardEdit ? ui.card : ''); else goRole('inbox')() }),
+  a('contact-search', 'Search contacts', 'Contacts', 'search', ['/'], () => document.getElementById('find-contact')?.focus()),
+  a('contact-import', 'Import contacts…', 'Contacts', 'save', [], () => document.getElementById('contact-file')?.click()),
+  a('contact-twins', 'Find contacts that are there twice', 'Contacts', 'filter', [], () => (ui.overlay = 'twins')),
   a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: hasTarget, mail: true }),
   a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: hasTarget, mail: true }),
   a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: hasTarget, mail: true }),
@@ -192,6 +224,7 @@ export const actions: Action[] = [
   a('snooze', 'Snooze…', 'This conversation', 'clock', ['h'], () => (ui.overlay = 'snooze'), { when: hasTarget, mail: true }),
   a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => mute(), { when: hasTarget, mail: true }),
   a('rule', 'Always do this with mail like this…', 'This conversation', 'filter', [], () => { const list = mail.thread(targets()[0] || ''); ui.ruleFrom = (ui.thread && ui.message) || list[list.length - 1]?.id || ''; ui.overlay = 'rules' }, { when: hasTarget }),
+  a('add-sender', 'Sender in contacts', 'This conversation', 'user', [], addSender, { when: () => !!ui.thread }),
   a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread }),
   a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),
   a('redo', 'Redo', 'This conversation', 'undo', ['Shift+Z'], () => mail.redo()),
@@ -225,6 +258,7 @@ export const actions: Action[] = [
   a('archived', 'Archive', 'Go to', 'arch', ['g a'], goRole('archive')),
   a('junked', 'Junk', 'Go to', 'spam', ['g j'], goRole('junk')),
   a('trashed', 'Trash', 'Go to', 'trash', ['g x'], goRole('trash')),
+  a('contacts', 'Contacts', 'Go to', 'user', ['g c'], () => go('contacts')),
   a('palette', 'Command palette', 'View', 'search', ['Ctrl+K'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('help', 'Keyboard shortcuts', 'View', 'list', ['?'], () => (ui.overlay = 'help')),

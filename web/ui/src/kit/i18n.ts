@@ -61,11 +61,12 @@ export function bytes(n: number): string {
   return new Intl.NumberFormat(language(), { style: 'unit', unit: units[u], unitDisplay: u ? 'short' : 'long', maximumFractionDigits: n < 10 && u > 1 ? 1 : 0 }).format(n)
 }
 
+export const locale = () => (language() === 'en' ? navigator.language.startsWith('en') ? navigator.language : 'en-GB' : language())
 const fmt = new Map<string, Intl.DateTimeFormat>()
 function format(d: Date, key: string, o: Intl.DateTimeFormatOptions) {
   const k = language() + key
   let f = fmt.get(k)
-  if (!f) fmt.set(k, (f = new Intl.DateTimeFormat(language() === 'en' ? navigator.language.startsWith('en') ? navigator.language : 'en-GB' : language(), o)))
+  if (!f) fmt.set(k, (f = new Intl.DateTimeFormat(locale(), o)))
   return f.format(d)
 }
 const day = (d: Date) => Math.floor((d.getTime() - d.getTimezoneOffset() * 60_000) / 86_400_000)

@@ -18,8 +18,9 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins',
   preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
+  card: '', cards: [] as string[], cardFocus: '', cardEdit: false, cardSeed: { name: '', email: '' }, group: '', // contacts, by uid
   paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
   composers: [] as Composer[],
   signedIn: false, expired: false, quote: '', message: '',
@@ -37,6 +38,7 @@ export function closeComposer(id: number) { ui.composers = ui.composers.filter((
 export function filterFor(place: string, search: string, filter: string): any {
   const conditions: any[] = []
   if (search) conditions.push(parseSearch(search, mail.boxes))
+  else if (place === 'contacts') conditions.push({ inMailbox: mail.box('inbox')?.id || '' })
   else if (place === 'starred') conditions.push({ hasKeyword: '$flagged' })
   else conditions.push({ inMailbox: place })
   if (filter === 'unread') conditions.push({ notKeyword: '$seen' })
@@ -44,17 +46,25 @@ export function filterFor(place: string, search: string, filter: string): any {
   return conditions.length > 1 ? { operator: 'AND', conditions } : conditions[0]
 }
 
-export function go(place: string, o: { thread?: string; search?: string; filter?: typeof ui.filter; replace?: boolean } = {}) {
+export function go(place: string, o: { thread?: string; search?: string; filter?: typeof ui.filter; replace?: boolean; card?: string } = {}) {
   const search = o.search ?? ''
   const moved = place !== ui.place || search !== ui.search || (o.filter ?? 'all') !== ui.filter
   ui.place = place; ui.search = search; ui.filter = o.filter ?? 'all'
   ui.thread = o.thread ?? ''
   ui.overlay = ''; ui.sidebar = false
-  if (moved) {
+  if (place === 'contacts') { ui.card = o.card ?? ''; ui.cardEdit = false; ui.cards = [] }
+  else if (moved) {
     ui.focus = 0; ui.selected = []; ui.all = false
     mail.open(filterFor(place, search, ui.filter))
   }
   remember(o.replace)
+}
+
+// openCard shows a contact, or with an empty seed the form of a new one.
+export function openCard(uid: string, replace = false, edit = false, seed = { name: '', email: '' }) {
+  ui.card = uid; ui.cardEdit = edit; ui.cardSeed = seed
+  if (uid) ui.cardFocus = uid
+  remember(replace)
 }
 
 export function openThread(thread: string, replace = false) {
@@ -67,7 +77,7 @@ export function openThread(thread: string, replace = false) {
 let timer = 0, passing = ''
 function remember(replace = false) {
   const name = ui.search ? 'search' : ui.place
-  const path = `/mail/${encodeURIComponent(name)}${ui.thread ? '/' + ui.thread : ''}${ui.search ? '?q=' + encodeURIComponent(ui.search) : ''}`
+  const path = `/mail/${encodeURIComponent(name)}${ui.place === 'contacts' ? (ui.card ? '/' + encodeURIComponent(ui.card) : '') : ui.thread ? '/' + ui.thread : ''}${ui.search ? '?q=' + encodeURIComponent(ui.search) : ''}`
   // A conversation over the list is a step back on a phone; beside it, it is not.
   if (replace || !look.phone && ui.thread) {
     passing = path
@@ -86,17 +96,18 @@ function note() {
 }
 addEventListener('pagehide', note)
 
-export function fromURL(): { place: string; thread: string; search: string } {
-  const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(T\d+))?/)
+export function fromURL(): { place: string; thread: string; search: string; card: string } {
+  const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(?:(T\d+)$|([^/]+)))?/)
   const search = new URLSearchParams(location.search).get('q') || ''
   let place = m ? decodeURIComponent(m[1]) : ''
-  if (!search && place !== 'starred' && !mail.boxByID(place)) place = mail.box('inbox')?.id || mail.boxes[0]?.id || ''
-  return { place, thread: m?.[2] || '', search }
+  if (!search && place !== 'starred' && place !== 'contacts' && !mail.boxByID(place)) place = mail.box('inbox')?.id || mail.boxes[0]?.id || ''
+  return { place, thread: m?.[2] || '', search, card: place === 'contacts' && m ? decodeURIComponent(m[2] || m[3] || '') : '' }
 }
 
 export function placeName(t: (s: string) => string): string {
   if (ui.search) return t('Search')
   if (ui.place === 'starred') return t('Starred')
+  if (ui.place === 'contacts') return t('Contacts')
   const b = mail.boxByID(ui.place)
   return b ? boxName(b, t) : ''
 }
