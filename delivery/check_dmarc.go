@@ -113,8 +113,6 @@ func replyDMARC(res dmarc.Result) mail.Reply {
 // worst judges each domain in From and returns what weighs most, and of which author it
 // is: one forged name is enough.
 func (f *findings) worst(ctx context.Context, c *Checks, draw int) (worst dmarc.Result, at int) {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	e := dmarc.Evidence{Unsure: f.spf.Status == spf.TempError}
 	if f.spf.Status == spf.Pass {
 		e.SPF = f.spf.Domain
@@ -127,15 +125,23 @@ func (f *findings) worst(ctx context.Context, c *Checks, draw int) (worst dmarc.
 			e.Unsure = true
 		}
 	}
-	weight := func(r dmarc.Result) int {
-		return int(r.Apply)*10 + map[dmarc.Status]int{dmarc.Fail: 4, dmarc.TempError: 3, dmarc.None: 2, dmarc.Pass: 1}[r.Status]
-	}
-	for i, p := range f.authors {
-		if r := p.Judge(ctx, c.Resolver, e, draw); i == 0 || weight(r) > weight(worst) {
-			worst, at = r, i
+	judge := func(ctx context.Context) {
+		for i, p := range f.authors {
+			if r := p.Judge(ctx, c.Resolver, e, draw); i == 0 || weightOf(r) > weightOf(worst) {
+				worst, at = r, i
+			}
 		}
 	}
+	if !c.offline(ctx, judge) {
+		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+		judge(ctx)
+	}
 	return worst, at
+}
+
+func weightOf(r dmarc.Result) int {
+	return int(r.Apply)*10 + [...]int{dmarc.Fail: 4, dmarc.TempError: 3, dmarc.None: 2, dmarc.Pass: 1, dmarc.PermError: 0}[r.Status]
 }
 
 // draw is a random number of 0 to 99.

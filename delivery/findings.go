@@ -47,12 +47,13 @@ type Checks struct {
 }
 
 // A findings gathers who sent a message. SPF and the client's name are looked up
-// while the message comes in, the rest at its end, all at once.
+// while the message comes in, the rest at its end, all at once. What DNS has said
+// before is evaluated on the spot.
 type findings struct {
 	body   *dkim.Message
-	cancel context.CancelFunc
-	early  sync.WaitGroup // looks up spf
-	peer   *peer          // iprev and listed, once for a session
+	cancel context.CancelFunc // of early; nil: all was known
+	early  sync.WaitGroup     // looks up spf
+	peer   *peer              // iprev and listed, once for a session
 	sender mail.Finding
 
 	gathered bool
@@ -74,14 +75,34 @@ func (t *Transaction) beginFindings(ctx context.Context) bool {
 		return false
 	}
 	t.s.Meet(ctx, t.sess)
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), cancel: cancel, peer: t.sess.peer}
+	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), peer: t.sess.peer}
 	t.found = f
 	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}
-	f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
-	f.sender = lookUpSender(ctx, c.Resolver, t.Env.ReversePath)
+	if !c.offline(ctx, func(ctx context.Context) {
+		f.spf = spf.Check(ctx, c.Resolver, in)
+		f.sender = lookUpSender(ctx, c.Resolver, t.Env.ReversePath)
+	}) {
+		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+		f.cancel = cancel
+		f.early.Go(func() { f.spf = spf.Check(ctx, c.Resolver, in) })
+		f.sender = lookUpSender(ctx, c.Resolver, t.Env.ReversePath)
+	}
 	<-f.peer.done // it has the same limit
 	return true
+}
+
+// offline runs find with what the resolver knows without asking. It is false if that was
+// not enough: what find has found then is to be found again.
+func (c *Checks) offline(ctx context.Context, find func(context.Context)) bool {
+	r, ok := c.Resolver.(interface {
+		Offline(context.Context) *dns.Offline
+	})
+	if !ok {
+		return false
+	}
+	off := r.Offline(ctx)
+	find(off)
+	return !off.Missed()
 }
 
 // forwards reports whether an address of ours leads the message elsewhere: it is
@@ -92,7 +113,7 @@ func (t *Transaction) forwards() bool {
 
 // end stops what is still under way.
 func (f *findings) end() {
-	if f != nil {
+	if f != nil && f.cancel != nil {
 		f.cancel()
 		f.early.Wait()
 	}
@@ -106,12 +127,32 @@ func (t *Transaction) findings(ctx context.Context, h *message.Header) *findings
 	}
 	f.gathered = true
 	c := t.s.opts.Checks
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	f.body.Finish()
 	var domains []string
 	domains, f.oneFrom = authorDomains(h)
 	f.authors = make([]dmarc.Policy, len(domains))
+	known := f.body.Known(t.s.keys) && c.offline(ctx, func(ctx context.Context) {
+		for i, d := range domains {
+			f.authors[i] = dmarc.Discover(ctx, c.Resolver, d)
+		}
+		if ctx.(*dns.Offline).Missed() {
+			return // no signature is verified for nothing
+		}
+		f.dkim = f.body.Verify(ctx, t.s.keys)
+		f.arc = arc.Validate(ctx, f.body, t.s.keys)
+	})
+	if !known {
+		t.ask(ctx, domains)
+	}
+	f.early.Wait()
+	return f
+}
+
+// ask finds what stands in the message and DNS, all at once.
+func (t *Transaction) ask(ctx context.Context, domains []string) {
+	f, c := t.found, t.s.opts.Checks
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	var late sync.WaitGroup
 	for i, d := range domains {
 		late.Go(func() { f.authors[i] = dmarc.Discover(ctx, c.Resolver, d) })
@@ -120,8 +161,6 @@ func (t *Transaction) findings(ctx context.Context, h *message.Header) *findings
 	f.dkim = f.body.Verify(ctx, t.s.keys)
 	f.arc = arc.Validate(ctx, f.body, t.s.keys)
 	late.Wait()
-	f.early.Wait()
-	return f
 }
 
 // authorDomains are the domains of the one From field, each once; false if there is no

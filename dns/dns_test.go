@@ -179,6 +179,45 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// Who may not ask gets what is known, as long as it may be believed, with its DNSSEC
+// status, and is told when that was not all.
+func TestOffline(t *testing.T) {
+	srv := dnstest.New(t, "short.example. 5 MX 1 a.example.\nshort.example. 5 A 192.0.2.1\n")
+	srv.SetSecure("short.example")
+	now := time.Unix(1e9, 0)
+	c := srv.Client(t, dns.Options{Now: func() time.Time { return now }})
+	offline := func(missed bool) {
+		t.Helper()
+		off := c.Offline(t.Context())
+		mx, err := c.LookupMX(off, "short.example")
+		ip, errIP := c.LookupAddr(off, "short.example")
+		_, errNone := c.LookupTXT(off, "none.example")
+		switch {
+		case off.Missed() != missed:
+			t.Errorf("missed: %v", off.Missed())
+		case missed && (!errors.Is(err, dns.ErrTemporary) || !errors.Is(errIP, dns.ErrTemporary) || !errors.Is(errNone, dns.ErrTemporary)):
+			t.Errorf("%v, %v, %v", err, errIP, errNone)
+		case !missed && (err != nil || !mx.Secure || errIP != nil || !ip.Secure || !errors.Is(errNone, dns.ErrNotExist)):
+			t.Errorf("%+v %v, %+v %v, %v", mx, err, ip, errIP, errNone)
+		}
+	}
+	offline(true)
+	if n := c.Stats().Queries; n != 0 {
+		t.Errorf("%d queries", n)
+	}
+	_, _ = c.LookupMX(t.Context(), "short.example")
+	_, _ = c.LookupAddr(t.Context(), "short.example")
+	_, _ = c.LookupTXT(t.Context(), "none.example")
+	offline(false)
+	now = now.Add(4 * time.Second)
+	offline(false)
+	now = now.Add(2 * time.Second)
+	off := c.Offline(t.Context())
+	if _, err := c.LookupMX(off, "short.example"); err == nil || !off.Missed() {
+		t.Errorf("believed beyond its time: %v", err)
+	}
+}
+
 func TestOneFlight(t *testing.T) {
 	srv := dnstest.New(t, zone)
 	srv.SetFault("example.org", "", dnstest.Fault{Slow: 100 * time.Millisecond})

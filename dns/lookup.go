@@ -101,6 +101,8 @@ func (c *Client) LookupAddr(ctx context.Context, name string) (Answer[netip.Addr
 	var four chan result
 	if e := c.known(question{canonical(name), mdns.TypeA}); e != nil && ctx.Err() == nil {
 		r4.a, r4.err = answer(question{canonical(name), mdns.TypeA}, e, addrOf)
+	} else if ctx.Value(offlineKey{}) != nil {
+		return find(ctx, c, name, mdns.TypeA, addrOf)
 	} else {
 		four = make(chan result, 1)
 		go func() {
@@ -167,6 +169,10 @@ func find[T any](ctx context.Context, c *Client, name string, qtype uint16, conv
 	q := question{canonical(name), qtype}
 	e := c.known(q)
 	if e == nil {
+		if off, ok := ctx.Value(offlineKey{}).(*Offline); ok {
+			off.missed.Store(true)
+			return Answer[T]{}, errOffline
+		}
 		if _, ok := mdns.IsDomainName(q.name); !ok || q.name == "" {
 			return Answer[T]{}, &Error{Name: q.name, Type: mdns.TypeToString[qtype], Err: ErrBadName}
 		}

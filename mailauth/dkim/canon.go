@@ -63,7 +63,7 @@ func (d *bodyDigest) writeSimple(p []byte) {
 			p = p[1:]
 		} else {
 			d.release()
-			d.emit([]byte{'\r'})
+			d.emit(crlf[:1])
 		}
 	}
 	if n := len(p); n > 0 && p[n-1] == '\r' {
@@ -82,7 +82,10 @@ func (d *bodyDigest) writeSimple(p []byte) {
 	d.lines += ends
 }
 
-var crlf = []byte("\r\n")
+var (
+	crlf     = []byte("\r\n")
+	oneSpace = []byte{' '}
+)
 
 func (d *bodyDigest) writeRelaxed(p []byte) {
 	for i := 0; i < len(p); {
@@ -96,7 +99,7 @@ func (d *bodyDigest) writeRelaxed(p []byte) {
 				continue
 			}
 			d.release()
-			d.emit([]byte{'\r'})
+			d.emit(crlf[:1])
 		}
 		switch c {
 		case ' ', '\t':
@@ -145,7 +148,7 @@ func (d *bodyDigest) release() {
 	}
 	if d.space {
 		d.space = false
-		d.emit([]byte{' '})
+		d.emit(oneSpace)
 	}
 }
 
@@ -172,7 +175,7 @@ func (d *bodyDigest) finish() {
 	if d.cr {
 		d.cr = false
 		d.release()
-		d.emit([]byte{'\r'})
+		d.emit(crlf[:1])
 	}
 	if !d.relaxed || d.n > 0 {
 		d.emit(crlf)

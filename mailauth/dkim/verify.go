@@ -61,6 +61,20 @@ func (m *Message) VerifyARC(ctx context.Context, keys *Keys) (*Signature, Result
 	return m.arc, m.verify(m.arc, foundKey{key, err}, keys.now())
 }
 
+// Known reports whether the keys of all signatures, but for those of ARC, are known and
+// need no lookup. The message is finished.
+func (m *Message) Known(keys *Keys) bool {
+	for _, s := range m.sigs {
+		if s.err != nil {
+			continue
+		}
+		if _, ok := keys.known(s.keyName()); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 type foundKey struct {
 	key *publicKey
 	err error
