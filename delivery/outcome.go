@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,13 @@ import (
 type outcome struct {
 	reply   mail.Reply // the last word: to MAIL, or to the end of the data
 	refused []trace.Fate
-	fates   map[int][]trace.Fate // by recipient
+	fates   []fate
+}
+
+// A fate is what became of the recipient with index to, in one respect.
+type fate struct {
+	to int
+	trace.Fate
 }
 
 // maxRefused is how many refused recipients of a transaction are remembered.
@@ -33,10 +40,7 @@ func refusal(r mail.Reply) trace.Became {
 
 // put notes what became of the recipient with index i.
 func (o *outcome) put(i int, b trace.Became, detail string) {
-	if o.fates == nil {
-		o.fates = map[int][]trace.Fate{}
-	}
-	o.fates[i] = append(o.fates[i], trace.Fate{Became: b, Detail: detail})
+	o.fates = append(o.fates, fate{i, trace.Fate{Became: b, Detail: detail}})
 }
 
 // each notes the replies of LMTP.
@@ -101,28 +105,10 @@ func (t *Transaction) remember() {
 	if t.staged != nil && t.staged.Message() != nil {
 		e.MessageID = strings.Trim(string(t.staged.Message().Header.RawValue("Message-ID")), "<> \t\r\n")
 	}
-	e.To = make([]trace.Fate, 0, len(t.Env.Recipients)+len(o.refused))
-	for i, r := range t.Env.Recipients {
-		fates := o.fates[i]
-		if len(fates) == 0 {
-			fates = []trace.Fate{{}}
-		}
-		for _, f := range fates {
-			f.Address = r.Address.String()
-			e.To = append(e.To, f)
-		}
-	}
-	e.To = append(e.To, o.refused...)
+	e.To = append(o.told(t.Env.Recipients), o.refused...)
+	e.Notes = make([]string, len(t.checked))
 	for i := range t.checked {
-		f := &t.checked[i]
-		note := f.Check + " " + f.Result
-		if f.Text != "" {
-			note += " (" + f.Text + ")"
-		}
-		if f.Weight != 0 {
-			note += " weighs " + strconv.Itoa(f.Weight)
-		}
-		e.Notes = append(e.Notes, note)
+		e.Notes[i] = noteOf(&t.checked[i])
 	}
 	if t.sess.Origin == FromServer { // as the queue and others name messages about a message
 		if id, _, about := strings.Cut(e.ID, "-"); about && id != "report" {
@@ -131,6 +117,39 @@ func (t *Transaction) remember() {
 	}
 	t.s.opts.Trace.Record(&e)
 	t.rememberWait(e)
+}
+
+// told are the fates of the recipients, in their order; one of whom nothing is known
+// has an empty one.
+func (o *outcome) told(recipients []mail.Recipient) []trace.Fate {
+	slices.SortStableFunc(o.fates, func(a, b fate) int { return a.to - b.to })
+	list := make([]trace.Fate, 0, len(recipients)+len(o.refused))
+	fates := o.fates
+	for i, r := range recipients {
+		address := r.Address.String()
+		n := len(list)
+		for ; len(fates) > 0 && fates[0].to == i; fates = fates[1:] {
+			list = append(list, fates[0].Fate)
+			list[len(list)-1].Address = address
+		}
+		if len(list) == n {
+			list = append(list, trace.Fate{Address: address})
+		}
+	}
+	return list
+}
+
+// noteOf is what the trace keeps of a finding.
+func noteOf(f *mail.Finding) string {
+	var room [256]byte
+	b := append(append(append(room[:0], f.Check...), ' '), f.Result...)
+	if f.Text != "" {
+		b = append(append(append(b, " ("...), f.Text...), ')')
+	}
+	if f.Weight != 0 {
+		b = strconv.AppendInt(append(b, " weighs "...), int64(f.Weight), 10)
+	}
+	return string(b)
 }
 
 // rememberWait records that what was taken does not go on at once.

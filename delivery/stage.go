@@ -77,6 +77,9 @@ func (v Verdict) final() bool { return v.Action == Reject || v.Action == Defer |
 
 // learn keeps what a stage found out.
 func (t *Transaction) learn(v Verdict) {
+	if t.checked == nil && len(v.AuthResults)+len(v.Findings) > 0 {
+		t.checked, t.authResults = make([]mail.Finding, 0, 8), make([]authres.Clause, 0, 6)
+	}
 	t.authResults = append(t.authResults, v.AuthResults...)
 	for i := range v.AuthResults {
 		c := &v.AuthResults[i]
@@ -91,27 +94,26 @@ func (t *Transaction) learn(v Verdict) {
 
 // explain is what a clause says beside its result.
 func explain(c *authres.Clause) string {
-	var b []byte
-	add := func(s ...string) {
-		if len(b) > 0 {
-			b = append(b, ", "...)
-		}
-		for _, x := range s {
-			b = append(b, x...)
-		}
-	}
-	if c.Comment != "" {
-		add(c.Comment)
-	}
+	var room [256]byte
+	b := append(room[:0], c.Comment...)
 	if c.Reason != "" {
-		add(c.Reason)
+		b = append(comma(b), c.Reason...)
 	}
 	for _, p := range c.Props {
 		if p.Value != "" && p.Name != "b" {
-			add(p.Type, ".", p.Name, "=", p.Value)
+			b = append(append(append(comma(b), p.Type...), '.'), p.Name...)
+			b = append(append(b, '='), p.Value...)
 		}
 	}
 	return string(b)
+}
+
+// comma goes between two things.
+func comma(b []byte) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	return append(b, ", "...)
 }
 
 // admit runs the envelope's checks of a message from another server.

@@ -221,13 +221,19 @@ func indexKeys(dst []byte, day uint32, kind byte, value string) []byte {
 	return append(append(appendDay(dst, day, keyIndex), kind), sum[:8]...)
 }
 
-// ops appends what stores e to dst.
+// ops appends what stores e to dst. Keys and value stand in one piece of memory.
 func ops(dst []engine.Op, e *Event, seq uint64) []engine.Op {
 	day := dayOf(e.At)
-	set := func(key, val []byte) { dst = append(dst, engine.Op{Kind: engine.Set, Key: key, Val: val}) }
-	set(binary.BigEndian.AppendUint64(eventKeys(make([]byte, 0, 40), day, e.ID), seq), appendEvent(make([]byte, 0, 256), e))
+	room := make([]byte, 0, 512)
+	cut := func(from int) []byte { return room[from:len(room):len(room)] }
+	room = binary.BigEndian.AppendUint64(eventKeys(room, day, e.ID), seq)
+	key := cut(0)
+	room = appendEvent(room, e)
+	dst = append(dst, engine.Op{Kind: engine.Set, Key: key, Val: cut(len(key))})
 	index := func(kind byte, value string) {
-		set(append(indexKeys(make([]byte, 0, 32), day, kind, value), e.ID...), nil)
+		from := len(room)
+		room = append(indexKeys(room, day, kind, value), e.ID...)
+		dst = append(dst, engine.Op{Kind: engine.Set, Key: cut(from)})
 	}
 	switch e.Kind {
 	case Received, Refused, Abandoned, Sent:
