@@ -15,6 +15,7 @@ type need uint8
 const (
 	needRow    need = iota // the mailbox row
 	needRecord             // the stored record
+	needFields             // the stored record, and of some messages the bytes
 	needBytes              // the message's bytes
 )
 
@@ -97,6 +98,8 @@ type fetched struct {
 	msg   *message.Message
 	raw   []byte
 	body  store.Body
+	known bool // its record has all header fields that are asked for
+	short bool // it has not, and the bytes were not there
 }
 
 // macros of RFC 9051 §6.4.5; they stand alone.

@@ -25,6 +25,8 @@ type section struct {
 	filter  bool // HEADER.FIELDS or HEADER.FIELDS.NOT
 	not     bool
 	names   []string
+	kept    bool // records may have these fields
+	fields  message.FieldSelection
 	partial bool
 	first   int64
 	count   int64
@@ -67,6 +69,12 @@ func (c *conn) readSection(d *wire.Decoder, b *boundItem, name string) {
 	s.label = append([]byte(name+"["), d.Since(start)...)
 	if s.filter {
 		s.label = s.filterLabel(name)
+		if !s.not && len(s.path) == 0 {
+			s.fields, s.kept = message.SelectFields(s.names)
+		}
+		if s.kept {
+			b.need = needFields
+		}
 	}
 	d.Expect(']')
 	s.label = append(s.label, ']')
@@ -159,6 +167,16 @@ func readPartial(d *wire.Decoder, s *section) {
 func writeSection(f *fetch, m *fetched, b *boundItem, dst []byte) []byte {
 	s := &b.section
 	dst = append(dst, s.label...)
+	if s.kept {
+		var ok bool
+		if f.part, ok = m.email.AppendFields(f.part[:0], &s.fields); ok {
+			return s.appendPart(dst, f.part)
+		}
+		if m.raw == nil && m.body == nil {
+			m.short = true
+			return dst
+		}
+	}
 	r, ok := f.section(m, s.path, s.spec)
 	if !ok {
 		return append(dst, "NIL"...)
@@ -180,7 +198,11 @@ func (f *fetch) writeFiltered(m *fetched, s *section, r message.Range, dst []byt
 		return dst
 	}
 	f.part = message.AppendHeaderFields(f.part[:0], header, s.names, s.not)
-	p := f.part
+	return s.appendPart(dst, f.part)
+}
+
+// appendPart writes chosen header fields, or what is asked for of them.
+func (s *section) appendPart(dst, p []byte) []byte {
 	if s.partial {
 		cut := message.Range{End: int64(len(p))}.Cut(s.first, s.count)
 		p = p[cut.Start:cut.End]

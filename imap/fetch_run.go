@@ -34,6 +34,7 @@ const pageRecords = 256
 // one writes one page of the messages lo <= i < hi and returns where it ended.
 func (f *fetch) one(lo, hi int) (next int, err error) {
 	f.page = f.page[:0]
+	rest := false // of the page, needs bytes
 	err = f.c.sel.acct.View(f.c.ctx, func(v *store.View) error {
 		cur, err := v.Snapshot(f.c.sel.mailbox)
 		if err != nil {
@@ -51,12 +52,15 @@ func (f *fetch) one(lo, hi int) (next int, err error) {
 			next = f.pageOfRows(cur, lo, hi)
 		case needRecord:
 			next, err = f.pageOfRecords(v, cur, lo, hi)
+		case needFields:
+			next, rest, err = f.pageOfFields(v, cur, lo, hi)
 		default:
 			next, err = f.pageOfBytes(v, cur, lo, hi)
+			rest = true
 		}
 		return err
 	})
-	if err != nil || f.need != needBytes {
+	if err != nil || !rest {
 		return next, err
 	}
 	return next, f.messages()
@@ -115,13 +119,18 @@ func (f *fetch) pageOfRows(cur *store.Snapshot, lo, hi int) int {
 	})
 }
 
-func (f *fetch) pageOfRecords(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+// nextPage takes the rows of a page.
+func (f *fetch) nextPage(cur *store.Snapshot, lo, hi int) (next int) {
 	f.rows = f.rows[:0]
-	next := f.each(cur, lo, hi, func(i int, row store.Row) bool {
+	return f.each(cur, lo, hi, func(i int, row store.Row) bool {
 		f.rows = append(f.rows, row)
 		f.page = append(f.page, fetched{seq: uint32(i + 1), row: row, snap: cur})
 		return len(f.rows) < pageRecords
 	})
+}
+
+func (f *fetch) pageOfRecords(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+	next := f.nextPage(cur, lo, hi)
 	err := v.Emails(f.rows, func(i int, e *store.Email) bool {
 		m := &f.page[i]
 		m.email = e
@@ -136,13 +145,42 @@ func (f *fetch) pageOfRecords(v *store.View, cur *store.Snapshot, lo, hi int) (i
 	return next, err
 }
 
-func (f *fetch) pageOfBytes(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
-	f.rows, f.arena = f.rows[:0], f.arena[:0]
-	next := f.each(cur, lo, hi, func(i int, row store.Row) bool {
-		f.rows = append(f.rows, row)
-		f.page = append(f.page, fetched{seq: uint32(i + 1), row: row, snap: cur})
-		return len(f.rows) < pageRecords
+// pageOfFields is pageOfRecords, but from the first message on whose record does not
+// have the fields, or cannot be read, the page waits for bytes: rest.
+func (f *fetch) pageOfFields(v *store.View, cur *store.Snapshot, lo, hi int) (next int, rest bool, err error) {
+	next = f.nextPage(cur, lo, hi)
+	done := 0
+	err = v.Emails(f.rows, func(i int, e *store.Email) bool {
+		m := &f.page[i]
+		m.email = e
+		f.respond(m)
+		m.email = nil
+		if rest = m.short; rest {
+			return false
+		}
+		m.msg, done = nil, i+1
+		if f.c.full() && i+1 < len(f.page) {
+			next = int(f.page[i+1].seq) - 1
+			return false
+		}
+		return true
 	})
+	rest = rest || err != nil && mail.KindOf(err) == mail.Corrupt
+	if !rest {
+		return next, false, err
+	}
+	f.rows, f.page = f.rows[done:], f.page[done:]
+	return next, true, f.keepRecords(v)
+}
+
+func (f *fetch) pageOfBytes(v *store.View, cur *store.Snapshot, lo, hi int) (int, error) {
+	next := f.nextPage(cur, lo, hi)
+	return next, f.keepRecords(v)
+}
+
+// keepRecords reads the records of the page, for later.
+func (f *fetch) keepRecords(v *store.View) error {
+	f.arena = f.arena[:0]
 	f.kept = slices.Grow(f.kept[:0], len(f.page))[:len(f.page)]
 	read := 0
 	err := v.Emails(f.rows, func(i int, e *store.Email) bool {
@@ -153,12 +191,12 @@ func (f *fetch) pageOfBytes(v *store.View, cur *store.Snapshot, lo, hi int) (int
 		return true
 	})
 	if mail.KindOf(err) == mail.Corrupt && err != nil {
-		return next, f.oneByOne(v)
+		return f.oneByOne(v)
 	}
 	if read < len(f.page) {
 		f.missing = true
 	}
-	return next, err
+	return err
 }
 
 // oneByOne reads the records of a page of which one is damaged.
@@ -179,7 +217,9 @@ func (f *fetch) oneByOne(v *store.View) (err error) {
 func (f *fetch) messages() error {
 	f.wanted = f.wanted[:0]
 	for i := range f.page {
-		if e := f.page[i].email; e == nil || e.Size > int64(f.c.srv.opts.Limits.FetchWhole) {
+		m := &f.page[i]
+		m.short, m.known = false, f.need == needFields && f.knows(m.email)
+		if e := m.email; e == nil || m.known || e.Size > int64(f.c.srv.opts.Limits.FetchWhole) {
 			f.wanted = append(f.wanted, nil)
 		} else {
 			f.wanted = append(f.wanted, e)
@@ -208,11 +248,32 @@ func (f *fetch) messages() error {
 	return failed
 }
 
-// large writes the responses for the messages lo <= i < hi, which are large or gone.
+// knows reports whether a record has all header fields that are asked for.
+func (f *fetch) knows(e *store.Email) bool {
+	if e == nil {
+		return false
+	}
+	for i := range f.items {
+		if s := &f.items[i].section; s.kept {
+			var ok bool
+			if f.part, ok = e.AppendFields(f.part[:0], &s.fields); !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// large writes the responses for the messages lo <= i < hi, which are large or gone, or
+// whose records have all that is asked for.
 func (f *fetch) large(lo, hi int) (err error) {
 	for i := lo; i < hi && err == nil; i++ {
 		m := &f.page[i]
 		if m.email == nil {
+			continue
+		}
+		if m.known {
+			err = f.message(m)
 			continue
 		}
 		if m.body, err = f.c.sel.acct.Open(f.c.ctx, m.email); err != nil {
@@ -281,7 +342,7 @@ func (f *fetch) unreadable(err error) error {
 	return nil
 }
 
-// respond writes one FETCH response.
+// respond writes one FETCH response; none if m turns out to be short.
 func (f *fetch) respond(m *fetched) {
 	dst := f.c.dia.beginFetch(f.c.out, m.seq, m.row.UID)
 	for i := range f.items {
@@ -290,6 +351,9 @@ func (f *fetch) respond(m *fetched) {
 		}
 		b := &f.items[i]
 		dst = b.write(f, m, b, dst)
+	}
+	if m.short {
+		return
 	}
 	if len(f.seen) > 0 && !f.flags && f.seen.Contains(m.row.UID) {
 		dst = f.c.appendFlags(append(dst, ' '), m.snap, m.row)

@@ -270,6 +270,17 @@ func AppendHeaderFields(dst, b []byte, names []string, not bool) []byte {
 // fieldNamed reports whether line is the first line of a field called one of
 // names.
 func fieldNamed(line []byte, names []string) bool {
+	field := fieldName(line)
+	for _, name := range names {
+		if len(name) == len(field) && equalFold(field, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldName returns the name in the first line of a field.
+func fieldName(line []byte) []byte {
 	n := bytes.IndexByte(line, ':')
 	if n < 0 {
 		n = len(trimSpace(line))
@@ -277,10 +288,5 @@ func fieldNamed(line []byte, names []string) bool {
 	for n > 0 && isWSP(line[n-1]) {
 		n--
 	}
-	for _, name := range names {
-		if len(name) == n && equalFold(line[:n], name) {
-			return true
-		}
-	}
-	return false
+	return line[:n]
 }

@@ -125,6 +125,7 @@ func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) 
 	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
 		Preview: p.preview, HasAttachment: p.attachment, Prefix: o.Prefix,
 		findings: appendFindings(nil, o.Findings),
+		fields:   p.fields,
 		table:    p.table, references: p.references, fresh: tx.group.blob(m)}
 	return e, tx.putEmail(e)
 }
@@ -139,7 +140,7 @@ func (tx *Tx) putEmail(e *Email) error {
 		tx.emails = make(map[EmailID]*Email, 1)
 	}
 	tx.emails[e.ID] = e
-	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + 8*len(e.references)
+	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + len(e.fields) + 8*len(e.references)
 	tx.put(engine.Op{Kind: engine.Set, Key: emailKey(e.ID), Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"posthouse/mail"
+	"posthouse/message"
 	"posthouse/store/engine"
 )
 
@@ -90,6 +91,10 @@ func (c *checker) bytes(e *Email) error {
 		var b []byte
 		b, err = c.store.eng.ReadBlob(c.ctx, nil, e.blob)
 		size = int64(len(b))
+		if header, _, terr := message.TableTop(e.table); err == nil && terr == nil && len(e.fields) > 0 &&
+			(header.End > size || !message.FieldsFit(e.fields, b[:header.End], e.Envelope)) {
+			c.faultf("email %d: its header fields are not those of its bytes", e.ID)
+		}
 	}
 	switch {
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, engine.ErrCorrupt), mail.KindOf(err) == mail.Corrupt:

@@ -11,6 +11,7 @@ const (
 	emailAttachment = 1 << iota
 	emailSent       // has a date
 	emailFindings   // has what its checks said
+	emailFields     // has fields of its header
 )
 
 // appendEmail encodes an email record; the engine appends the blob's id.
@@ -24,6 +25,9 @@ func appendEmail(dst []byte, e *Email) []byte {
 	}
 	if len(e.findings) > 0 {
 		flags |= emailFindings
+	}
+	if len(e.fields) > 0 {
+		flags |= emailFields
 	}
 	dst = append(dst, formatVersion, flags)
 	dst = binary.AppendUvarint(dst, uint64(e.Thread))
@@ -44,6 +48,9 @@ func appendEmail(dst []byte, e *Email) []byte {
 	}
 	if len(e.findings) > 0 {
 		dst = appendBytes(dst, e.findings)
+	}
+	if len(e.fields) > 0 {
+		dst = appendBytes(dst, e.fields)
 	}
 	return dst
 }
@@ -71,6 +78,9 @@ func decodeEmail(e *Email, id EmailID, v []byte) error {
 	}
 	if flags&emailFindings != 0 {
 		e.findings = d.bytes()
+	}
+	if flags&emailFields != 0 {
+		e.fields = d.bytes()
 	}
 	e.blob = engine.BlobID(d.fixed64())
 	return d.err("email")

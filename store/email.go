@@ -26,6 +26,7 @@ type Email struct {
 	Prefix        []byte // header lines put before the stored bytes at delivery
 
 	findings   []byte // see Findings
+	fields     []byte // of the header of the stored bytes, see message.AppendFields
 	table      []byte // part table of the stored bytes, without prefix
 	references []uint64
 	blob       engine.BlobID
@@ -51,6 +52,12 @@ func (e *Email) Top() (header, body message.Range, err error) {
 	body.Start += n
 	body.End += n
 	return header, body, err
+}
+
+// AppendFields appends selected header fields as BODY[HEADER.FIELDS (…)] has them; false
+// if the record does not have them, and the message must be read.
+func (e *Email) AppendFields(dst []byte, s *message.FieldSelection) ([]byte, bool) {
+	return s.Append(dst, e.Prefix, e.fields, e.Envelope)
 }
 
 func (e *Email) blobID() engine.BlobID {
@@ -224,7 +231,7 @@ func (e *Email) Related() int { return len(e.references) }
 // Keep makes e independent of the scan that it comes from: its bytes are appended
 // to arena, which is returned and may be used for several.
 func (e *Email) Keep(arena []byte) []byte {
-	for _, b := range []*[]byte{&e.Envelope, &e.BodyStructure, &e.Prefix, &e.table} {
+	for _, b := range []*[]byte{&e.Envelope, &e.BodyStructure, &e.Prefix, &e.table, &e.fields} {
 		begin := len(arena)
 		arena = append(arena, *b...)
 		*b = arena[begin:len(arena):len(arena)]

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"posthouse/mail"
+	"posthouse/message"
 	"posthouse/store/engine/local"
 )
 
@@ -60,6 +61,9 @@ func testFixture(t *testing.T, from string) {
 	checkStore(t, s)
 	a, err := s.Account(t.Context(), 1)
 	must(t, err)
+	if want := filepath.Base(from) >= "records3"; keepsFields(t, a) != want {
+		t.Errorf("records have fields: %v", !want)
+	}
 	inbox, archive := mailboxID(t, a, "INBOX"), mailboxID(t, a, "Archive")
 	all := UIDSet{{1, 1<<32 - 1}}
 	usage := func() (u Usage) { // annotations go with each copy
@@ -88,6 +92,29 @@ func testFixture(t *testing.T, from string) {
 	checkStore(t, s)
 	must(t, s.Reap(t.Context(), newClock().now().AddDate(0, 0, 60)))
 	checkStore(t, s)
+}
+
+// keepsFields reports whether the records of the inbox have header fields.
+func keepsFields(t *testing.T, a *Account) (kept bool) {
+	sel, ok := message.SelectFields([]string{"Subject", "Return-Path"})
+	if !ok {
+		t.Fatal("no such fields")
+	}
+	inbox := mailboxID(t, a, "INBOX")
+	must(t, a.View(t.Context(), func(v *View) error {
+		snap, err := v.Snapshot(inbox)
+		for i := 0; err == nil && i < snap.Len(); i++ {
+			var e *Email
+			var got []byte
+			if e, err = v.Email(snap.Row(i).Email); err == nil {
+				if got, kept = e.AppendFields(nil, &sel); kept != (len(e.fields) > 0) || kept && !strings.Contains(string(got), "Subject: ") {
+					t.Errorf("message %d: %q, %v", i, got, kept)
+				}
+			}
+		}
+		return err
+	}))
+	return kept
 }
 
 // makeFixture writes a store with records of every kind.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"posthouse/mail"
+	"posthouse/message"
 )
 
 // sampleRows are messages with all that a column can hold.
@@ -163,7 +164,8 @@ func FuzzJournal(f *testing.F) {
 func sampleEmail() *Email {
 	return &Email{ID: 9, Thread: 4, Size: 1000, Sent: sentTime(1_700_000_000, 330), Envelope: []byte("(NIL)"), BodyStructure: []byte("(x)"),
 		Preview: "Hello", HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63},
-		findings: appendFindings(nil, []mail.Finding{{Check: "spf", Result: "fail", Weight: -3}})}
+		findings: appendFindings(nil, []mail.Finding{{Check: "spf", Result: "fail", Weight: -3}}),
+		fields:   message.AppendFields(nil, []byte("Date: x\r\nTo: y\r\n\r\n"), nil)}
 }
 
 func FuzzEmail(f *testing.F) {
@@ -177,7 +179,7 @@ func FuzzEmail(f *testing.F) {
 		e.Findings()
 		out := appendEmail(nil, &e)
 		out = append(out, b[len(b)-8:]...)
-		if err := decodeEmail(&o, 9, out); err != nil || !bytes.Equal(e.Envelope, o.Envelope) || e.blob != o.blob || !bytes.Equal(e.findings, o.findings) || !e.Sent.Equal(o.Sent) {
+		if err := decodeEmail(&o, 9, out); err != nil || !bytes.Equal(e.Envelope, o.Envelope) || e.blob != o.blob || !bytes.Equal(e.findings, o.findings) || !bytes.Equal(e.fields, o.fields) || !e.Sent.Equal(o.Sent) {
 			t.Fatalf("%+v, %+v, %v", e, o, err)
 		}
 	})

@@ -38,6 +38,7 @@ type parsed struct {
 	envelope   []byte
 	structure  []byte
 	table      []byte
+	fields     []byte
 	preview    string
 	sent       time.Time
 	attachment bool
@@ -121,6 +122,9 @@ func (s *Staged) Finish() error {
 	s.parser = nil
 	p := &parsed{message: m, envelope: m.AppendEnvelope(nil), structure: m.AppendBodyStructure(nil),
 		table: m.AppendTable(nil), preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
+	if raw := m.Header.Raw(); int64(len(raw)) == m.Parts[0].BodyStart { // all of it
+		p.fields = message.AppendFields(nil, raw, p.envelope)
+	}
 	if t, ok := m.Date(); ok {
 		p.sent = t
 	}
