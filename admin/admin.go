@@ -72,6 +72,7 @@ func Operations() []Operation {
 		changes("queue.drop", queueDrop), changes("queue.reroute", queueReroute), changes("queue.expire", queueExpire),
 		reads("queue.suppressed", queueSuppressed), changes("queue.suppress", queueSuppress), changes("queue.unsuppress", queueUnsuppress),
 		reads("mask.list", maskList), changes("mask.add", maskAdd), changes("mask.remove", maskRemove),
+		reads("sender.list", senderList), changes("sender.add", senderAdd), changes("sender.remove", senderRemove),
 		reads("trace.find", traceFind), reads("report.list", reportList), reads("report.show", reportShow),
 		changes("backup.create", backupCreate),
 		reads("check", check), reads("status", status),

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"posthouse/mail"
@@ -157,7 +158,7 @@ func (d *Directory) RemoveAccount(ctx context.Context, id mail.AccountID, commit
 		for _, prefix := range []string{accountPrefix, credentialPrefix, adminPrefix} {
 			c.delete(idKey(prefix, id))
 		}
-		if err := c.unpin(id); err != nil {
+		if err := errors.Join(c.unpin(id), c.dropSenders(id)); err != nil {
 			return err
 		}
 		return c.unlink(acct.Address)
@@ -180,19 +181,20 @@ func (c *change) unlink(first mail.Address) error {
 			return err
 		}
 	}
+	var failed error
 	err := c.aliases("", func(a Alias) bool {
 		left := remaining(a, gone)
 		switch {
 		case gone[canonical(a.Address)]:
-			c.dropAlias(a)
+			failed = c.dropAlias(a)
 		case len(left) < len(a.Targets):
 			old := a
 			a.Targets = left
 			c.setAlias(old, a)
 		}
-		return true
+		return failed == nil
 	})
-	if err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
 	return scanRecords(c.reader, domainPrefix, func(key string, rec domainRecord) bool {

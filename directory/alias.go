@@ -110,7 +110,9 @@ func (d *Directory) RemoveAlias(ctx context.Context, a mail.Address) error {
 		if err != nil {
 			return err
 		}
-		c.dropAlias(old)
+		if err := c.dropAlias(old); err != nil {
+			return err
+		}
 		return c.unlink(a)
 	})
 }

@@ -15,7 +15,7 @@ func (d *Directory) Check(ctx context.Context, report func(problem string)) erro
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
 	c := &checker{reader: reader{snap}, report: func(format string, args ...any) { report(fmt.Sprintf(format, args...)) }}
-	for _, step := range []func() error{c.accounts, c.addresses, c.domains, c.leftovers, c.groups} {
+	for _, step := range []func() error{c.accounts, c.addresses, c.domains, c.leftovers, c.groups, c.senderGrants} {
 		if err := ctx.Err(); err != nil {
 			return engineError("directory.Check", err)
 		}

@@ -51,12 +51,13 @@ func (c *change) index(a Alias) {
 	}
 }
 
-func (c *change) dropAlias(a Alias) {
+func (c *change) dropAlias(a Alias) error {
 	c.delete(addressKey(a.Address))
 	c.delete(idKey(groupPrefix, a.ID))
 	for _, t := range a.Targets {
 		c.delete(memberKey(t, a.ID))
 	}
+	return c.dropSenders(a.ID)
 }
 
 // indexGroups gives the aliases of a directory from before there were groups their
@@ -147,7 +148,11 @@ func (r reader) group(id mail.AccountID) (mail.Address, error) {
 func (d *Directory) Identify(ctx context.Context, a mail.Address) (mail.AccountID, error) {
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
-	rec, err := (reader{snap}).address(a)
+	return reader{snap}.identify(a)
+}
+
+func (r reader) identify(a mail.Address) (mail.AccountID, error) {
+	rec, err := r.address(a)
 	switch {
 	case err != nil:
 		return 0, named(err, "there is no %s here", a)
@@ -161,7 +166,10 @@ func (d *Directory) Identify(ctx context.Context, a mail.Address) (mail.AccountI
 func (d *Directory) Name(ctx context.Context, id mail.AccountID) (mail.Address, error) {
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
-	r := reader{snap}
+	return reader{snap}.name(id)
+}
+
+func (r reader) name(id mail.AccountID) (mail.Address, error) {
 	acct, err := r.account(id)
 	if err == nil || mail.KindOf(err) != mail.NotFound {
 		return acct.Address, err

@@ -24,6 +24,7 @@ import (
 //	d t DOMAIN \x00 LOCAL \x00 ID  an alias, by id, that leads to the address
 //	d x                    the last two are complete
 //	d c SHA256             account of the TLS client key with this fingerprint
+//	d o ID WHO             the account or alias WHO may send as the account or alias ID
 //	d s                    32 random bytes from which logins that do not exist get their salt
 const (
 	versionKey = "dv"
@@ -40,6 +41,7 @@ const (
 	memberPrefix     = "dt"
 	groupsKey        = "dx"
 	pinPrefix        = "dc"
+	senderPrefix     = "do"
 )
 
 func domainKey(d mail.Domain) []byte { return []byte(domainPrefix + string(d)) }

@@ -199,9 +199,11 @@ func splitDetail(local string) (base, detail string) {
 }
 
 // MaySend reports whether the account owns the address as a sender: its primary
-// address, with or without detail, or an alias that leads to it alone. What only
-// a catch-all or the postmaster rule brings does not count, nor does anything
-// while the account is disabled.
+// address, with or without detail, or an alias that leads to it alone; or that it was
+// allowed to send as the account or the alias that has it, see [Directory.AllowSender].
+// Whoever may send as an account may also as the aliases that lead to that one alone.
+// What only a catch-all or the postmaster rule brings does not count, nor does anything
+// while the account is disabled. It is the one place that says who sends as whom.
 func (d *Directory) MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error) {
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
@@ -214,14 +216,33 @@ func (d *Directory) MaySend(ctx context.Context, id mail.AccountID, from mail.Ad
 		return false, nil
 	}
 	w := &walk{reader: r, seen: map[mail.Address]bool{}}
-	if rec, found, err := w.lookUp(from, 0); err != nil || !found {
-		return false, err
-	} else if rec.Alias == nil {
-		return rec.Account == id, nil
+	rec, found, err := w.lookUp(from, 0)
+	if err != nil || !found || rec.Alias == nil && rec.Account == id {
+		return err == nil && found, err
 	}
-	res, err := r.resolve(from)
-	if k := mail.KindOf(err); err != nil && (k == mail.TooLarge || k == mail.Invalid) {
-		return false, nil
+	if rec.Alias == nil {
+		return d.maySendFor(ctx, r, id, rec.Account)
 	}
-	return err == nil && len(res.Accounts) == 1 && res.Accounts[0] == id && len(res.Remote) == 0, err
+	holder, err := r.holder(from)
+	if err != nil || holder == id {
+		return err == nil, err
+	}
+	if ok, err := d.maySendFor(ctx, r, id, rec.Alias.ID); ok || err != nil || holder == 0 {
+		return ok, err
+	}
+	return d.maySendFor(ctx, r, id, holder)
+}
+
+// holder is the account to which an alias leads alone; 0 if there is none.
+func (r reader) holder(alias mail.Address) (mail.AccountID, error) {
+	res, err := r.resolve(alias)
+	switch k := mail.KindOf(err); {
+	case err != nil && (k == mail.TooLarge || k == mail.Invalid):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(res.Accounts) != 1 || len(res.Remote) > 0:
+		return 0, nil
+	}
+	return res.Accounts[0], nil
 }

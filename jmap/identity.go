@@ -22,22 +22,57 @@ func identityType() *objectType {
 			{name: "bcc", typ: "EmailAddress[]|null", mode: optional},
 			{name: "textSignature", typ: "String", mode: optional, def: ""},
 			{name: "htmlSignature", typ: "String", mode: optional, def: ""},
-			{name: "mayDelete", typ: "Boolean", mode: serverSet, def: true},
+			{name: "mayDelete", typ: "Boolean", mode: serverSet, def: true,
+				get: func(g *getter, rec any) (any, error) {
+					return !g.acct.shared && rec.(values)["mayDelete"] != false, nil
+				}},
 		},
 		create: createIdentity,
 		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
+			if err := s.ownerOnly(); err != nil {
+				return nil, err
+			}
 			return nil, s.merge(store.ObjectIdentity, r, changed)
 		},
 		destroy: func(s *setter, id string) error {
-			if id == defaultIdentity {
+			switch err := s.ownerOnly(); {
+			case err != nil:
+				return err
+			case id == defaultIdentity:
 				return unfit("forbidden", "the first identity stays")
 			}
 			return s.tx.DeleteObject(store.ObjectIdentity, id)
 		},
 	}
 	t.keep(store.ObjectIdentity)
-	load := t.load
-	t.load = func(c *call, v *store.View, ids []string) ([]record, error) {
+	t.load = sendable(withDefault(t.load))
+	return t
+}
+
+type loader = func(c *call, v *store.View, ids []string) ([]record, error)
+
+// sendable leaves out the identities of somebody else's account that the user may not
+// send as.
+func sendable(load loader) loader {
+	return func(c *call, v *store.View, ids []string) ([]record, error) {
+		list, err := load(c, v, ids)
+		if err != nil || !c.acct.shared {
+			return list, err
+		}
+		return slices.DeleteFunc(list, func(r record) bool {
+			text, _ := r.rec.(values)["email"].(string)
+			ok, failed := c.maySendAs(text)
+			if failed != nil {
+				err = failed
+			}
+			return !ok
+		}), err
+	}
+}
+
+// withDefault adds the identity that each account has.
+func withDefault(load loader) loader {
+	return func(c *call, v *store.View, ids []string) ([]record, error) {
 		list, err := load(c, v, ids)
 		for _, r := range list {
 			if r.id == defaultIdentity { // the address of an account may change
@@ -56,7 +91,6 @@ func identityType() *objectType {
 		first, err := c.firstIdentity(v)
 		return append([]record{{defaultIdentity, first}}, list...), err
 	}
-	return t
 }
 
 const (
@@ -75,6 +109,9 @@ func (c *call) firstIdentity(v *store.View) (values, error) {
 }
 
 func createIdentity(s *setter, props map[string]any, _ any) (string, wire.Object, error) {
+	if err := s.ownerOnly(); err != nil {
+		return "", nil, err
+	}
 	n, err := countOf(&s.tx.View, store.ObjectIdentity)
 	if err != nil {
 		return "", nil, err
@@ -106,13 +143,13 @@ func createIdentity(s *setter, props map[string]any, _ any) (string, wire.Object
 	return id, set, s.put(store.ObjectIdentity, id, m)
 }
 
-// maySendAs asks whether the account may send as an address.
+// maySendAs asks whether the user may send as an address.
 func (c *call) maySendAs(text string) (bool, error) {
 	list := message.ParseAddresses([]byte(text), 2)
 	if len(list) != 1 || list[0].Group || list[0].Address.Domain == "" {
 		return false, nil
 	}
-	ok, err := c.opts.Directory.MaySend(c.ctx, c.acct.ID(), list[0].Address)
+	ok, err := c.opts.Directory.MaySend(c.ctx, c.who.account.ID, list[0].Address)
 	if mail.KindOf(err) == mail.NotFound && err != nil {
 		return false, nil
 	}

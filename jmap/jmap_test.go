@@ -17,10 +17,13 @@ import (
 	"posthouse/mail"
 	"posthouse/store"
 	"posthouse/store/engine/mem"
+	"posthouse/trace"
 )
 
 // A people is a directory of two.
-type people struct{}
+type people struct {
+	senders *sync.Map // who may send as Ada, by id; nil: nobody else
+}
 
 var ada = directory.Account{ID: 7, Address: mail.Address{Local: "ada", Domain: "demo.test"}, Name: "Ada Lovelace"}
 var ben = directory.Account{ID: 8, Address: mail.Address{Local: "ben", Domain: "demo.test"}, Name: "Ben"}
@@ -43,8 +46,13 @@ func (people) Account(_ context.Context, id mail.AccountID) (directory.Account, 
 	return directory.Account{}, &mail.Error{Kind: mail.NotFound}
 }
 
-func (people) MaySend(_ context.Context, id mail.AccountID, from mail.Address) (bool, error) {
-	a, err := people{}.Account(context.Background(), id)
+func (p people) MaySend(_ context.Context, id mail.AccountID, from mail.Address) (bool, error) {
+	a, err := p.Account(context.Background(), id)
+	if p.senders != nil && from == ada.Address {
+		if _, may := p.senders.Load(id); may {
+			return true, nil
+		}
+	}
 	return err == nil && a.Address == from, err
 }
 
@@ -69,6 +77,9 @@ type rig struct {
 	store *store.Store
 	mu    sync.Mutex
 	now   time.Time
+
+	senders sync.Map // who may send as Ada
+	trace   *trace.Log
 }
 
 // pass moves the clock.
@@ -91,7 +102,9 @@ func newRig(t testing.TB, o Options) *rig {
 	if o.Now == nil {
 		o.Now = r.clock
 	}
-	st, err := store.Open(t.Context(), mem.New(), store.Options{Now: o.Now, ReapAfter: -1})
+	eng := mem.New()
+	r.trace = trace.Open(trace.Options{Engine: eng, Keep: 24 * time.Hour, Now: o.Now})
+	st, err := store.Open(t.Context(), eng, store.Options{Now: o.Now, ReapAfter: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +117,8 @@ func newRig(t testing.TB, o Options) *rig {
 			t.Fatal(err)
 		}
 	}
-	o.Store, o.Directory, o.Hostname = st, people{}, "mx.demo.test"
-	o.Delivery = delivery.New(delivery.Options{Store: st, Directory: people{}, Hostname: o.Hostname, Now: o.Now})
+	o.Store, o.Directory, o.Hostname = st, people{&r.senders}, "mx.demo.test"
+	o.Delivery = r.delivery(nil)
 	r.srv = New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -116,11 +129,19 @@ func newRig(t testing.TB, o Options) *rig {
 		if err := st.Check(ctx, true, func(id mail.AccountID, p string) { t.Errorf("check: %d: %s", id, p) }); err != nil {
 			t.Error(err)
 		}
+		if err := r.trace.Close(ctx); err != nil {
+			t.Error(err)
+		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return r
+}
+
+// delivery is a service of delivery with a queue, or without one.
+func (r *rig) delivery(q delivery.Queue) *delivery.Service {
+	return delivery.New(delivery.Options{Store: r.store, Directory: people{&r.senders}, Hostname: "mx.demo.test", Now: r.clock, Queue: q, Trace: r.trace})
 }
 
 // deliver puts a letter into a mailbox, as delivery would.

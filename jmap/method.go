@@ -56,7 +56,8 @@ type account struct {
 	*store.Account
 	id     string
 	index  *index
-	shared bool // somebody else's
+	shared bool            // somebody else's
+	as     store.Principal // who uses it, if shared
 }
 
 // view runs f on the account's present state, with the index at least as new.
@@ -104,9 +105,23 @@ func (c *call) bind() error {
 		return err
 	}
 	if c.acct.shared && m.capability != capMail {
-		return refused("accountNotSupportedByMethod", "")
+		return c.bindShared()
 	}
 	return nil
+}
+
+// bindShared lets those send for somebody else who may.
+func (c *call) bindShared() error {
+	if c.method.capability == capSubmission {
+		ok, err := c.sendsFor(c.ctx, c.who, c.acct.ID())
+		if ok {
+			c.acct.allow(sentObjects...)
+		}
+		if ok || err != nil {
+			return err
+		}
+	}
+	return refused("accountNotSupportedByMethod", "")
 }
 
 func isOptional(args []wire.Field, name string) bool {

@@ -15,12 +15,16 @@ const maxSharedStreams = 50
 // sharedTypes are those that there are of an account of somebody else.
 var sharedTypes = []string{"Email", "EmailDelivery", "Mailbox", "Thread"}
 
+// sentTypes are there too for those who may send as the owner.
+var sentTypes = []string{"EmailSubmission", "Identity"}
+
 // A sharedFollow is the following of one of them.
 type sharedFollow struct {
 	c     *call
 	pos   store.LogPos
 	watch *store.Watcher
 	stale bool // the client may have missed something
+	types []string
 }
 
 // share begins to follow the accounts of others that are shared now, and leaves those
@@ -51,7 +55,11 @@ func (f *follow) share(resumed bool) error {
 		}
 		c := *f.c
 		c.acct = a
-		o := &sharedFollow{c: &c, stale: resumed, watch: a.WatchFunc(f.wake)}
+		o := &sharedFollow{c: &c, stale: resumed, types: sharedTypes, watch: a.WatchFunc(f.wake)}
+		if sends, err := c.sendsFor(c.ctx, c.who, id); err == nil && sends {
+			o.types = slices.Concat(sharedTypes, sentTypes)
+			a.allow(sentObjects...)
+		}
 		if err := a.View(c.ctx, func(v *store.View) error {
 			o.pos = v.LogEnd()
 			return nil
@@ -92,7 +100,7 @@ func (f *follow) nextShared(changed wire.Object) wire.Object {
 		}
 		states := wire.Object{}
 		for _, n := range names {
-			if slices.Contains(sharedTypes, n) && (f.types == nil || slices.Contains(f.types, n)) {
+			if slices.Contains(o.types, n) && (f.types == nil || slices.Contains(f.types, n)) {
 				states = states.With(n, at)
 			}
 		}
@@ -107,7 +115,7 @@ func (o *sharedFollow) next() (names []string, at string, err error) {
 	err = o.c.view(func(v *store.View) error {
 		switch {
 		case o.stale:
-			names = sharedTypes
+			names = o.types
 		case v.LogEnd() <= o.pos:
 			return nil
 		default:

@@ -88,7 +88,7 @@ func New(o Options) *Server {
 	s.indexes.byID = map[indexKey]*index{}
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.pusher.init(o.Outbound)
-	s.statuses.waiting, s.statuses.told, s.statuses.wake = map[outgoing]string{}, map[outgoing]map[string]Sent{}, make(chan struct{}, 1)
+	s.statuses.waiting, s.statuses.told, s.statuses.wake = map[outgoing]submitted{}, map[outgoing]map[string]Sent{}, make(chan struct{}, 1)
 	s.background(s.noteStatuses)
 	s.types, s.methods = tables()
 	for _, r := range s.routes() {

@@ -10,7 +10,8 @@ import (
 )
 
 // Accounts of others are there for who has rights on a mailbox of theirs (RFC 4314).
-// Only mail is: what else an account has is its owner's.
+// Mail is, and for those who may send as the owner the owner's identities, and what
+// they sent. What else an account has is its owner's.
 
 // A Grouper knows to which groups somebody belongs; [directory.Directory] does.
 type Grouper interface {
@@ -61,7 +62,7 @@ func (s *Server) sharedAccount(ctx context.Context, who *principal, id string) (
 	if !visible { // an entry may take rights away
 		return nil, missing
 	}
-	return &account{Account: a, id: id, index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true}, nil
+	return &account{Account: a, id: id, index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true, as: p}, nil
 }
 
 // sharedAccounts are what the session says of the accounts of others.
@@ -84,10 +85,37 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 			continue
 		}
 		_, own := s.capability(capMail, who)
+		caps := wire.Object{{Name: capCore, Value: wire.Object{}}, {Name: capMail, Value: own}}
+		sends, err := s.sendsFor(ctx, who, id)
+		if err != nil {
+			return nil, err
+		}
+		if sends {
+			_, own := s.capability(capSubmission, who)
+			caps = caps.With(capSubmission, own)
+		}
 		all = all.With(accountID(id), wire.Object{{Name: "name", Value: owner.Address.String()}, {Name: "isPersonal", Value: false}, {Name: "isReadOnly", Value: false},
-			{Name: "accountCapabilities", Value: wire.Object{{Name: capCore, Value: wire.Object{}}, {Name: capMail, Value: own}}}})
+			{Name: "accountCapabilities", Value: caps}})
 	}
 	return all, nil
+}
+
+// sentObjects are what those who may send as the owner use.
+var sentObjects = []store.ObjectKind{store.ObjectIdentity, store.ObjectSubmission, store.ObjectOutgoing}
+
+// allow lets the user of a shared account use objects of these kinds.
+func (a *account) allow(kinds ...store.ObjectKind) {
+	a.as.Objects = slices.Concat(a.as.Objects, kinds)
+	a.Account = a.As(a.as)
+}
+
+// sendsFor asks the directory whether somebody may send as the owner of an account.
+func (s *Server) sendsFor(ctx context.Context, who *principal, owner mail.AccountID) (bool, error) {
+	a, err := s.opts.Directory.Account(ctx, owner)
+	if err != nil {
+		return false, err
+	}
+	return s.opts.Directory.MaySend(ctx, who.account.ID, a.Address)
 }
 
 // rights are what who may do with a mailbox.

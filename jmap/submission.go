@@ -29,6 +29,8 @@ func submissionType() *objectType {
 			{name: "deliveryStatus", typ: "String[DeliveryStatus]|null", mode: serverSet},
 			{name: "dsnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
 			{name: "mdnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
+			// Vendor: who sent it, if that was not the owner.
+			{name: "sentBy", typ: "String|null", mode: serverSet},
 			// Vendor: a patch of the Email when it is really sent.
 			{name: "onSend", typ: "Any|null", mode: optional | onRequest},
 		},
@@ -46,7 +48,10 @@ func submissionType() *objectType {
 		},
 		done: submissionsDone,
 	}
-	return t.keep(store.ObjectSubmission)
+	t.keep(store.ObjectSubmission)
+	t.load = ownOfGuest(t.load)
+	t.touched = ownTouched(t.load, t.touched)
+	return t
 }
 
 // maxSubmissions of an account that are kept; the oldest that are final go.
@@ -101,6 +106,12 @@ func createSubmission(s *setter, props map[string]any, _ any) (string, wire.Obje
 	}
 	m := values{"identityId": identity, "emailId": emailText, "threadId": threadID(e.thread), "envelope": wire.Plain(env.object()),
 		"sendAt": utcDate(sendAt.Unix()), "undoStatus": "pending", "onSend": props["onSend"]}
+	if s.acct.shared {
+		m["by"], m["sentBy"] = int64(s.who.account.ID), s.who.account.Address.String()
+		set = set.With("sentBy", m["sentBy"])
+	} else {
+		set = set.With("sentBy", nil)
+	}
 	if h, err := e.headerOf(&getter{s.call, &s.tx.View}, 0); err == nil && len(h.Value("Message-ID")) < 1000 {
 		m["messageId"] = h.Value("Message-ID")
 	}
@@ -330,7 +341,7 @@ func (s *setter) mayAccept(e *email, env *envelope) error {
 		return unfit("invalidEmail", "the message has no From").with("properties", []string{"from"})
 	}
 	for _, m := range from {
-		ok, err := s.opts.Directory.MaySend(s.ctx, s.acct.ID(), m.Address)
+		ok, err := s.opts.Directory.MaySend(s.ctx, s.who.account.ID, m.Address)
 		if err != nil && mail.KindOf(err) != mail.NotFound {
 			return err
 		}

@@ -47,12 +47,10 @@ func (s *Server) sendSubmission(ctx context.Context, a alarm) error {
 		}
 		return err
 	}
-	who, err := s.opts.Directory.Account(ctx, a.account)
-	if err != nil {
+	c, err := s.senderCall(ctx, acct, a.id)
+	if err != nil || c == nil {
 		return err
 	}
-	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, method: s.methods["Email/set"], args: map[string]any{}, req: &request{created: map[string]string{}}}
-	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct.ID(), 0, s.limits.IndexBytes)}
 	sub, e, err := c.pending(a.id)
 	if err != nil || sub == nil {
 		return err
@@ -63,14 +61,14 @@ func (s *Server) sendSubmission(ctx context.Context, a alarm) error {
 	case errors.Is(err, errTakenBack):
 		return nil
 	case errors.As(err, &failed):
-		err := acct.Update(ctx, func(tx *store.Tx) error { return c.conclude(tx, a.id, "", failed.reply, nil) })
+		err := c.acct.Update(ctx, func(tx *store.Tx) error { return c.conclude(tx, a.id, "", failed.reply, nil) })
 		if errors.Is(err, errTakenBack) {
 			return nil
 		}
 		return err
 	}
 	if err == nil {
-		s.log.Info("submission sent", "account", uint64(a.account), "reply", reply.Code)
+		s.log.Info("submission sent", "account", uint64(a.account), "by", uint64(c.who.account.ID), "reply", reply.Code)
 	}
 	return err
 }
@@ -100,6 +98,9 @@ func (c *call) pending(id string) (sub values, e *email, err error) {
 
 // deliver gives the message to delivery; what became of it is committed with it.
 func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
+	if c.who.account.Disabled {
+		return mail.Reply{}, &submissionFailed{mail.Reply{Code: 550, Enhanced: [3]uint8{5, 7, 1}, Text: "who sent it may not send any more"}}
+	}
 	if e == nil {
 		var err error
 		if e, err = c.outgoing(id); err != nil {
@@ -115,7 +116,7 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 		return mail.Reply{}, err
 	}
 	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: tid, Body: mail.Body8BitMIME,
-		UTF8: !env.isASCII(), Size: e.size, Account: c.acct.ID()})
+		UTF8: !env.isASCII(), Size: e.size, Account: c.who.account.ID})
 	defer t.Close()
 	if r := t.Sender(c.ctx); !r.Positive() {
 		return r, refusedBy(r)
@@ -137,16 +138,17 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 	if err := copyMessage(t, e); err != nil {
 		return mail.Reply{}, err
 	}
-	c.statuses.expect(outgoing{c.acct.ID(), tid}, id)
+	out := outgoing{c.who.account.ID, tid}
+	c.statuses.expect(out, submitted{c.acct.ID(), id})
 	final := mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: "Ok"}
 	var beside error
 	t.Beside = delivery.Beside{Account: c.acct.ID(), Do: func(tx *store.Tx) error {
-		beside = c.conclude(tx, id, tid, final, refusals)
+		beside = c.acting(tx, func() error { return c.conclude(tx, id, tid, final, refusals) })
 		return beside
 	}}
 	r := t.Accept(c.ctx)
 	if beside != nil || !r.Positive() {
-		c.statuses.forget(outgoing{c.acct.ID(), tid})
+		c.statuses.forget(out)
 	}
 	if errors.Is(beside, errTakenBack) {
 		return r, errTakenBack

@@ -26,19 +26,25 @@ type Sent struct {
 // statuses are what was told and is not noted yet.
 type statuses struct {
 	mu      sync.Mutex // a leaf
-	waiting map[outgoing]string
+	waiting map[outgoing]submitted
 	told    map[outgoing]map[string]Sent
 	wake    chan struct{}
 }
 
-// An outgoing is a message of an account, by its trace id.
+// A submitted is a submission of an account.
+type submitted struct {
+	account mail.AccountID
+	id      string
+}
+
+// An outgoing is a message that an account sent, perhaps for another, by its trace id.
 type outgoing struct {
 	account mail.AccountID
 	trace   string
 }
 
 // expect notes that the queue will tell of a message.
-func (s *statuses) expect(o outgoing, submission string) {
+func (s *statuses) expect(o outgoing, submission submitted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting[o] = submission
@@ -52,11 +58,11 @@ func (s *statuses) forget(o outgoing) {
 }
 
 // take returns what was told, with the submissions that it is about.
-func (s *statuses) take() (told map[outgoing]map[string]Sent, of map[outgoing]string) {
+func (s *statuses) take() (told map[outgoing]map[string]Sent, of map[outgoing]submitted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	told, s.told = s.told, map[outgoing]map[string]Sent{}
-	of = make(map[outgoing]string, len(told))
+	of = make(map[outgoing]submitted, len(told))
 	for o := range told {
 		of[o] = s.waiting[o]
 	}
@@ -69,7 +75,7 @@ func (s *Server) Told(account mail.AccountID, trace string, list []Sent) {
 	o := outgoing{account, trace}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.waiting[o] == "" {
+	if st.waiting[o].id == "" {
 		return
 	}
 	if st.told[o] == nil {
@@ -94,7 +100,7 @@ func (s *Server) noteStatuses(ctx context.Context) {
 		}
 		told, of := s.statuses.take()
 		for o, list := range told {
-			done, err := s.noteStatus(ctx, o.account, of[o], list)
+			done, err := s.noteStatus(ctx, of[o], list)
 			switch {
 			case err != nil && ctx.Err() == nil:
 				s.log.Warn("jmap: what became of a message was not noted", "account", uint64(o.account), "tid", o.trace, "err", err)
@@ -107,13 +113,13 @@ func (s *Server) noteStatuses(ctx context.Context) {
 
 // noteStatus puts the statuses of recipients into a submission; done: nothing more is
 // to come.
-func (s *Server) noteStatus(ctx context.Context, id mail.AccountID, submission string, list map[string]Sent) (done bool, err error) {
-	acct, err := s.opts.Store.Account(ctx, id)
+func (s *Server) noteStatus(ctx context.Context, submission submitted, list map[string]Sent) (done bool, err error) {
+	acct, err := s.opts.Store.Account(ctx, submission.account)
 	if err != nil {
 		return mail.KindOf(err) == mail.NotFound, err
 	}
 	err = acct.Update(ctx, func(tx *store.Tx) error {
-		o, err := tx.Object(store.ObjectSubmission, submission)
+		o, err := tx.Object(store.ObjectSubmission, submission.id)
 		if err != nil {
 			if done = mail.KindOf(err) == mail.NotFound; done {
 				err = nil
@@ -138,7 +144,7 @@ func (s *Server) noteStatus(ctx context.Context, id mail.AccountID, submission s
 		if !changed {
 			return nil
 		}
-		return tx.PutObject(store.ObjectSubmission, submission, wire.Append(nil, map[string]any(m)), nil)
+		return tx.PutObject(store.ObjectSubmission, submission.id, wire.Append(nil, map[string]any(m)), nil)
 	})
 	return done, err
 }
@@ -175,7 +181,7 @@ func isQueued(m values) bool {
 func (s *Server) loadStatuses(ctx context.Context) error {
 	type lost struct {
 		outgoing
-		id  string
+		of  submitted
 		all map[string]any
 	}
 	var open []lost
@@ -183,8 +189,9 @@ func (s *Server) loadStatuses(ctx context.Context) error {
 		m, err := decodeValues(o.Value)
 		if trace, _ := m["traceId"].(string); err == nil && trace != "" && isQueued(m) {
 			all, _ := m["deliveryStatus"].(map[string]any)
-			open = append(open, lost{outgoing{id, trace}, o.ID, all})
-			s.statuses.expect(outgoing{id, trace}, o.ID)
+			l := lost{outgoing{sender(m, id), trace}, submitted{id, o.ID}, all}
+			open = append(open, l)
+			s.statuses.expect(l.outgoing, l.of)
 		}
 		return true
 	}); err != nil || len(open) == 0 || s.opts.Queued == nil {
@@ -209,7 +216,7 @@ func (s *Server) loadStatuses(ctx context.Context) error {
 				gone[to] = Sent{State: "delivered"} // unknown
 			}
 		}
-		_, err := s.noteStatus(ctx, l.account, l.id, gone)
+		_, err := s.noteStatus(ctx, l.of, gone)
 		errs = append(errs, err)
 		s.statuses.forget(l.outgoing)
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/delivery"
 	"posthouse/mail"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -41,7 +40,7 @@ func (o *outbox) sent() []mail.Envelope {
 func outgoingRig(t *testing.T) (*rig, *outbox) {
 	t.Helper()
 	r, out := newRig(t, Options{}), &outbox{}
-	r.srv.opts.Delivery = delivery.New(delivery.Options{Store: r.store, Directory: people{}, Hostname: "mx.demo.test", Now: r.clock, Queue: out})
+	r.srv.opts.Delivery = r.delivery(out)
 	return r, out
 }
 

@@ -89,7 +89,7 @@ func (v *View) concerns(e *event) bool {
 		return false
 	}
 	if e.object != "" {
-		return v.who == nil
+		return v.mayUse(ObjectKind(e.mailbox))
 	}
 	if v.who == nil || e.action == actACL { // comes also before what was shared is deleted
 		return true

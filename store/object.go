@@ -64,8 +64,8 @@ func (tx *Tx) PutObject(kind ObjectKind, id string, value []byte, m *Staged) err
 	if err := tx.existing(op); err != nil {
 		return err
 	}
-	if err := tx.owned(op); err != nil {
-		return err
+	if !tx.mayUse(kind) {
+		return denied(op)
 	}
 	switch {
 	case kind == 0 || id == "" || len(id) > 255:
@@ -120,11 +120,16 @@ func (tx *Tx) noteObject(key, rec []byte) {
 	tx.objects[string(key)] = rec
 }
 
+// mayUse reports whether the reader may use objects of a kind.
+func (v *View) mayUse(kind ObjectKind) bool {
+	return v.who == nil || slices.Contains(v.who.Objects, kind)
+}
+
 // Object returns an object; NotFound if there is none. It may be kept. The bytes of
 // one that the same transaction made cannot be opened yet.
 func (v *View) Object(kind ObjectKind, id string) (Object, error) {
-	if err := v.owned("Object"); err != nil {
-		return Object{}, err
+	if !v.mayUse(kind) {
+		return Object{}, denied("Object")
 	}
 	key := objectKey(kind, id)
 	if v.tx != nil {
@@ -149,8 +154,8 @@ func (v *View) Object(kind ObjectKind, id string) (Object, error) {
 // Objects calls f with each object of a kind, by id, until it returns false; those
 // that the same transaction made come last. The Object may be kept.
 func (v *View) Objects(kind ObjectKind, f func(o Object) bool) error {
-	if err := v.owned("Objects"); err != nil {
-		return err
+	if !v.mayUse(kind) {
+		return denied("Objects")
 	}
 	v.settle()
 	prefix := []byte{keyObject, byte(kind)}

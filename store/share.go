@@ -15,6 +15,9 @@ type Principal struct {
 	Account mail.AccountID
 	Groups  []mail.AccountID // that the account belongs to
 	Domain  mail.Domain      // of the account: Anyone is everybody of the owner's
+	// Objects are the kinds of the owner's objects that p may use as the owner does.
+	// Whatever makes the Principal says so, for reasons that the store does not know.
+	Objects []ObjectKind
 }
 
 // As returns the account as p may use it: its mailboxes are those that p may see,

@@ -91,6 +91,16 @@ func (a *account) beginLocked(g *group, who *Principal) *Tx {
 // Now is the time of the transaction.
 func (tx *Tx) Now() time.Time { return time.Unix(tx.now, 0) }
 
+// ActAs runs f while the transaction has the rights of p, see [Account.As].
+func (tx *Tx) ActAs(p Principal, f func() error) error {
+	was := tx.who
+	if tx.who = nil; p.Account != tx.acct.id {
+		tx.who = &p
+	}
+	defer func() { tx.who = was }()
+	return f()
+}
+
 // LogAfter is the log position after the transaction as far as it has come: LogEnd
 // while it has changed nothing.
 func (tx *Tx) LogAfter() LogPos {

@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print one JSON object")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print names or ids only")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
-	root.AddCommand(a.demoCommand(), a.serveCommand(), a.accountCommand(), a.domainCommand(), a.aliasCommand(), a.maskCommand(),
+	root.AddCommand(a.demoCommand(), a.serveCommand(), a.accountCommand(), a.domainCommand(), a.aliasCommand(), a.maskCommand(), a.senderCommand(),
 		a.queueCommand(), a.traceCommand(), a.reportCommand(), a.banCommand(), a.configCommand(), a.checkCommand(), a.backupCommand(), a.restoreCommand(), a.standbyCommand(), a.statusCommand(), a.versionCommand())
 	return root
 }

@@ -264,6 +264,7 @@ export interface EmailSubmission {
   deliveryStatus: Record<string, DeliveryStatus> | null
   dsnBlobIds: Id[]
   mdnBlobIds: Id[]
+  sentBy: string | null
   onSend?: unknown | null
 }
 
