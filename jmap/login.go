@@ -91,6 +91,9 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	s.log.Info("login", "account", uint64(who.account.ID), "from", client(r).String(), "by", "web")
 	out := wire.Object{{Name: "username", Value: who.account.Address.String()}, {Name: "accountId", Value: accountID(who.account.ID)}}
+	if box := s.inbox(r.Context(), who.account.ID); box != "" {
+		out = out.With("inbox", box)
+	}
 	if asked, _ := o["token"].(bool); asked {
 		out = out.With("token", token)
 	} else {
@@ -98,6 +101,23 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(wire.Append(nil, out))
+}
+
+// inbox is the id of an account's inbox, so that a client can ask for what is in it with its first request; empty if
+// it cannot be told.
+func (s *Server) inbox(ctx context.Context, id mail.AccountID) (box string) {
+	a, err := s.opts.Store.Account(ctx, id)
+	if err != nil {
+		return ""
+	}
+	_ = a.View(ctx, func(v *store.View) error {
+		m, err := v.Mailbox(inboxPath)
+		if err == nil {
+			box = mailboxID(m)
+		}
+		return nil
+	})
+	return box
 }
 
 // logout is POST /jmap/logout: the session that authorized the request is gone.

@@ -40,7 +40,10 @@ func TestBrowserSession(t *testing.T) {
 	if c == nil || c.Name != "__Host-posthouse" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" {
 		t.Fatalf("%+v", c)
 	}
-	_, c = r.loginAs("demo")
+	resp, c := r.loginAs("demo")
+	if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), `"inbox":"F`) {
+		t.Errorf("the inbox is not told: %s", b)
+	}
 	cookie := []string{"Authorization", "", "Cookie", c.Name + "=" + c.Value}
 	ask := func(more ...string) int {
 		return r.do("POST", "/jmap/api", `{"using":[],"methodCalls":[]}`, append(cookie, more...)...).Code

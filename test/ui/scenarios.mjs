@@ -13,7 +13,7 @@ export const scenarios = [
       await s.signIn()
       await eventually(() => s.page.evaluate(() => document.title.includes('Inbox')), 'the title')
       const real = s.requests.filter((r) => !r.url().startsWith('data:') && !/manifest/.test(r.url()))
-      assert(real.length <= 8, `${real.length} requests: ${real.map((r) => r.url().replace(srv.url, '')).join(' ')}`)
+      assert(real.length <= 6, `${real.length} requests: ${real.map((r) => r.url().replace(srv.url, '')).join(' ')}`)
       await eventually(() => sizes.length >= 2, 'sizes')
       assert(sizes.reduce((a, b) => a + b, 0) <= 110_000, `${sizes} bytes of script and style`)
       await s.axe(s.page, 'inbox')

@@ -70,6 +70,7 @@ class Lane {
 export class Client {
   account = boot.account || ''
   user = boot.user || ''
+  inbox = '' // as the login told it
   using = using
   onLoggedOut = () => {}
   onOnline = (_: boolean) => {}
@@ -88,6 +89,7 @@ export class Client {
     const j = await r.json()
     this.account = j.accountId
     this.user = j.username
+    this.inbox = j.inbox || ''
     this.session = null
     return {}
   }
@@ -159,6 +161,8 @@ export class Client {
   // stream it asks from time to time instead.
   listen(f: () => void): () => void {
     let es: EventSource | null = null, timer = 0, wait = 1000, ended = false
+    addEventListener('pagehide', () => { ended = true; es?.close() }) // its end is no fault to be asked about
+    addEventListener('pageshow', (e) => { if (e.persisted) { ended = false; open(); f() } })
     const again = () => {
       es?.close()
       if (ended) return

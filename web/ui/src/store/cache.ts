@@ -20,9 +20,13 @@ const asked = <T>(r: IDBRequest<T>) => new Promise<T>((done, fail) => { r.onsucc
 const ended = (tx: IDBTransaction) => new Promise<void>((done, fail) => { tx.oncomplete = () => done(); tx.onerror = tx.onabort = () => fail(tx.error) })
 
 // open opens what is kept of an account. Where the browser keeps nothing, nothing is kept.
-export async function open(account: string): Promise<void> {
-  if (db || !account) return
+export function open(account: string): Promise<void> {
+  if (!account || opened && owner === account) return opened || Promise.resolve()
   owner = account
+  return (opened = openNow(account))
+}
+let opened: Promise<void> | null = null
+async function openNow(account: string) {
   try {
     const r = indexedDB.open('mail-' + account, 1)
     r.onupgradeneeded = () => {
@@ -34,7 +38,7 @@ export async function open(account: string): Promise<void> {
       d.createObjectStore('queue', { keyPath: 'n', autoIncrement: true })
     }
     db = await asked(r)
-    db.onversionchange = () => { db?.close(); db = null }
+    db.onversionchange = () => { db?.close(); db = opened = null }
   } catch { db = null }
   leader = await new Promise<boolean>((done) => {
     if (!db || !navigator.locks) return done(!!db)
@@ -191,7 +195,7 @@ export async function keepBody(url: string) {
 export async function wipe(ended = true) {
   wiped = ended
   db?.close()
-  db = null
+  db = opened = null
   localStorage.clear()
   sessionStorage.clear()
   const all: Promise<unknown>[] = []

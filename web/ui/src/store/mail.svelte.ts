@@ -44,24 +44,39 @@ export class Mail {
   boxByID(id: string) { return this.boxes.find((b) => b.id === id) }
 
   // start shows what this device keeps, and asks for what changed; without, it asks for
-  // everything that the first picture needs.
-  async start(makeFilter: (boxes: Mailbox[]) => any) {
+  // everything that the first picture needs, in one request where the inbox is known. along asks
+  // for more in the same request.
+  async start(makeFilter: (boxes: Mailbox[]) => any, along: () => void) {
     this.account = client.account
     await cache.open(client.account)
-    if (await this.restore(makeFilter)) return
-    const out = await client.read([['Mailbox/get', { ids: null }], ['Identity/get', { ids: null }], ['Email/get', { ids: [], properties: ['id'] }]])
+    if (await this.restore(makeFilter, along)) return
+    along()
+    const guess = client.inbox && location.pathname === '/' ? new Query(this, { inMailbox: client.inbox }) : null
+    const [out, list] = await Promise.all([
+      client.read([['Mailbox/get', { ids: null }], ['Identity/get', { ids: null }], ['Email/get', { ids: [], properties: ['id'] }]]),
+      guess && client.read(guess.calls(0)).catch(() => null),
+    ])
     const r = pick(out, 0)
     this.boxes = sortBoxes(r.list)
     this.state = pick(out, 2).state
     try { this.identities = pick(out, 1).list } catch { this.identities = [] }
     if (!this.identities.length) this.identities = [{ id: '', name: '', email: client.user, textSignature: '', htmlSignature: '', replyTo: null, bcc: null, mayDelete: false }]
-    const first = this.open(makeFilter(this.boxes))
+    const filter = makeFilter(this.boxes)
+    const first = list && this.took(guess!, filter, list) ? null : this.open(filter)
     this.ready = true
     await first // what can wait does: the stream of changes, the manifest, the worker
     await this.takeUp()
   }
 
-  private async restore(makeFilter: (boxes: Mailbox[]) => any): Promise<boolean> {
+  // took shows the list that was asked for before it was known which one it would be.
+  private took(guess: Query, filter: any, out: any): boolean {
+    if (JSON.stringify(filter) !== JSON.stringify(guess.filter)) return false
+    try { guess.take(out, 0) } catch { return false }
+    this.query = guess
+    return true
+  }
+
+  private async restore(makeFilter: (boxes: Mailbox[]) => any, along: () => void): Promise<boolean> {
     let filter: any
     const r = await cache.restore((m) => { this.boxes = m.boxes; filter = makeFilter(m.boxes); return JSON.stringify(filter) })
     if (!r) return false
@@ -70,6 +85,7 @@ export class Mail {
     this.adopt(this.query, r)
     this.ready = true
     await this.takeUp()
+    along()
     const [, ids] = await Promise.all([this.query.loaded ? this.sync() : this.query.fetch(0), client.read([['Identity/get', { ids: null }]]).catch(() => null)])
     try { if (ids && pick(ids, 0).list.length) this.identities = pick(ids, 0).list } catch { /* those of last time */ }
     return true
