@@ -66,7 +66,7 @@ func Operations() []Operation {
 		reads("ban.list", banList), changes("ban.remove", banRemove),
 		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove), changes("domain.records", domainRecords),
 		reads("domain.keys", domainKeys), reads("domain.check", domainCheck), changes("domain.advance-keys", domainAdvanceKeys),
-		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.remove", aliasRemove),
+		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.set", aliasSet), changes("alias.remove", aliasRemove),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
 		changes("queue.drop", queueDrop), changes("queue.reroute", queueReroute), changes("queue.expire", queueExpire),

@@ -162,6 +162,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	}
 	queued := len(batches) > 0
 	if batches = append(batches, t.also...); len(drops) == 0 && len(batches) == 0 && t.Beside.Do == nil {
+		t.noteBounces(ctx, recipients)
 		return nil
 	}
 	ids := make([]mail.AccountID, len(drops))
@@ -189,6 +190,7 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	done.add(now)
 	t.committed(recipients, drops)
 	t.complain(ctx)
+	t.noteBounces(ctx, recipients)
 	if queued {
 		t.s.opts.Queue.Wake()
 	}
@@ -207,7 +209,7 @@ func (t *Transaction) drops(verdicts []Verdict, recipients []int, trace []byte, 
 			now.accounts[id] = true
 			if prefix == nil {
 				prefix = make([]byte, 0, len(trace)+256)
-				prefix = append(t.appendFinal(prefix, t.Env.Recipients[i]), trace...)
+				prefix = append(t.appendFinal(prefix, t.Env.Recipients[i], t.ways[i].list), trace...)
 			}
 			d := drop{account: id, to: i, mailbox: inbox, prefix: prefix}
 			if verdicts[i].Action == FileInto {
@@ -287,6 +289,14 @@ func (t *Transaction) batches(ctx context.Context, recipients []int, trace []byt
 				direct = t.forward()
 			}
 			addRemote(direct, r, to)
+			continue
+		}
+		if w.list != nil {
+			bs, err := t.listBatches(ctx, w, r, to, trace)
+			if err != nil {
+				return nil, err
+			}
+			batches = append(batches, bs...)
 			continue
 		}
 		if w.expands() && r.Notify&mail.NotifySuccess != 0 { // we report, RFC 3461 §5.2.7.3

@@ -66,6 +66,8 @@ type Suppression interface {
 	Suppressed(from mail.Domain, to mail.Address) (mail.Reply, bool)
 	// Complained notes that whoever reads at an address does not want mail of a domain.
 	Complained(ctx context.Context, from mail.Domain, to mail.Address, who string) error
+	// Returned notes that mail of a domain came back because an address is not there.
+	Returned(ctx context.Context, from mail.Domain, to mail.Address, said string) error
 }
 
 // Limits of what is taken. Zero values take the defaults, negative ones mean no

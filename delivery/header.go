@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"strings"
 
+	"posthouse/directory"
 	"posthouse/mail"
 	"posthouse/smtp/wire"
 )
@@ -112,10 +113,19 @@ func (s *Session) protocol(utf8 bool) string {
 }
 
 // appendFinal appends what a mailbox copy for recipient r gets above the trace:
-// Return-Path (RFC 5321 §4.4) and Delivered-To (RFC 9228 §4).
-func (t *Transaction) appendFinal(dst []byte, r mail.Recipient) []byte {
-	dst = append(append(append(dst, "Return-Path: <"...), t.spell(t.Env.ReversePath)...), ">\r\n"...)
-	return t.appendDeliveredTo(dst, r)
+// Return-Path (RFC 5321 §4.4) and Delivered-To (RFC 9228 §4); for the members of a list
+// its address and fields.
+func (t *Transaction) appendFinal(dst []byte, r mail.Recipient, list *directory.List) []byte {
+	from := t.Env.ReversePath
+	if list != nil {
+		from = r.Address
+	}
+	dst = append(append(append(dst, "Return-Path: <"...), t.spell(from)...), ">\r\n"...)
+	dst = t.appendDeliveredTo(dst, r)
+	if list != nil {
+		dst = t.appendList(dst, list, r.Address)
+	}
+	return dst
 }
 
 func (t *Transaction) appendDeliveredTo(dst []byte, r mail.Recipient) []byte {

@@ -18,7 +18,7 @@ const maxReturnedHeader = 64 << 10
 // stands for (RFC 3461 §5.2.7.2).
 func (w *way) action() string {
 	switch {
-	case len(w.remote) == 0:
+	case len(w.remote) == 0 || w.list != nil: // a list's members are its own matter, RFC 3461 §5.2.7.4
 		return "delivered"
 	case w.expands():
 		return "expanded"

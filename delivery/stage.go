@@ -17,6 +17,7 @@ func stages() []stage {
 		checkSender,
 		checkHeader,
 		checkLoop,
+		checkList,
 		checkFrom,
 		checkDNSBL,
 		checkIPRev,

@@ -24,6 +24,11 @@ func (s *suppressed) Complained(_ context.Context, from mail.Domain, to mail.Add
 	return nil
 }
 
+func (s *suppressed) Returned(_ context.Context, from mail.Domain, to mail.Address, said string) error {
+	s.complaints = append(s.complaints, "returned "+string(from)+" "+to.String()+" "+said)
+	return nil
+}
+
 // Only what accounts send to elsewhere is stopped, each recipient by itself.
 func TestSuppressedRecipients(t *testing.T) {
 	s := &suppressed{address: "one@far.test"}

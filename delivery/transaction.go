@@ -56,8 +56,10 @@ type Beside struct {
 type way struct {
 	accounts []mail.AccountID
 	remote   []mail.Address
-	alias    bool        // remote is where an address of ours points to
-	home     mail.Domain // of that address
+	alias    bool            // remote is where an address of ours points to
+	home     mail.Domain     // of that address
+	list     *directory.List // it is a mailing list
+	bounce   *bounce         // it is the reverse-path of one, and leads nowhere
 }
 
 // Begin starts a transaction. End it with Close in every case.
@@ -123,6 +125,10 @@ func (t *Transaction) route(ctx context.Context, a mail.Address) (way, mail.Repl
 		return way{}, t.deferFor("recipient", err).Reply
 	case res.Local && t.s.opts.SRS != nil && srs.Is(a):
 		return t.returned(ctx, a)
+	case res.Local && t.s.opts.SRS != nil && srs.IsBounce(a):
+		return t.bounced(a)
+	case res.Local && res.Found && res.List != nil && t.Env.ReversePath.IsNull():
+		return way{}, replyNoBounces
 	case res.Local && res.Found && t.sess.Origin == FromSubmission && t.Env.HoldUntil.After(t.s.opts.Now()) && t.s.opts.Queue != nil:
 		return way{remote: []mail.Address{a}}, replyOK // the queue brings it when its time comes
 	case res.Local && res.Found:
@@ -165,7 +171,7 @@ func (t *Transaction) localWay(res directory.Resolution) (way, mail.Reply) {
 	if len(res.Remote) > 0 && t.s.opts.Queue == nil {
 		return way{}, replyNotNow
 	}
-	return way{accounts: res.Accounts, remote: res.Remote, alias: true}, replyOK
+	return way{accounts: res.Accounts, remote: res.Remote, alias: true, list: res.List}, replyOK
 }
 
 // mayRelay: RFC 5321 §7.9 leaves it to us; only those who belong here may.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"posthouse/mail"
 )
@@ -23,6 +24,9 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 		if err == nil {
 			a.Created, a.ID = old.Created, old.ID
 			a.Masked, a.Note = a.Masked || old.Masked, cmp.Or(a.Note, old.Note)
+			if a.List == nil {
+				a.List = old.List
+			}
 		} else if err := c.claim(op, a.Address); err != nil {
 			return err
 		} else if a.ID, err = c.nextID(); err != nil {
@@ -45,6 +49,36 @@ func (d *Directory) SetAlias(ctx context.Context, a Alias) (Alias, error) {
 	})
 	return a, err
 }
+
+// SetList makes an alias a mailing list, or with nil no longer one. Invalid if members
+// cannot leave as the list says.
+func (d *Directory) SetList(ctx context.Context, a mail.Address, l *List) (Alias, error) {
+	const op = "directory.SetList"
+	if l != nil {
+		https := strings.HasPrefix(l.Unsubscribe, "https://")
+		switch {
+		case l.Unsubscribe != "" && !https && !strings.HasPrefix(l.Unsubscribe, "mailto:") || len(l.Unsubscribe) > maxURI || strings.ContainsFunc(l.Unsubscribe, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '<' || r == '>' }):
+			return Alias{}, fail(mail.Invalid, op, nil, "%q is no https or mailto address to leave a list", l.Unsubscribe)
+		case l.OneClick && !https:
+			return Alias{}, fail(mail.Invalid, op, nil, "leaving with one click needs an https address (RFC 8058)")
+		}
+	}
+	var changed Alias
+	err := d.change(ctx, op, nil, func(c *change) error {
+		old, err := c.aliasByAddress(a)
+		if err != nil {
+			return err
+		}
+		changed = old
+		changed.List = l
+		c.setAlias(old, changed)
+		return nil
+	})
+	return changed, err
+}
+
+// maxURI bounds the address to leave a list: it stands in one line of each message.
+const maxURI = 900
 
 // leadsBack reports whether mail for the address from comes to goal through the
 // aliases that there are. Each alias is followed once.

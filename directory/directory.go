@@ -143,7 +143,15 @@ type Alias struct {
 	Targets []mail.Address
 	Masked  bool   // see AddMasked
 	Note    string // what a masked address is for
+	List    *List  // nil: no mailing list
 	Created time.Time
+}
+
+// A List is what makes an alias a mailing list: its members get mail under an address
+// of the list, with its fields (RFC 2369 §3, RFC 2919 §3).
+type List struct {
+	Unsubscribe string // an https or mailto URI where members leave; "" if there is none
+	OneClick    bool   // it does so by a POST without questions, RFC 8058 §3.1
 }
 
 // A Resolution is where mail for an address goes.
@@ -153,6 +161,7 @@ type Resolution struct {
 	Accounts []mail.AccountID // each once
 	Remote   []mail.Address   // alias targets elsewhere, each once
 	Detail   string           // of plus addressing: "lists" in ada+lists@…
+	List     *List            // the address is a mailing list's
 }
 
 // IsLocal reports whether a domain is ours.

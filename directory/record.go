@@ -46,7 +46,13 @@ type aliasRecord struct {
 	Targets []addressForm  `json:"targets"`
 	Masked  bool           `json:"masked,omitempty"`
 	Note    string         `json:"note,omitempty"`
+	List    *listRecord    `json:"list,omitempty"`
 	Created int64          `json:"created"`
+}
+
+type listRecord struct {
+	Unsubscribe string `json:"unsubscribe,omitempty"`
+	OneClick    bool   `json:"oneClick,omitempty"`
 }
 
 type accountRecord struct {
@@ -129,6 +135,9 @@ func (r aliasRecord) alias(dom mail.Domain) Alias {
 	for _, t := range r.Targets {
 		a.Targets = append(a.Targets, t.address())
 	}
+	if l := r.List; l != nil {
+		a.List = &List{l.Unsubscribe, l.OneClick}
+	}
 	return a
 }
 
@@ -136,6 +145,9 @@ func recordOfAlias(a Alias) *aliasRecord {
 	r := &aliasRecord{ID: a.ID, Local: a.Address.Local, Masked: a.Masked, Note: a.Note, Created: a.Created.Unix()}
 	for _, t := range a.Targets {
 		r.Targets = append(r.Targets, formOf(t))
+	}
+	if l := a.List; l != nil {
+		r.List = &listRecord{l.Unsubscribe, l.OneClick}
 	}
 	return r
 }

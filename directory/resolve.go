@@ -126,6 +126,9 @@ func (w *walk) follow(rec addressRecord, a mail.Address, depth int) error {
 	if rec.Alias == nil {
 		return w.account(rec.Account)
 	}
+	if depth == 0 {
+		w.res.List = rec.Alias.alias(a.Domain).List
+	}
 	for _, t := range rec.Alias.Targets {
 		if err := w.descend(t.address(), a, depth); err != nil {
 			return err

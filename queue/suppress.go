@@ -235,6 +235,29 @@ func (q *Queue) Complained(ctx context.Context, from mail.Domain, to mail.Addres
 	return q.Suppress(ctx, Suppression{From: from, To: to, Reason: Complained, Said: who})
 }
 
+// Returned notes that mail of a domain came back because an address is not there, as a
+// bounce says that arrived later; it counts as one in an attempt of the queue does.
+func (q *Queue) Returned(ctx context.Context, from mail.Domain, to mail.Address, said string) error {
+	if q.opts.Suppress < 0 {
+		return nil
+	}
+	now := q.opts.Now()
+	q.sweepSuppressions(ctx)
+	next := Suppression{From: from, To: to, Reason: Bounced, Said: plain(said), Count: 1, Since: now, Until: now.Add(q.opts.Suppress)}
+	key := suppressionKey(from, to)
+	q.suppressed.mu.Lock()
+	have, known := q.suppressed.list[key]
+	full := !known && len(q.suppressed.list) >= q.opts.Limits.Suppressed
+	q.suppressed.mu.Unlock()
+	if full || known && (have.Reason != Bounced || now.Sub(have.Since) < suppressGap) {
+		return nil
+	}
+	if known {
+		next.Count = have.Count + 1
+	}
+	return q.changeSuppressions(ctx, "Returned", []suppressing{{key, &next}})
+}
+
 // Unsuppress lifts what stops mail to an address: that of one domain, or with "" that of
 // all. NotFound if nothing does.
 func (q *Queue) Unsuppress(ctx context.Context, from mail.Domain, to mail.Address) (int, error) {

@@ -118,3 +118,24 @@ func TestSuppressionByHand(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// What bounces later counts as what is refused at once.
+func TestReturned(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	ctx := t.Context()
+	bob := mail.Address{Local: "bob", Domain: "b.test"}
+	for _, want := range []bool{false, false, true} { // the second is too soon to count
+		if err := w.q.Returned(ctx, "l.test", bob, "failed 5.1.1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, is := w.q.Suppressed("l.test", bob); is != want {
+			t.Error("after bounces:", is, w.q.Suppressions())
+		}
+		if !want {
+			w.clock.add(40 * time.Minute)
+		}
+	}
+	if n, err := w.q.Unsuppress(ctx, "l.test", bob); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) aliasCommand() *cobra.Command {
-	return noun("alias", "Addresses that lead to others", a.aliasList(), a.aliasAdd(), a.aliasRemove())
+	return noun("alias", "Addresses that lead to others", a.aliasList(), a.aliasAdd(), a.aliasSet(), a.aliasRemove())
 }
 
 func (a *app) aliasList() *cobra.Command {
@@ -33,7 +33,11 @@ func (a *app) aliasList() *cobra.Command {
 				}
 				t.row("ALIAS", "LEADS TO", "SINCE")
 				for _, x := range out.Aliases {
-					t.row(x.Address, strings.Join(x.Targets, ", "), x.Created)
+					what := strings.Join(x.Targets, ", ")
+					if x.List {
+						what += " (a mailing list)"
+					}
+					t.row(x.Address, what, x.Created)
 				}
 			})
 		},
@@ -53,6 +57,39 @@ func (a *app) aliasAdd() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&in.Replace, "replace", false, "drop the targets that it has")
+	return c
+}
+
+func (a *app) aliasSet() *cobra.Command {
+	var in admin.AliasSet
+	var plain bool
+	c := &cobra.Command{
+		Use: "set ALIAS --list|--plain", Short: "Make an alias a mailing list, or no longer one", Args: exactly(1, "an alias"), ValidArgsFunction: a.complete(1, "alias.list"),
+		Long: `Make an alias a mailing list, or no longer one.
+
+What a mailing list sends to its members comes from an address of the list that
+names the member, so bounces do not go to the author: they are read here, and who
+is not there any more is left out after the second (posthouse queue suppressed).
+Members see List-Id, List-Post, Precedence and, if it is given, List-Unsubscribe;
+bounces and automatic answers are not passed on to them.`,
+		Example: "  posthouse alias set news@example.org --list --unsubscribe mailto:news-owner@example.org?subject=leave\n  posthouse alias set news@example.org --plain",
+		RunE: func(c *cobra.Command, args []string) error {
+			if in.List == plain {
+				return usage("say --list or --plain")
+			}
+			in.Address = args[0]
+			text := "%s leads to %s, as a mailing list."
+			if plain {
+				text = "%s leads to %s."
+			}
+			return a.changeAlias(c, "alias.set", in, text)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&in.List, "list", false, "a mailing list")
+	f.BoolVar(&plain, "plain", false, "no mailing list")
+	f.StringVar(&in.Unsubscribe, "unsubscribe", "", "where members leave the list: an https or mailto `address`")
+	f.BoolVar(&in.OneClick, "one-click", false, "a POST to that address is enough (RFC 8058)")
 	return c
 }
 

@@ -4,6 +4,7 @@
 //
 //	SRS0=hash=day=domain=local@forwarder          from local@domain
 //	SRS1=hash=first==hash=day=domain=local@us     from an SRS0 address of another forwarder
+//	bounce=hash=day=list=domain=local@us          of the list list@us, to local@domain (VERP)
 //
 // Only addresses that we made lead anywhere: the hash is a keyed one over all that
 // follows it. Addresses are valid for three weeks. The package does no I/O.
