@@ -239,11 +239,7 @@ func (c *call) buildReply(inv *ical.Invite, me ical.Person, answer int, comment 
 // sendOwn sends a message that the server wrote for the account, in one commit with
 // beside. A setError says that it is not sent.
 func (c *call) sendOwn(content []byte, from, to mail.Address, beside func(tx *store.Tx) error) error {
-	tid, err := c.traceID()
-	if err != nil {
-		return err
-	}
-	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: from, TraceID: tid, Body: mail.Body8BitMIME, Size: int64(len(content)), Account: c.acct.ID(),
+	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: from, TraceID: c.ids.Next(c.opts.Now()), Body: mail.Body8BitMIME, Size: int64(len(content)), Account: c.acct.ID(),
 		UTF8: !to.IsASCII() || !from.IsASCII()})
 	defer t.Close()
 	if r := t.Sender(c.ctx); !r.Positive() {

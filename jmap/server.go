@@ -17,6 +17,7 @@ import (
 	"posthouse/mail"
 	"posthouse/message"
 	"posthouse/store"
+	"posthouse/trace"
 )
 
 // A Directory knows people; [directory.Directory] does.
@@ -64,6 +65,7 @@ type Server struct {
 	timers   timers
 	pusher   pusher
 	statuses statuses
+	ids      trace.IDs
 	log      *slog.Logger
 
 	life  context.Context // ends with Shutdown
@@ -89,6 +91,7 @@ func New(o Options) *Server {
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.pusher.init(o.Outbound)
 	s.statuses.waiting, s.statuses.told, s.statuses.wake = map[outgoing]submitted{}, map[outgoing]map[string]Sent{}, make(chan struct{}, 1)
+	s.ids.Start(o.Now())
 	s.background(s.noteStatuses)
 	s.types, s.methods = tables()
 	for _, r := range s.routes() {

@@ -2,8 +2,6 @@ package jmap
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"slices"
@@ -111,10 +109,7 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 		return mail.Reply{}, &submissionFailed{mail.Reply{Code: 554, Enhanced: [3]uint8{5, 6, 0}, Text: "the message does not exist any more"}}
 	}
 	env := readEnvelope(sub["envelope"])
-	tid, err := c.traceID()
-	if err != nil {
-		return mail.Reply{}, err
-	}
+	tid := c.ids.Next(c.opts.Now())
 	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: tid, Body: mail.Body8BitMIME,
 		UTF8: !env.isASCII(), Size: e.size, Account: c.who.account.ID})
 	defer t.Close()
@@ -157,13 +152,6 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 		return r, refusedBy(r)
 	}
 	return r, nil
-}
-
-// traceID makes the id by which a message is found in logs and in the trace.
-func (c *call) traceID() (string, error) {
-	var id [6]byte
-	_, err := io.ReadFull(rand.Reader, id[:])
-	return hex.EncodeToString(id[:]), err
 }
 
 func copyMessage(t io.Writer, e *email) error {

@@ -21,6 +21,7 @@ import (
 	"posthouse/directory"
 	"posthouse/sasl"
 	"posthouse/store/engine/mem"
+	"posthouse/trace"
 )
 
 // A client is one that a test drives by hand.
@@ -437,13 +438,13 @@ func TestUnixSocket(t *testing.T) {
 }
 
 func TestTraceIDs(t *testing.T) {
-	var ids traceIDs
+	var ids trace.IDs
 	now := time.Unix(1.8e9, 0)
-	ids.start(now)
+	ids.Start(now)
 	seen := map[string]bool{}
 	var last string
 	for i := range 5000 {
-		id := ids.next(now.Add(time.Duration(i) * time.Second))
+		id := ids.Next(now.Add(time.Duration(i) * time.Second))
 		if seen[id] || len(id) != 13 || id[:6] < last {
 			t.Fatal(i, id, last)
 		}

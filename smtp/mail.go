@@ -15,7 +15,7 @@ func (c *conn) mail(arg string) mail.Reply {
 	if err != nil {
 		return syntaxErrorReply(err)
 	}
-	env := mail.Envelope{ReversePath: path.Address, TraceID: c.srv.ids.next(c.srv.opts.Now())}
+	env := mail.Envelope{ReversePath: path.Address, TraceID: c.srv.ids.Next(c.srv.opts.Now())}
 	if c.session.Account != nil {
 		env.Account = c.session.Account.ID
 	}

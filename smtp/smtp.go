@@ -29,6 +29,7 @@ import (
 	"posthouse/delivery"
 	"posthouse/directory"
 	"posthouse/sasl"
+	"posthouse/trace"
 )
 
 // An Authenticator lets people log in; [directory.Directory] is one.
@@ -77,7 +78,7 @@ type Server struct {
 	baseVerbs  []string
 	mailParams map[string]param
 	rcptParams map[string]param
-	ids        traceIDs
+	ids        trace.IDs
 	admission  *admission
 	stats      counters
 
@@ -108,7 +109,7 @@ func New(o Options) *Server {
 		admission: newAdmission(o.Limits.ConnectionsPerAddress, o.Limits.ConnectionRate),
 		quit:      make(chan struct{}), listeners: map[closer]struct{}{}, conns: map[*conn]struct{}{},
 	}
-	s.ids.start(o.Now())
+	s.ids.Start(o.Now())
 	for _, c := range baseCommands {
 		put(s.commands, c.verb, c)
 		s.baseVerbs = append(s.baseVerbs, c.verb)

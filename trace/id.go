@@ -1,4 +1,4 @@
-package smtp
+package trace
 
 import (
 	"crypto/rand"
@@ -7,24 +7,25 @@ import (
 	"time"
 )
 
-// traceIDs makes the ids that stand in the log, in Received and in replies: 13
+// IDs makes trace ids, which stand in the log, in Received and in replies: 13
 // characters that sort by time. Two servers do not share one but by an accident of
 // one in 2^23 within the same millisecond.
-type traceIDs struct{ n atomic.Uint64 }
+type IDs struct{ n atomic.Uint64 }
 
 // digits leave out what is easily misread, and sort as their values do.
 const digits = "0123456789abcdefghjkmnpqrstvwxyz"
 
 const counterBits = 23
 
-func (t *traceIDs) start(now time.Time) {
+// Start begins with a random count.
+func (t *IDs) Start(now time.Time) {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	t.n.Store(binary.BigEndian.Uint64(b[:]))
 }
 
-// next returns a new id.
-func (t *traceIDs) next(now time.Time) string {
+// Next returns a new id.
+func (t *IDs) Next(now time.Time) string {
 	v := uint64(now.UnixMilli())<<counterBits | t.n.Add(1)&(1<<counterBits-1)
 	var b [13]byte
 	for i := len(b) - 1; i >= 0; i-- {
