@@ -102,3 +102,29 @@ func spent() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkFetchOneDisk is what mbsync does: one message a command, of which it waits
+// for none. The client is in the processor time.
+func BenchmarkFetchOneDisk(b *testing.B) {
+	const messages = 5000
+	_, nc, r := diskClient(b, messages)
+	for _, depth := range []int{1, 20} {
+		b.Run(fmt.Sprint("ahead=", depth), func(b *testing.B) {
+			b.ReportAllocs()
+			start, i := spent(), 0
+			for b.Loop() {
+				i++
+				if _, err := fmt.Fprintf(nc, "f UID FETCH %d (BODY.PEEK[])\r\n", 1+i%messages); err != nil {
+					b.Fatal(err)
+				}
+				if i >= depth {
+					run(b, io.Discard, r, "f ")
+				}
+			}
+			b.ReportMetric(float64(spent()-start)/float64(b.N), "cpu-ns/op")
+			for i = min(i, depth-1); i > 0; i-- {
+				run(b, io.Discard, r, "f ")
+			}
+		})
+	}
+}

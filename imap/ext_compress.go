@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"posthouse/imap/wire"
 	"posthouse/internal/inflate"
@@ -41,7 +42,7 @@ func (c *conn) compress(d *wire.Decoder) error {
 		return err
 	}
 	c.rd.Reset(c)
-	c.nc, c.raw = &deflated{Conn: c.nc}, nil
+	c.nc, c.raw = &deflated{Conn: c.nc, near: c.peer.IsLoopback()}, nil
 	c.srv.upgraded(c)
 	return errAnswered
 }
@@ -68,7 +69,19 @@ type deflated struct {
 	small   [128]byte // where compressed bytes arrive, but for long literals
 	large   *[]byte   // for those; nil while it waits
 	pending []byte    // not decoded yet
+	// near: the peer is on this machine, where compression costs more than it saves. What
+	// goes to it is stored, unless it turns out to be a tunnel to somewhere slow: then the
+	// next writes, as many as slow says, are compressed.
+	near bool
+	slow int16
 }
+
+// A write of at most one buffer that takes slowWrite was for a slow line; slowFor is for
+// how many writes this is believed.
+const (
+	slowWrite = 20 * time.Millisecond
+	slowFor   = 256
+)
 
 // bulk is the size from which a read is for a long literal.
 const bulk = 4 << 10
@@ -95,17 +108,45 @@ func (z *deflated) Write(b []byte) (int, error) {
 	d := deflaters.Get().(*deflater)
 	defer deflaters.Put(d)
 	d.out.Reset()
-	d.w.Reset(&d.out)
-	if _, err := d.w.Write(b); err != nil {
+	if z.near && z.slow == 0 {
+		d.store(b)
+	} else if err := d.compress(b); err != nil {
 		return 0, err
 	}
-	if err := d.w.Flush(); err != nil {
-		return 0, err
-	}
+	start := time.Now()
 	if _, err := z.Conn.Write(d.out.Bytes()); err != nil {
 		return 0, err
 	}
+	z.learn(time.Since(start))
 	return len(b), nil
+}
+
+// learn takes how long a write took.
+func (z *deflated) learn(took time.Duration) {
+	if took >= slowWrite {
+		z.slow = slowFor
+	} else if z.slow > 0 {
+		z.slow--
+	}
+}
+
+func (d *deflater) compress(b []byte) error {
+	d.w.Reset(&d.out)
+	if _, err := d.w.Write(b); err != nil {
+		return err
+	}
+	return d.w.Flush()
+}
+
+// store writes b as stored blocks, RFC 1951 §3.2.4; what was written before ended at the
+// end of a byte.
+func (d *deflater) store(b []byte) {
+	for len(b) > 0 {
+		n := min(len(b), 1<<16-1)
+		d.out.Write([]byte{0, byte(n), byte(n >> 8), ^byte(n), ^byte(n >> 8)})
+		d.out.Write(b[:n])
+		b = b[n:]
+	}
 }
 
 // Read gives out every byte whose bits have come, whatever the peer flushes.
