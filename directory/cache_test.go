@@ -8,8 +8,8 @@ import (
 	"posthouse/mail"
 )
 
-func TestResolutions(t *testing.T) {
-	var c resolutions
+func TestAnswers(t *testing.T) {
+	var c answers[mail.Address, Resolution]
 	now := time.Unix(1e9, 0)
 	ada := mail.Address{Local: "ada", Domain: "example.org"}
 	res := Resolution{Local: true, Found: true, Accounts: []mail.AccountID{1}}
@@ -25,16 +25,12 @@ func TestResolutions(t *testing.T) {
 	}
 	_, generation, _ = c.load(ada, now)
 	c.add(generation, ada, res, now)
-	if !has(ada, now) || has(ada, now.Add(resolutionAge)) || has(ada, now.Add(-time.Hour)) {
+	if !has(ada, now) || has(ada, now.Add(answerAge)) || has(ada, now.Add(-time.Hour)) {
 		t.Error("not known, or known for too long")
 	}
-	c.add(generation, mail.Address{Local: "nobody", Domain: "example.org"}, Resolution{Local: true}, now)
-	if len(c.known) != 1 {
-		t.Error("an address that nobody has is kept")
-	}
-	for i := range 3 * maxResolutions {
+	for i := range 3 * maxAnswers {
 		c.add(generation, mail.Address{Local: fmt.Sprint(i), Domain: "example.org"}, res, now)
-		if len(c.known) > maxResolutions {
+		if len(c.known) > maxAnswers {
 			t.Fatal("the cache grows without bound")
 		}
 	}
@@ -56,5 +52,53 @@ func TestResolveSeesChangesAtOnce(t *testing.T) {
 				t.Fatal(i, res, err)
 			}
 		}
+	}
+}
+
+// So does one of who may send, of an account, and of which domains are here; what does not
+// exist is not kept.
+func TestMemorySeesChangesAtOnce(t *testing.T) {
+	d, _, ada, ben := house(t)
+	ctx := t.Context()
+	as := addr("team@example.org")
+	for range 3 {
+		for _, who := range []Account{ada, ben} {
+			if _, err := d.SetAlias(ctx, Alias{Address: as, Targets: []mail.Address{who.Address}}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				a, err := d.MaySend(ctx, ada.ID, as)
+				b, err2 := d.MaySend(ctx, ben.ID, as)
+				if err != nil || err2 != nil || a != (who.ID == ada.ID) || b != (who.ID == ben.ID) {
+					t.Fatal(a, b, err, err2)
+				}
+			}
+		}
+	}
+	for _, off := range []bool{true, false, true} {
+		if _, err := d.SetAccount(ctx, ada.ID, func(a *Account) { a.Disabled = off }, nil); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			a, err := d.Account(ctx, ada.ID)
+			may, err2 := d.MaySend(ctx, ada.ID, ada.Address)
+			if err != nil || err2 != nil || a.Disabled != off || may == off {
+				t.Fatal(a, may, err, err2)
+			}
+		}
+	}
+	for range 2 {
+		if res, err := d.Resolve(ctx, addr("new@new.example")); err != nil || res.Local {
+			t.Fatal(res, err)
+		}
+	}
+	if _, err := d.AddDomain(ctx, "new.example"); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := d.Resolve(ctx, addr("new@new.example")); err != nil || !res.Local || res.Found {
+		t.Fatal(res, err)
+	}
+	if _, _, ok := d.memory.resolved.load(addr("new@new.example"), d.opts.Now()); ok {
+		t.Error("an address that nobody has is kept")
 	}
 }

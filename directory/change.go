@@ -99,7 +99,7 @@ func (d *Directory) tryChange(ctx context.Context, commit Commit, fn func(c *cha
 	if err := fn(c); err != nil || len(c.ops) == 0 {
 		return err
 	}
-	defer d.resolved.forget()
+	defer d.memory.forget()
 	return commit(ctx, c.id, c.batch())
 }
 

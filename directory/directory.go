@@ -65,7 +65,7 @@ type Directory struct {
 	seen      *successes
 	failures  *failures
 	strangers *strangers
-	resolved  resolutions
+	memory    memory
 	decoy     string // hash that a login without account is checked against
 	newRSA    func(random io.Reader, bits int) (*rsa.PrivateKey, error)
 	unknown   []byte // key from which such a login gets its SCRAM secret
@@ -177,9 +177,18 @@ func (d *Directory) IsLocal(ctx context.Context, dom mail.Domain) (bool, error) 
 
 // Account returns the account with this id, or NotFound.
 func (d *Directory) Account(ctx context.Context, id mail.AccountID) (Account, error) {
+	now := d.opts.Now()
+	a, generation, ok := d.memory.accounts.load(id, now)
+	if ok {
+		return a, nil
+	}
 	r := d.eng.Snapshot(0)
 	defer r.Close()
-	return reader{r}.account(id)
+	a, err := reader{r}.account(id)
+	if err == nil {
+		d.memory.accounts.add(generation, id, a, now)
+	}
+	return a, err
 }
 
 // AccountByAddress returns the account with this primary address, or NotFound.

@@ -26,15 +26,23 @@ const (
 // goes to the first admin. The slices of the result are shared: do not change them.
 func (d *Directory) Resolve(ctx context.Context, a mail.Address) (Resolution, error) {
 	now := d.opts.Now()
-	res, generation, ok := d.resolved.load(a, now)
+	res, generation, ok := d.memory.resolved.load(a, now)
 	if ok {
 		return res, nil
+	}
+	_, foreign, ok := d.memory.foreign.load(a.Domain, now)
+	if ok {
+		return Resolution{}, nil
 	}
 	r := d.eng.Snapshot(0)
 	defer r.Close()
 	res, err := reader{r}.resolve(a)
-	if err == nil {
-		d.resolved.add(generation, a, res, now)
+	switch {
+	case err != nil:
+	case res.Found:
+		d.memory.resolved.add(generation, a, res, now)
+	case !res.Local:
+		d.memory.foreign.add(foreign, a.Domain, struct{}{}, now)
 	}
 	return res, err
 }
@@ -208,9 +216,21 @@ func splitDetail(local string) (base, detail string) {
 // What only a catch-all or the postmaster rule brings does not count, nor does anything
 // while the account is disabled. It is the one place that says who sends as whom.
 func (d *Directory) MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error) {
+	now := d.opts.Now()
+	_, generation, ok := d.memory.senders.load(sender{id, from}, now)
+	if ok {
+		return true, nil
+	}
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
-	r := reader{snap}
+	ok, err := reader{snap}.maySend(id, from)
+	if ok {
+		d.memory.senders.add(generation, sender{id, from}, struct{}{}, now)
+	}
+	return ok, err
+}
+
+func (r reader) maySend(id mail.AccountID, from mail.Address) (bool, error) {
 	acct, err := r.account(id)
 	if err != nil {
 		return false, err
