@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type caps struct {
 
 	mu    sync.Mutex
 	today map[mail.AccountID]*tally
+	known map[string]struct{} // keys "ok" that were seen in the engine
 }
 
 // A tally is what an account has sent on one day.
@@ -46,15 +48,18 @@ type tally struct {
 	told            bool // the owner was, on that day
 }
 
-// maxTallies bounds what is kept in memory; others are read again.
-const maxTallies = 10_000
+// maxTallies and maxKnown bound what is kept in memory; others are read again.
+const (
+	maxTallies = 10_000
+	maxKnown   = 50_000
+)
 
 func newCaps(c Caps, eng engine.Engine) *caps {
 	if eng == nil {
 		return nil
 	}
 	c.Messages, c.NewRecipients = orDefault(c.Messages, 1000), orDefault(c.NewRecipients, 200)
-	return &caps{Caps: c, eng: eng, today: map[mail.AccountID]*tally{}}
+	return &caps{Caps: c, eng: eng, today: map[mail.AccountID]*tally{}, known: map[string]struct{}{}}
 }
 
 func tallyKey(id mail.AccountID) []byte {
@@ -88,22 +93,17 @@ func (c *caps) of(own directory.SendLimit) Caps {
 // take counts a message of an account to addresses elsewhere.
 func (c *caps) take(id mail.AccountID, most Caps, to []mail.Address, now time.Time) (charge, error) {
 	day := uint32(now.Unix() / 86400)
-	r := c.eng.Snapshot(0)
-	defer r.Close()
-	stamp := binary.BigEndian.AppendUint32(nil, day)
+	strange, err := c.strange(id, to)
+	if err != nil {
+		return charge{}, err
+	}
 	b := &engine.Batch{Expect: engine.AnyVersion}
-	for _, a := range to {
-		key := knownKey(id, a)
-		if _, err := r.Get(key); err == nil {
-			continue
-		} else if !errors.Is(err, engine.ErrNotFound) {
-			return charge{}, &mail.Error{Kind: mail.Unavailable, Op: "delivery.caps", Err: err}
-		}
-		b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: key, Val: stamp})
+	for _, key := range strange {
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: key, Val: binary.BigEndian.AppendUint32(nil, day)})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.tallyLocked(r, id, day)
+	t := c.tallyLocked(id, day)
 	fresh := len(b.Ops)
 	out := charge{batch: b, held: t.messages+1 > most.Messages || t.fresh+fresh > most.NewRecipients}
 	if out.held {
@@ -117,17 +117,55 @@ func (c *caps) take(id mail.AccountID, most Caps, to []mail.Address, now time.Ti
 	return out, nil
 }
 
+// strange are the keys of the addresses to which the account never wrote.
+func (c *caps) strange(id mail.AccountID, to []mail.Address) (keys [][]byte, err error) {
+	c.mu.Lock()
+	for _, a := range to {
+		key := knownKey(id, a)
+		if _, ok := c.known[string(key)]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	c.mu.Unlock()
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	r := c.eng.Snapshot(0)
+	defer r.Close()
+	var seen [][]byte
+	keys = slices.DeleteFunc(keys, func(key []byte) bool {
+		_, e := r.Get(key)
+		if e == nil {
+			seen = append(seen, key)
+		} else if !errors.Is(e, engine.ErrNotFound) {
+			err = &mail.Error{Kind: mail.Unavailable, Op: "delivery.caps", Err: e}
+		}
+		return e == nil
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known)+len(seen) > maxKnown {
+		clear(c.known) // the engine has them
+	}
+	for _, key := range seen {
+		c.known[string(key)] = struct{}{}
+	}
+	return keys, err
+}
+
 // tallyLocked is the account's tally of a day.
-func (c *caps) tallyLocked(r engine.Reader, id mail.AccountID, day uint32) *tally {
+func (c *caps) tallyLocked(id mail.AccountID, day uint32) *tally {
 	t := c.today[id]
 	if t == nil {
 		if len(c.today) >= maxTallies {
 			clear(c.today) // the engine has them
 		}
 		t = &tally{}
+		r := c.eng.Snapshot(0)
 		if val, err := r.Get(tallyKey(id)); err == nil {
 			t.decode(val)
 		}
+		_ = r.Close() // it was only read
 		c.today[id] = t
 	}
 	if t.day != day {
