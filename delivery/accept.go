@@ -160,8 +160,8 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	if err != nil {
 		return err
 	}
-	queued := len(batches) > 0
-	if batches = append(batches, t.also...); len(drops) == 0 && len(batches) == 0 && t.Beside.Do == nil {
+	queued := batches
+	if batches = slices.Concat(batches, t.also); len(drops) == 0 && len(batches) == 0 && t.Beside.Do == nil {
 		t.noteBounces(ctx, recipients)
 		return nil
 	}
@@ -191,8 +191,8 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	t.committed(recipients, drops)
 	t.complain(ctx)
 	t.noteBounces(ctx, recipients)
-	if queued {
-		t.s.opts.Queue.Wake()
+	if len(queued) > 0 {
+		t.s.opts.Queue.Wake(queued...)
 	}
 	return nil
 }

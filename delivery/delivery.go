@@ -56,8 +56,8 @@ type Queue interface {
 	// prefix before it, to be sent to all recipients of env. A batch that is not
 	// committed leaves no trace.
 	AddBatch(ctx context.Context, env *mail.Envelope, prefix []byte, msg *store.Staged) (*store.Batch, error)
-	// Wake says that batches were committed.
-	Wake()
+	// Wake says that these batches were committed.
+	Wake(committed ...*store.Batch)
 }
 
 // A Suppression knows addresses that accounts should not write to; the queue does.

@@ -74,7 +74,7 @@ func (q *testQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byt
 		Ops: []engine.Op{{Kind: engine.Set, Key: []byte("q" + strconv.Itoa(q.n)), Val: []byte(text + "\n" + string(prefix)), Blob: msg.Blob()}}}, nil
 }
 
-func (q *testQueue) Wake() { q.woken++ }
+func (q *testQueue) Wake(...*store.Batch) { q.woken++ }
 
 // A house has ada and ben, and ghost, who has no mailboxes; both leads to the
 // first two, away and split elsewhere.

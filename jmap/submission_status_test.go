@@ -28,7 +28,7 @@ func (o *outbox) AddBatch(_ context.Context, env *mail.Envelope, _ []byte, _ *st
 	return &store.Batch{Expect: engine.AnyVersion}, nil
 }
 
-func (o *outbox) Wake() {}
+func (o *outbox) Wake(...*store.Batch) {}
 
 func (o *outbox) sent() []mail.Envelope {
 	o.mu.Lock()

@@ -32,7 +32,7 @@ const keepAnnounced = 10 * time.Minute
 
 // Prepare returns what must be committed to queue msg for the recipients of env.
 // It changes nothing: a batch that is not committed leaves no trace. Call Wake
-// after the commit. Unavailable if the queue is full, which passes.
+// with it after the commit. Unavailable if the queue is full, which passes.
 func (q *Queue) Prepare(env mail.Envelope, msg Message) (*engine.Batch, error) {
 	if len(env.Recipients) == 0 {
 		return nil, failure(mail.Invalid, "Prepare", "no recipients", nil)
@@ -86,8 +86,32 @@ func (q *Queue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byte, m
 	return q.Prepare(*env, Message{Prefix: prefix, Blob: msg.Blob(), Size: msg.Size()})
 }
 
-// Wake says that batches of Prepare were committed.
-func (q *Queue) Wake() { q.nudge() }
+// Wake says that batches of Prepare were committed: these, or, if none are named, some.
+func (q *Queue) Wake(committed ...*engine.Batch) {
+	if len(committed) == 0 {
+		q.unsure.Store(true)
+	} else {
+		q.mu.Lock()
+		for _, b := range committed {
+			for i := range b.Ops {
+				if id, ok := idOfDue(b.Ops[i].Key); ok {
+					q.settleLocked(id)
+				}
+			}
+		}
+		q.mu.Unlock()
+	}
+	q.nudge()
+}
+
+// settleLocked takes in an entry that was announced, and is committed.
+func (q *Queue) settleLocked(id ID) {
+	if a, open := q.announced[id]; open {
+		q.takeInLocked(id, a.due)
+		q.count.added.Add(1)
+		delete(q.announced, id)
+	}
+}
 
 // Add queues msg by a commit of its own and returns when it is durable.
 func (q *Queue) Add(ctx context.Context, env mail.Envelope, msg Message) error {
@@ -98,7 +122,7 @@ func (q *Queue) Add(ctx context.Context, env mail.Envelope, msg Message) error {
 	if _, err := q.opts.Engine.Commit(ctx, b).Wait(); err != nil {
 		return engineFailure("Add", err)
 	}
-	q.Wake()
+	q.Wake(b)
 	return nil
 }
 
@@ -133,11 +157,9 @@ func (q *Queue) settle() {
 		a := open[id]
 		_, err := r.Get(dueKey(a.next, id))
 		q.mu.Lock()
-		if _, still := q.announced[id]; still && err == nil {
-			q.takeInLocked(id, a.due)
-			q.count.added.Add(1)
-		}
-		if err == nil || now.Sub(a.since) > keepAnnounced {
+		if err == nil {
+			q.settleLocked(id)
+		} else if now.Sub(a.since) > keepAnnounced {
 			delete(q.announced, id)
 		}
 		q.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthouse/dns"
@@ -152,6 +153,7 @@ type Queue struct {
 	group   sync.WaitGroup // the scheduler and the workers
 	wake    chan struct{}
 	closing chan struct{} // closed with closed
+	unsure  atomic.Bool   // some announced entries were committed, nobody says which
 	count   counters
 
 	suppressed suppressions

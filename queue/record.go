@@ -45,6 +45,14 @@ func dueKey(next int64, id ID) []byte {
 // idOf is the id in a qm or qs key.
 func idOf(key []byte) ID { return ID(binary.BigEndian.Uint64(key[2:])) }
 
+// idOfDue is the id in a qd key.
+func idOfDue(key []byte) (ID, bool) {
+	if len(key) != 18 || key[0] != 'q' || key[1] != 'd' {
+		return 0, false
+	}
+	return ID(binary.BigEndian.Uint64(key[10:])), true
+}
+
 // span is the range of all keys of a kind.
 func span(kind byte) (lo, hi []byte) { return []byte{'q', kind}, []byte{'q', kind + 1} }
 

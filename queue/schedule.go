@@ -184,21 +184,31 @@ func (q *Queue) unreadyLocked(it *item) {
 	}
 }
 
-// rescanEvery finds what was committed without a Wake.
-const rescanEvery = 15 * time.Minute
+const (
+	// settleEvery finds what was committed without a Wake that names it.
+	settleEvery = time.Second
+	// rescanEvery finds what was committed without a Wake, long after it was announced.
+	rescanEvery = 15 * time.Minute
+)
 
 // run is the scheduler: it wakes when something is due or was added.
 func (q *Queue) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	scanned := q.opts.Now()
+	scanned, settled := q.opts.Now(), time.Time{}
 	for {
+		timed := false
 		select {
 		case <-timer.C:
+			timed = true
 		case <-q.wake:
 		}
-		q.settle()
-		if now := q.opts.Now(); now.Sub(scanned) > rescanEvery {
+		now := q.opts.Now()
+		if q.unsure.Swap(false) || timed || now.Sub(settled) > settleEvery {
+			settled = now
+			q.settle()
+		}
+		if now.Sub(scanned) > rescanEvery {
 			scanned = now
 			if err := q.rescan(); err != nil {
 				q.opts.Logger.Error("queue: rescan", "err", err)

@@ -207,7 +207,7 @@ func (q *fakeQueue) AddBatch(_ context.Context, env *mail.Envelope, prefix []byt
 		Ops: []engine.Op{{Kind: engine.Set, Key: []byte("q" + strconv.Itoa(q.n)), Val: []byte(q.added[q.n-1])}}}, nil
 }
 
-func (q *fakeQueue) Wake() {
+func (q *fakeQueue) Wake(...*store.Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.woken++
