@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -72,6 +73,20 @@ func TestMemorySeesChangesAtOnce(t *testing.T) {
 				if err != nil || err2 != nil || a != (who.ID == ada.ID) || b != (who.ID == ben.ID) {
 					t.Fatal(a, b, err, err2)
 				}
+			}
+		}
+	}
+	for _, change := range []func(context.Context, mail.Address, mail.Address) error{d.AllowSender, d.DenySender, d.AllowSender, d.DenySender} {
+		before, err := d.MaySend(ctx, ben.ID, ada.Address)
+		if err == nil {
+			err = change(ctx, ada.Address, ben.Address)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if now, err := d.MaySend(ctx, ben.ID, ada.Address); err != nil || now == before {
+				t.Fatal(now, before, err)
 			}
 		}
 	}

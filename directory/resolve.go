@@ -223,14 +223,14 @@ func (d *Directory) MaySend(ctx context.Context, id mail.AccountID, from mail.Ad
 	}
 	snap := d.eng.Snapshot(0)
 	defer snap.Close()
-	ok, err := reader{snap}.maySend(id, from)
+	ok, err := d.maySend(ctx, reader{snap}, id, from)
 	if ok {
 		d.memory.senders.add(generation, sender{id, from}, struct{}{}, now)
 	}
 	return ok, err
 }
 
-func (r reader) maySend(id mail.AccountID, from mail.Address) (bool, error) {
+func (d *Directory) maySend(ctx context.Context, r reader, id mail.AccountID, from mail.Address) (bool, error) {
 	acct, err := r.account(id)
 	if err != nil {
 		return false, err
