@@ -43,10 +43,19 @@ func isUpload(s string) bool { return len(s) > 1 && s[0] == 'U' }
 // blob finds a blob; nil if there is none.
 func (c *call) blob(v *store.View, id string) (*blob, error) {
 	if isUpload(id) && c.acct.shared {
-		return nil, nil
+		own, err := c.uploads(c.ctx, c.who, c.acct)
+		if err != nil {
+			return nil, err
+		}
+		var b *blob
+		err = own.View(c.ctx, func(v *store.View) (err error) {
+			b, err = c.uploaded(own, v, id)
+			return err
+		})
+		return b, err
 	}
 	if isUpload(id) {
-		return c.uploaded(v, id)
+		return c.uploaded(c.acct.Account, v, id)
 	}
 	num, part, isPart := strings.Cut(id, "-")
 	n, ok := number(num, 'B')
@@ -91,7 +100,16 @@ func fromBody(open func() (store.Body, error)) func() (io.Reader, io.Closer, err
 	}
 }
 
-func (c *call) uploaded(v *store.View, id string) (*blob, error) {
+// uploads is the account that keeps what somebody uploads for an account: the user's
+// own, also for those of others, who should neither pay for it nor read it.
+func (s *Server) uploads(ctx context.Context, who *principal, a *account) (*store.Account, error) {
+	if !a.shared {
+		return a.Account, nil
+	}
+	return s.opts.Store.Account(ctx, who.account.ID)
+}
+
+func (c *call) uploaded(a *store.Account, v *store.View, id string) (*blob, error) {
 	o, err := v.Object(store.ObjectUpload, id)
 	if mail.KindOf(err) == mail.NotFound && err != nil {
 		return nil, nil
@@ -104,7 +122,7 @@ func (c *call) uploaded(v *store.View, id string) (*blob, error) {
 		return nil, err
 	}
 	b := &blob{mediaType: rec.Type, size: rec.Size}
-	b.at = func() (store.Body, error) { return c.acct.OpenObject(c.ctx, &o) }
+	b.at = func() (store.Body, error) { return a.OpenObject(c.ctx, &o) }
 	b.reader = fromBody(b.at)
 	return b, nil
 }
@@ -181,7 +199,7 @@ const maxUploads = 1000
 // upload is POST /jmap/upload/{account}/, RFC 8620 §6.1.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *principal) {
 	a, err := s.account(r.Context(), who, r.PathValue("account"))
-	if err != nil || a.shared { // what was sent ahead belongs to the owner
+	if err != nil {
 		(&requestError{"", http.StatusNotFound, "there is no such account", ""}).write(w)
 		return
 	}
@@ -199,7 +217,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *principal) 
 	if mediaType == "" {
 		mediaType = "application/octet-stream"
 	}
-	id, size, err := s.takeUpload(r.Context(), a.Account, io.LimitReader(s.paced(w, r.Body), s.limits.UploadBytes+1), mediaType)
+	id, size, err := s.takeUpload(r.Context(), who, a, io.LimitReader(s.paced(w, r.Body), s.limits.UploadBytes+1), mediaType)
 	var me *mail.Error
 	switch {
 	case mail.KindOf(err) == mail.TooLarge:
@@ -218,7 +236,11 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *principal) 
 	_, _ = w.Write(wire.Append(nil, wire.Object{{Name: "accountId", Value: a.id}, {Name: "blobId", Value: id}, {Name: "type", Value: mediaType}, {Name: "size", Value: size}}))
 }
 
-func (s *Server) takeUpload(ctx context.Context, a *store.Account, r io.Reader, mediaType string) (id string, size int64, err error) {
+func (s *Server) takeUpload(ctx context.Context, who *principal, a *account, r io.Reader, mediaType string) (id string, size int64, err error) {
+	keeper, err := s.uploads(ctx, who, a)
+	if err != nil {
+		return "", 0, err
+	}
 	m, err := s.opts.Store.Stage(ctx)
 	if err != nil {
 		return "", 0, err
@@ -233,7 +255,7 @@ func (s *Server) takeUpload(ctx context.Context, a *store.Account, r io.Reader, 
 	if err := m.Finish(); err != nil {
 		return "", 0, err
 	}
-	id, err = s.newUpload(ctx, a, m, mediaType)
+	id, err = s.newUpload(ctx, keeper, m, mediaType)
 	return id, m.Size(), err
 }
 

@@ -98,7 +98,7 @@ func (c *call) makeBlob(m map[string]any) (wire.Object, *setError, error) {
 	if mediaType == "" {
 		mediaType = "application/octet-stream"
 	}
-	id, size, err := c.takeUpload(c.ctx, c.acct.Account, strings.NewReader(string(data)), mediaType)
+	id, size, err := c.takeUpload(c.ctx, c.who, c.acct, strings.NewReader(string(data)), mediaType)
 	if se, ok := asSetError(err); ok {
 		return nil, se, nil
 	}
@@ -295,7 +295,7 @@ func copyBlobs(c *call) (wire.Object, error) {
 			not = not.With(id, unfit("notFound", "").object())
 			continue
 		}
-		to, _, err := c.takeUpload(c.ctx, c.acct.Account, strings.NewReader(string(b)), "application/octet-stream")
+		to, _, err := c.takeUpload(c.ctx, c.who, c.acct, strings.NewReader(string(b)), "application/octet-stream")
 		if err != nil {
 			return nil, err
 		}

@@ -110,9 +110,12 @@ func (c *call) bind() error {
 	return nil
 }
 
-// bindShared lets those send for somebody else who may.
+// bindShared says what there is of an account of somebody else beside mail.
 func (c *call) bindShared() error {
-	if c.method.capability == capSubmission {
+	switch c.method.capability {
+	case capBlob, capCore: // bytes: what they belong to asks for rights
+		return nil
+	case capSubmission:
 		ok, err := c.sendsFor(c.ctx, c.who, c.acct.ID())
 		if ok {
 			c.acct.allow(sentObjects...)

@@ -214,22 +214,39 @@ func (p *pusher) run(ctx context.Context, s *Server, id mail.AccountID, again ch
 	}
 	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, acct: &account{Account: a, id: accountID(id), index: s.indexes.of(a.ID(), 0, s.limits.IndexBytes)}}
 	f, err := c.follow(nil, 0)
+	if err == nil {
+		if err = f.share(false); err != nil {
+			f.close()
+		}
+	}
 	if err != nil {
 		p.stop(id)
 		return
 	}
-	defer f.watch.Close()
+	defer f.close()
+	check := time.NewTicker(time.Minute)
+	defer check.Stop()
 	for {
+		pause := time.Duration(0)
 		select {
 		case <-ctx.Done():
 			return
 		case <-again:
+		case <-check.C:
+			if f.share(false) != nil {
+				continue // the next time
+			}
+		case <-f.poke:
+			pause = pushPause
 		case _, open := <-f.watch.C():
 			if !open {
 				return
 			}
+			pause = pushPause
+		}
+		if pause > 0 {
 			select {
-			case <-time.After(pushPause):
+			case <-time.After(pause):
 			case <-ctx.Done():
 				return
 			}
@@ -275,7 +292,7 @@ func (p *pusher) tell(ctx context.Context, c *call, name string, m values, chang
 		return
 	}
 	if types := stringsOf(m["types"]); types != nil {
-		if change = only(change, c.acct.id, types); change == nil {
+		if change = only(change, types); change == nil {
 			return
 		}
 	}
@@ -289,19 +306,26 @@ func (p *pusher) tell(ctx context.Context, c *call, name string, m values, chang
 }
 
 // only leaves of a StateChange the given types; nil if nothing is left.
-func only(change wire.Object, account string, types []string) wire.Object {
+func only(change wire.Object, types []string) wire.Object {
 	v, _ := change.Member("changed")
-	all, _ := v.(wire.Object).Member(account)
-	left := wire.Object{}
-	for _, m := range all.(wire.Object) {
-		if contains(types, m.Name) {
-			left = append(left, m)
+	all, _ := v.(wire.Object)
+	var left wire.Object
+	for _, a := range all {
+		states, _ := a.Value.(wire.Object)
+		some := wire.Object{}
+		for _, m := range states {
+			if contains(types, m.Name) {
+				some = append(some, m)
+			}
+		}
+		if len(some) > 0 {
+			left = left.With(a.Name, some)
 		}
 	}
-	if len(left) == 0 {
+	if left == nil {
 		return nil
 	}
-	return wire.Object{{Name: "@type", Value: "StateChange"}, {Name: "changed", Value: wire.Object{{Name: account, Value: left}}}}
+	return wire.Object{{Name: "@type", Value: "StateChange"}, {Name: "changed", Value: left}}
 }
 
 // errGone: the push service does not know the subscription any more, RFC 8030 §7.3.

@@ -10,7 +10,7 @@ import (
 )
 
 // Accounts of others are there for who has rights on a mailbox of theirs (RFC 4314).
-// Mail is, and for those who may send as the owner the owner's identities, and what
+// Mail is, and what a draft takes of blobs (RFC 9404), and for those who may send as the owner the owner's identities, and what
 // they sent. What else an account has is its owner's.
 
 // A Grouper knows to which groups somebody belongs; [directory.Directory] does.
@@ -86,6 +86,8 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 		}
 		_, own := s.capability(capMail, who)
 		caps := wire.Object{{Name: capCore, Value: wire.Object{}}, {Name: capMail, Value: own}}
+		_, blobs := s.capability(capBlob, who)
+		caps = caps.With(capBlob, blobs)
 		sends, err := s.sendsFor(ctx, who, id)
 		if err != nil {
 			return nil, err
