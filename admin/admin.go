@@ -47,6 +47,9 @@ type System struct {
 	Backup func(ctx context.Context, dir string) (Backup, error)
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus
+	// Reload reads the configuration again, or with dry only says what that would change;
+	// nil: the server is stopped.
+	Reload func(ctx context.Context, dry bool) (Reloaded, error)
 }
 
 // An Operation is one thing that can be done, by its name ("account.add").
@@ -67,6 +70,7 @@ func Operations() []Operation {
 		reads("domain.list", domainList), changes("domain.add", domainAdd), changes("domain.set", domainSet), changes("domain.remove", domainRemove), changes("domain.records", domainRecords),
 		reads("domain.keys", domainKeys), reads("domain.check", domainCheck), changes("domain.advance-keys", domainAdvanceKeys),
 		reads("alias.list", aliasList), changes("alias.add", aliasAdd), changes("alias.set", aliasSet), changes("alias.remove", aliasRemove),
+		changes("config.reload", configReload),
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
 		changes("queue.drop", queueDrop), changes("queue.reroute", queueReroute), changes("queue.expire", queueExpire),

@@ -220,6 +220,16 @@ func errType(value any) error {
 	return fmt.Errorf("this is %s", name)
 }
 
+// TakeLive gives c the values of new where a reload applies them, and writes nothing else.
+func (c *Config) TakeLive(new Config) {
+	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(new)
+	for _, k := range Keys() {
+		if k.Live {
+			to.FieldByIndex(k.index).Set(from.FieldByIndex(k.index))
+		}
+	}
+}
+
 // Changed returns the names of the keys whose values differ, those that a reload
 // applies and those that wait for the next start.
 func Changed(old, new Config) (live, later []string) {

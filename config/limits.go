@@ -14,37 +14,37 @@ type Limits struct {
 	FailedPerDay  Count `toml:"failed_logins_per_day" doc:"The same for a day."`
 	FailedPerUser Count `toml:"failed_logins_per_user" doc:"Failed logins of one user in a minute, from everywhere, after which logins from networks that this user never came from take 3 s longer." why:"Guessing from many addresses becomes slow, and nobody is locked out."`
 
-	SMTPCommandLine       Size     `toml:"smtp_command_line" doc:"Longest SMTP command line." why:"RFC 5321 §4.5.3.1.4 asks for 512; extensions and long addresses take more."`
-	SMTPAuthLine          Size     `toml:"smtp_auth_line" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
-	SMTPDataLine          Size     `toml:"smtp_data_line" doc:"Longest line of a message that is taken, as it is." why:"Programs write such lines although RFC 5321 allows 998; cutting them breaks signatures."`
-	SMTPRecipients        Count    `toml:"smtp_recipients" doc:"Recipients of one message." why:"RFC 5321 §4.5.3.1.8 asks for 100 at least."`
-	SMTPMessages          Count    `toml:"smtp_messages_per_connection" doc:"Messages on one connection."`
-	SMTPSession           Duration `toml:"smtp_session" doc:"Longest session on the MX ports."`
-	SMTPSessionBytes      Size     `toml:"smtp_session_bytes" doc:"Bytes in one session on the MX ports."`
-	SubmissionSession     Duration `toml:"submission_session" doc:"Longest session on the submission ports."`
-	SMTPBadCommands       Count    `toml:"smtp_bad_commands" doc:"Bad commands on a connection before it ends."`
-	SMTPBadBeforeLogin    Count    `toml:"smtp_bad_commands_before_login" doc:"The same on the submission ports before login."`
-	SMTPBadRecipients     Count    `toml:"smtp_bad_recipients" doc:"Refused recipients on a connection before it ends." why:"Who tries a list of names learns little."`
-	SMTPFailedLogins      Count    `toml:"smtp_failed_logins" doc:"Failed logins on one connection."`
-	SMTPLoginPause        Duration `toml:"smtp_login_pause" doc:"Pause after a failed login, doubled by each further one."`
-	SMTPLoginTime         Duration `toml:"smtp_login_time" doc:"Time to log in on the submission ports."`
-	SMTPCommandTime       Duration `toml:"smtp_command_time" doc:"Time to wait for a command (RFC 5321 §4.5.3.2.7)."`
-	SMTPDataTime          Duration `toml:"smtp_data_time" doc:"Time to wait for more of a message (RFC 5321 §4.5.3.2.5)."`
-	SMTPStallTime         Duration `toml:"smtp_stall_time" doc:"Time for which a client may not read replies."`
-	SMTPDataRate          Size     `toml:"smtp_data_rate" doc:"Bytes a second that a message must come with after its first minute." why:"Slower is an attack, or a line on which nothing arrives anyway."`
-	SMTPPerAddress        Count    `toml:"smtp_connections_per_address" doc:"Connections of one address (IPv6: /64) at once."`
-	SMTPRate              Count    `toml:"smtp_connections_per_minute" doc:"New connections of one address in a minute."`
-	SMTPGreetingPause     Duration `toml:"smtp_greeting_pause" doc:"How long a server that brings mail for the first time in a day waits for the greeting on the MX ports. Addresses of private networks do not wait." why:"Who speaks before it is greeted is no mail server, and its mail goes to junk."`
-	SMTPPaused            Count    `toml:"smtp_paused" doc:"Connections that may wait at a time because of smtp.pause_suspects; more are served at once." why:"A crowd that is made to wait must not take the place of others."`
-	Hops                  Count    `toml:"hops" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
-	AccountMessages       Count    `toml:"account_messages_per_day" doc:"Messages that one account sends to others in a day. What is more is kept in the queue, and owner and administrator are told." why:"Who steals a password sends as fast as he may; no person writes that much."`
-	AccountNewRecipients  Count    `toml:"account_new_recipients_per_day" doc:"The same for addresses elsewhere that the account never wrote to before." why:"Spammers write to strangers, people mostly to those they know."`
-	OutboundPerDomain     Count    `toml:"outbound_per_domain" doc:"Connections to the servers of one domain at once."`
-	OutboundPerConnection Count    `toml:"outbound_per_connection" doc:"Messages on one outgoing connection."`
-	OutboundActive        Count    `toml:"outbound_active" doc:"Delivery attempts at a time, to all servers together."`
-	QueueMessages         Count    `toml:"queue_messages" doc:"Messages that may wait in the queue before submission is refused for the time being."`
-	QueueBytes            Size     `toml:"queue_bytes" doc:"Bytes of all of them."`
-	Suppressed            Count    `toml:"suppressed_addresses" doc:"Addresses that accounts do not write to, of all domains together (queue.suppress); what comes after that is not noted." why:"They are kept in memory."`
+	SMTPCommandLine       Size     `toml:"smtp_command_line" live:"yes" doc:"Longest SMTP command line." why:"RFC 5321 §4.5.3.1.4 asks for 512; extensions and long addresses take more."`
+	SMTPAuthLine          Size     `toml:"smtp_auth_line" live:"yes" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
+	SMTPDataLine          Size     `toml:"smtp_data_line" live:"yes" doc:"Longest line of a message that is taken, as it is." why:"Programs write such lines although RFC 5321 allows 998; cutting them breaks signatures."`
+	SMTPRecipients        Count    `toml:"smtp_recipients" live:"yes" doc:"Recipients of one message." why:"RFC 5321 §4.5.3.1.8 asks for 100 at least."`
+	SMTPMessages          Count    `toml:"smtp_messages_per_connection" live:"yes" doc:"Messages on one connection."`
+	SMTPSession           Duration `toml:"smtp_session" live:"yes" doc:"Longest session on the MX ports."`
+	SMTPSessionBytes      Size     `toml:"smtp_session_bytes" live:"yes" doc:"Bytes in one session on the MX ports."`
+	SubmissionSession     Duration `toml:"submission_session" live:"yes" doc:"Longest session on the submission ports."`
+	SMTPBadCommands       Count    `toml:"smtp_bad_commands" live:"yes" doc:"Bad commands on a connection before it ends."`
+	SMTPBadBeforeLogin    Count    `toml:"smtp_bad_commands_before_login" live:"yes" doc:"The same on the submission ports before login."`
+	SMTPBadRecipients     Count    `toml:"smtp_bad_recipients" live:"yes" doc:"Refused recipients on a connection before it ends." why:"Who tries a list of names learns little."`
+	SMTPFailedLogins      Count    `toml:"smtp_failed_logins" live:"yes" doc:"Failed logins on one connection."`
+	SMTPLoginPause        Duration `toml:"smtp_login_pause" live:"yes" doc:"Pause after a failed login, doubled by each further one."`
+	SMTPLoginTime         Duration `toml:"smtp_login_time" live:"yes" doc:"Time to log in on the submission ports."`
+	SMTPCommandTime       Duration `toml:"smtp_command_time" live:"yes" doc:"Time to wait for a command (RFC 5321 §4.5.3.2.7)."`
+	SMTPDataTime          Duration `toml:"smtp_data_time" live:"yes" doc:"Time to wait for more of a message (RFC 5321 §4.5.3.2.5)."`
+	SMTPStallTime         Duration `toml:"smtp_stall_time" live:"yes" doc:"Time for which a client may not read replies."`
+	SMTPDataRate          Size     `toml:"smtp_data_rate" live:"yes" doc:"Bytes a second that a message must come with after its first minute." why:"Slower is an attack, or a line on which nothing arrives anyway."`
+	SMTPPerAddress        Count    `toml:"smtp_connections_per_address" live:"yes" doc:"Connections of one address (IPv6: /64) at once."`
+	SMTPRate              Count    `toml:"smtp_connections_per_minute" live:"yes" doc:"New connections of one address in a minute."`
+	SMTPGreetingPause     Duration `toml:"smtp_greeting_pause" live:"yes" doc:"How long a server that brings mail for the first time in a day waits for the greeting on the MX ports. Addresses of private networks do not wait." why:"Who speaks before it is greeted is no mail server, and its mail goes to junk."`
+	SMTPPaused            Count    `toml:"smtp_paused" live:"yes" doc:"Connections that may wait at a time because of smtp.pause_suspects; more are served at once." why:"A crowd that is made to wait must not take the place of others."`
+	Hops                  Count    `toml:"hops" live:"yes" doc:"Received fields of a message; more is taken for a loop." why:"RFC 5321 §6.3 asks for room; no honest way is longer."`
+	AccountMessages       Count    `toml:"account_messages_per_day" live:"yes" doc:"Messages that one account sends to others in a day. What is more is kept in the queue, and owner and administrator are told." why:"Who steals a password sends as fast as he may; no person writes that much."`
+	AccountNewRecipients  Count    `toml:"account_new_recipients_per_day" live:"yes" doc:"The same for addresses elsewhere that the account never wrote to before." why:"Spammers write to strangers, people mostly to those they know."`
+	OutboundPerDomain     Count    `toml:"outbound_per_domain" live:"yes" doc:"Connections to the servers of one domain at once."`
+	OutboundPerConnection Count    `toml:"outbound_per_connection" live:"yes" doc:"Messages on one outgoing connection."`
+	OutboundActive        Count    `toml:"outbound_active" live:"yes" doc:"Delivery attempts at a time, to all servers together."`
+	QueueMessages         Count    `toml:"queue_messages" live:"yes" doc:"Messages that may wait in the queue before submission is refused for the time being."`
+	QueueBytes            Size     `toml:"queue_bytes" live:"yes" doc:"Bytes of all of them."`
+	Suppressed            Count    `toml:"suppressed_addresses" live:"yes" doc:"Addresses that accounts do not write to, of all domains together (queue.suppress); what comes after that is not noted." why:"They are kept in memory."`
 
 	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
 	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`

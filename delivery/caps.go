@@ -34,8 +34,11 @@ type Caps struct {
 // mu nests in nothing.
 type caps struct {
 	Caps
-	eng engine.Engine
+	*tallies
+}
 
+type tallies struct {
+	eng   engine.Engine
 	mu    sync.Mutex
 	today map[mail.AccountID]*tally
 	known map[string]struct{} // keys "ok" that were seen in the engine
@@ -58,8 +61,16 @@ func newCaps(c Caps, eng engine.Engine) *caps {
 	if eng == nil {
 		return nil
 	}
-	c.Messages, c.NewRecipients = orDefault(c.Messages, 1000), orDefault(c.NewRecipients, 200)
-	return &caps{Caps: c, eng: eng, today: map[mail.AccountID]*tally{}, known: map[string]struct{}{}}
+	return (&caps{tallies: &tallies{eng: eng, today: map[mail.AccountID]*tally{}, known: map[string]struct{}{}}}).with(c)
+}
+
+// with are other bounds on the same counts.
+func (c *caps) with(most Caps) *caps {
+	if c == nil {
+		return nil
+	}
+	most.Messages, most.NewRecipients = orDefault(most.Messages, 1000), orDefault(most.NewRecipients, 200)
+	return &caps{most, c.tallies}
 }
 
 func tallyKey(id mail.AccountID) []byte {

@@ -28,6 +28,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"posthouse/directory"
@@ -119,8 +120,10 @@ type Service struct {
 	kinds  replies
 	server string     // our authserv-id, RFC 8601 §2.5
 	keys   *dkim.Keys // of Checks
-	sign   signers
+	sign   *signers
 	caps   *caps // nil: nobody is bounded
+	// next is the service that new transactions use instead, since Apply.
+	next atomic.Pointer[Service]
 }
 
 // New returns a Service.
@@ -139,16 +142,46 @@ func New(o Options) *Service {
 	}
 	o.Limits.Hops = orDefault(o.Limits.Hops, 50)
 	o.Limits.HeaderBytes = orDefault(o.Limits.HeaderBytes, 1<<20)
-	s := &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota), server: strings.ToLower(o.Hostname)}
+	s := &Service{opts: o, stages: stages(), kinds: repliesFor(o.RefuseOverQuota), server: strings.ToLower(o.Hostname), sign: &signers{}}
 	s.caps = newCaps(o.Caps, o.Engine)
-	if o.Checks != nil {
-		c := *o.Checks
-		if c.Timeout == 0 {
-			c.Timeout = 5 * time.Second
-		}
-		s.opts.Checks, s.keys = &c, dkim.NewKeys(c.Resolver, o.Now)
+	s.check(o.Checks)
+	return s
+}
+
+// check makes the service check who sends.
+func (s *Service) check(o *Checks) {
+	if o == nil {
+		s.opts.Checks = nil
+		return
+	}
+	c := *o
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if s.opts.Checks = &c; s.keys == nil {
+		s.keys = dkim.NewKeys(c.Resolver, s.opts.Now)
+	}
+}
+
+// now is the service with what was applied last.
+func (s *Service) now() *Service {
+	if n := s.next.Load(); n != nil {
+		return n
 	}
 	return s
+}
+
+// Apply gives transactions that begin from now on other Limits, Checks (of the same
+// Resolver), Hooks, ReportAddresses, Caps and RefuseOverQuota. Those that have begun go on
+// as they were.
+func (s *Service) Apply(o Options) {
+	old := s.now()
+	n := &Service{opts: old.opts, stages: old.stages, kinds: repliesFor(o.RefuseOverQuota), server: old.server, keys: old.keys, sign: old.sign}
+	n.opts.Limits.Hops, n.opts.Limits.HeaderBytes = orDefault(o.Limits.Hops, 50), orDefault(o.Limits.HeaderBytes, 1<<20)
+	n.opts.Hooks, n.opts.ReportAddresses, n.opts.RefuseOverQuota = o.Hooks, o.ReportAddresses, o.RefuseOverQuota
+	n.caps = old.caps.with(o.Caps)
+	n.check(o.Checks)
+	s.next.Store(n)
 }
 
 // noLimit stands for no limit.

@@ -74,7 +74,7 @@ func (t *Transaction) beginFindings(ctx context.Context) bool {
 	if c == nil || t.sess.Origin != FromMX {
 		return false
 	}
-	t.s.Meet(ctx, t.sess)
+	t.s.meet(ctx, t.sess)
 	f := &findings{body: dkim.NewMessage(dkim.Limits{}, t.forwards()), peer: t.sess.peer}
 	t.found = f
 	in := spf.Input{IP: t.sess.Remote, Hello: t.sess.Hello, Sender: t.Env.ReversePath, Host: t.s.opts.Hostname, Now: t.s.opts.Now()}

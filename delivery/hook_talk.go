@@ -57,7 +57,7 @@ func (t *Transaction) beginTalks(ctx context.Context, list []hook.Asked) {
 
 // peerName is the name of the peer's address, which DNS confirms; "" if it has none.
 func (t *Transaction) peerName(ctx context.Context) string {
-	t.s.Meet(ctx, t.sess)
+	t.s.meet(ctx, t.sess)
 	p := t.sess.peer
 	if p == nil {
 		return ""

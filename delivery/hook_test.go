@@ -169,3 +169,22 @@ func TestHooks(t *testing.T) {
 		}
 	}
 }
+
+// What is applied holds for transactions that begin then; those that have begun go on as
+// they were.
+func TestApply(t *testing.T) {
+	old, fresh := &fakeHook{}, &fakeHook{}
+	h := newHouse(t, func(o *Options) { o.Hooks = []hook.Asked{{Name: "old", Hook: old, Received: true}} })
+	begun := h.send(&Session{Origin: FromMX}, "eve@far.test", []string{"ada@demo.test"}, "Subject: x\r\n\r\n")
+	h.svc.Apply(Options{Hooks: []hook.Asked{{Name: "new", Hook: fresh, Received: true}}, Limits: Limits{Hops: 1}})
+	if r := begun.Accept(t.Context()); !r.Positive() || old.asked == "" || fresh.asked != "" {
+		t.Error(r, old.asked, fresh.asked)
+	}
+	old.asked = ""
+	if r := h.send(&Session{Origin: FromMX}, "eve@far.test", []string{"ada@demo.test"}, "Subject: x\r\n\r\n").Accept(t.Context()); !r.Positive() || old.asked != "" || fresh.asked == "" {
+		t.Error(r, old.asked, fresh.asked)
+	}
+	if r := h.send(&Session{Origin: FromMX}, "eve@far.test", []string{"ada@demo.test"}, "Received: x\r\nReceived: y\r\n\r\n").Accept(t.Context()); r.Code != 554 {
+		t.Error("the new limit does not hold:", r)
+	}
+}

@@ -23,7 +23,9 @@ type peer struct {
 
 // Meet begins to look up who the peer of a session is, so that the answers are there
 // when they are asked for. It returns at once and may be called for each hello.
-func (s *Service) Meet(ctx context.Context, sess *Session) {
+func (s *Service) Meet(ctx context.Context, sess *Session) { s.now().meet(ctx, sess) }
+
+func (s *Service) meet(ctx context.Context, sess *Session) {
 	c := s.opts.Checks
 	if c == nil || sess.Origin != FromMX || sess.peer != nil && sess.peer.hello == sess.Hello {
 		return

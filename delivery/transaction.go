@@ -64,7 +64,7 @@ type way struct {
 
 // Begin starts a transaction. End it with Close in every case.
 func (s *Service) Begin(sess *Session, env mail.Envelope) *Transaction {
-	return &Transaction{Env: env, s: s, sess: sess}
+	return &Transaction{Env: env, s: s.now(), sess: sess}
 }
 
 // Sender judges the reverse-path: an account must own the address that it sends

@@ -45,7 +45,7 @@ func (q *Queue) Prepare(env mail.Envelope, msg Message) (*engine.Batch, error) {
 	if q.closed {
 		return nil, failure(mail.Unavailable, "Prepare", "shutting down", nil)
 	}
-	if len(q.items)+len(order) > q.opts.Limits.Entries || q.bytes+size > q.opts.Limits.Bytes {
+	if len(q.items)+len(order) > q.set().Limits.Entries || q.bytes+size > q.set().Limits.Bytes {
 		return nil, failure(mail.Unavailable, "Prepare", "the queue is full", nil)
 	}
 	b := &engine.Batch{Expect: engine.AnyVersion}

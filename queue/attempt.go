@@ -32,9 +32,9 @@ func (s *session) connect(ctx context.Context, ts []smtpclient.Target, hop bool)
 		}
 	}
 	s.quit()
-	d := &s.q.opts.Dialer
+	d := &s.q.set().Dialer
 	if hop {
-		d = &s.q.direct
+		d = &s.q.set().direct
 	}
 	c, tried, err := d.ConnectAny(ctx, ts)
 	if err == nil {
@@ -71,7 +71,7 @@ func (s *session) prefer(servers []server) {
 
 // open reports whether there is a connection that can be used again.
 func (s *session) open() bool {
-	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.opts.Limits.PerConnection
+	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.set().Limits.PerConnection
 }
 
 // quit ends the connection, politely unless Close has lost patience.

@@ -64,7 +64,7 @@ func (e *entry) hopeless(err error, now time.Time) bool {
 	case mail.NotFound, mail.Denied, mail.TooLarge, mail.Invalid:
 		return true
 	case mail.OverQuota:
-		return now.After(e.rec.created.Add(2 * e.q.opts.Lifetime))
+		return now.After(e.rec.created.Add(2 * e.q.set().Lifetime))
 	}
 	return false
 }
@@ -82,7 +82,7 @@ func (e *entry) until() time.Time {
 	if e.st.until != 0 {
 		return time.Unix(0, e.st.until)
 	}
-	return e.rec.born().Add(e.q.opts.Lifetime)
+	return e.rec.born().Add(e.q.set().Lifetime)
 }
 
 // overdue: the sender wants it back now (DELIVERBY with mode R, RFC 2852 §4.1.3).
@@ -112,7 +112,7 @@ func (r report) empty() bool { return len(r.failed)+len(r.relayed)+len(r.delayed
 // §5.2 where NOTIFY was not given.
 func (e *entry) owed(now time.Time) report {
 	var r report
-	late := !e.st.delayed && e.q.opts.DelayDSN >= 0 && !now.Before(e.rec.born().Add(e.q.opts.DelayDSN))
+	late := !e.st.delayed && e.q.set().DelayDSN >= 0 && !now.Before(e.rec.born().Add(e.q.set().DelayDSN))
 	// Mode N of DELIVERBY: the sender is told, and it is tried on (RFC 2852 §4.1.3).
 	if by := e.rec.env.DeliverBy; !by.IsZero() && !e.st.late && !now.Before(by) {
 		late = true

@@ -158,7 +158,7 @@ func (d *dsn) bytes(ctx context.Context) (b []byte, full bool, err error) {
 	defer c.Close()
 	size := int64(len(c.prefix)) + c.blob.Size()
 	whole := d.e.rec.env.ReturnFull && d.e.rec.env.Body != mail.BodyBinaryMIME && len(d.rep.failed) > 0
-	if whole && size <= d.q.opts.Limits.ReturnedBytes {
+	if whole && size <= d.q.set().Limits.ReturnedBytes {
 		b, err = io.ReadAll(c.reader())
 		return b, err == nil, err
 	}

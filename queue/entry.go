@@ -181,7 +181,7 @@ func (e *entry) gone() {
 
 // retryAt is the time of the next attempt after as many as there were.
 func (e *entry) retryAt(now time.Time) int64 {
-	table := e.q.opts.Retry
+	table := e.q.set().Retry
 	gap := table[min(max(e.st.attempts-1, 0), len(table)-1)]
 	if e.quick() {
 		gap = quickRetry

@@ -163,3 +163,27 @@ func TestRerouteAndExpiry(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// Routes that are applied hold for what waits; what was there before does not.
+func TestApply(t *testing.T) {
+	old := smtptest.New(t, smtptest.Options{Extensions: extensions, Hook: func(c smtptest.Command) smtptest.Reaction {
+		if c.Verb != "RCPT" {
+			return smtptest.Reaction{}
+		}
+		return smtptest.Reaction{Reply: "450 4.3.0 not here"}
+	}})
+	fresh := smtptest.New(t, smtptest.Options{Extensions: extensions})
+	w := newWorld(t, old.Addr.Port(), nil)
+	w.add("x@b.test")
+	w.idle()
+	o := w.opts
+	o.Router = queue.Routes{Smarthost: &queue.Hop{Host: "127.0.0.1", Port: fresh.Addr.Port()}}
+	o.Lifetime = time.Hour
+	w.q.Apply(o)
+	w.clock.add(20 * time.Minute)
+	w.idle()
+	w.empty()
+	if len(fresh.Messages()) != 1 || len(old.Messages()) != 0 {
+		t.Errorf("%d there, %d here", len(fresh.Messages()), len(old.Messages()))
+	}
+}

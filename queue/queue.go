@@ -147,8 +147,8 @@ func limit[T int | int64](v *T, def T) {
 // A Queue sends mail to other servers. Its methods may be called at once.
 type Queue struct {
 	opts    Options
-	direct  smtpclient.Dialer // to hosts of the Router: any address
-	ctx     context.Context   // of attempts; ends when Close loses patience
+	current atomic.Pointer[settings]
+	ctx     context.Context // of attempts; ends when Close loses patience
 	stop    context.CancelFunc
 	group   sync.WaitGroup // the scheduler and the workers
 	wake    chan struct{}
@@ -187,13 +187,12 @@ const sessionCache = 500
 // until then it can be looked at and changed.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	o = o.withDefaults()
-	q := &Queue{opts: o, direct: o.Dialer, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{}, sites: map[string]*site{}, slow: map[*site]bool{},
-		announced: map[ID]announcement{}, changed: make(chan struct{})}
-	q.direct.AddrPolicy = smtpclient.AnyAddr
-	if q.opts.Dialer.Sessions == nil {
-		q.opts.Dialer.Sessions = tls.NewLRUClientSessionCache(sessionCache)
-		q.direct.Sessions = tls.NewLRUClientSessionCache(sessionCache)
+	if o.Dialer.Sessions == nil {
+		o.Dialer.Sessions = tls.NewLRUClientSessionCache(sessionCache)
 	}
+	q := &Queue{opts: o, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{}, sites: map[string]*site{}, slow: map[*site]bool{},
+		announced: map[ID]announcement{}, changed: make(chan struct{})}
+	q.use(o)
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := q.loadSuppressions(); err != nil {
 		return nil, err
@@ -202,6 +201,39 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	return q, nil
+}
+
+// settings are the options that may change while the queue runs, and what follows from
+// them. Whoever began with some ends with them.
+type settings struct {
+	Options
+	direct smtpclient.Dialer // to hosts of the Router: any address
+}
+
+// set returns the settings of this moment.
+func (q *Queue) set() *settings { return q.current.Load() }
+
+func (q *Queue) use(o Options) {
+	next := &settings{Options: o, direct: o.Dialer}
+	next.direct.AddrPolicy = smtpclient.AnyAddr
+	if old := q.set(); old != nil {
+		next.direct.Sessions = old.direct.Sessions
+	} else {
+		next.direct.Sessions = tls.NewLRUClientSessionCache(sessionCache)
+	}
+	q.current.Store(next)
+}
+
+// Apply makes the queue go on with other Retry, Lifetime, DelayDSN, Suppress, Limits,
+// Router and addresses of the Dialer. What is being sent goes on as it began; all else
+// follows what is new from its next attempt on.
+func (q *Queue) Apply(o Options) {
+	o = o.withDefaults()
+	next := q.set().Options
+	next.Retry, next.Lifetime, next.DelayDSN, next.Suppress, next.Limits, next.Router = o.Retry, o.Lifetime, o.DelayDSN, o.Suppress, o.Limits, o.Router
+	next.Dialer.AddrPolicy, next.Dialer.LocalAddrs = o.Dialer.AddrPolicy, o.Dialer.LocalAddrs
+	q.use(next)
+	q.Wake()
 }
 
 // Start begins to send. DSNs go to inj.

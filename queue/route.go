@@ -86,7 +86,7 @@ func (r Routes) Route(d mail.Domain) (Hop, bool) {
 
 // destOf is the destination of mail for d.
 func (q *Queue) destOf(d mail.Domain) string {
-	if h, ok := q.opts.Router.Route(d); ok {
+	if h, ok := q.set().Router.Route(d); ok {
 		return h.name()
 	}
 	return string(d)
@@ -148,8 +148,8 @@ func (q *Queue) route(ctx context.Context, e *entry, d mail.Domain) (route, erro
 		return route{}, err
 	}
 	var td *tlspolicy.Domain
-	if q.opts.TLS != nil {
-		td = q.opts.TLS.Domain(ctx, name, mx.secure, need)
+	if q.set().TLS != nil {
+		td = q.set().TLS.Domain(ctx, name, mx.secure, need)
 	} else if need == tlspolicy.NeedTLS {
 		return route{}, denied(550, [3]uint8{5, 7, 10}, "the message requires verified TLS, which is not configured here")
 	}
@@ -180,7 +180,7 @@ func (q *Queue) hopOf(e *entry, d mail.Domain) (Hop, bool) {
 			return h, true
 		}
 	}
-	return q.opts.Router.Route(d)
+	return q.set().Router.Route(d)
 }
 
 // A mxSet is the MX records of a domain in order.

@@ -260,7 +260,7 @@ func (q *Queue) staffLocked() {
 		return
 	}
 	now := q.opts.Now()
-	for q.ready.n > 0 && q.workers < q.opts.Limits.Active {
+	for q.ready.n > 0 && q.workers < q.set().Limits.Active {
 		s := q.ready.pop()
 		s.queued = false
 		if s.ready.n == 0 || !q.mayLocked(s, now) {
@@ -355,7 +355,7 @@ func (q *Queue) regroup(s *session, it *item, name string, back bool) bool {
 func (q *Queue) lingerFor(at *site) *item {
 	next := make(chan *item, 1)
 	q.mu.Lock()
-	if q.closed || q.opts.Linger < 0 {
+	if q.closed || q.set().Linger < 0 {
 		q.mu.Unlock()
 		return nil
 	}
@@ -365,7 +365,7 @@ func (q *Queue) lingerFor(at *site) *item {
 	q.offerLocked(at)
 	q.staffLocked()
 	q.mu.Unlock()
-	timer := time.NewTimer(q.opts.Linger)
+	timer := time.NewTimer(q.set().Linger)
 	defer timer.Stop()
 	select {
 	case it := <-next:
@@ -394,7 +394,7 @@ func (q *Queue) another(at *site, turns int) *item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.opts.Now()
-	crowded := q.workers >= q.opts.Limits.Active && q.ready.n > 0
+	crowded := q.workers >= q.set().Limits.Active && q.ready.n > 0
 	if at.ready.n == 0 || q.closed || q.faults > 0 || at.workers > at.roomLocked() || now.Before(at.notBefore) || crowded && turns >= fairTurns {
 		return nil
 	}
@@ -412,7 +412,7 @@ func (q *Queue) reached(d *dest) {
 func (q *Queue) unreachable(d *dest, r mail.Reply, host string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	d.pause = &pause{q.opts.Now().Add(q.opts.Pause), r, host}
+	d.pause = &pause{q.opts.Now().Add(q.set().Pause), r, host}
 	s := q.siteOfLocked(d)
 	s.window = max(1, s.window/2)
 	s.threshold = max(s.window, startWindow)

@@ -43,7 +43,7 @@ const (
 func (q *Queue) siteLocked(name string, own bool) *site {
 	s := q.sites[name]
 	if s == nil {
-		top := float64(q.opts.Limits.PerDestination)
+		top := float64(q.set().Limits.PerDestination)
 		s = &site{name: name, own: own, window: min(startWindow, top), threshold: top}
 		q.sites[name] = s
 	}
@@ -144,7 +144,7 @@ func (q *Queue) takeLocked(s *site, now time.Time) *item {
 func (q *Queue) praise(s *site) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	top := float64(q.opts.Limits.PerDestination)
+	top := float64(q.set().Limits.PerDestination)
 	if s.window < s.threshold {
 		s.window = min(s.window+1, top) // slow start: it doubles in a round
 	} else {
@@ -176,7 +176,7 @@ func (q *Queue) blame(s *site, r mail.Reply) {
 
 // restLocked lets a site alone for a while, longer each time.
 func (s *site) restLocked(q *Queue) {
-	s.backoff = min(max(2*s.backoff, firstBackoff), q.opts.Pause)
+	s.backoff = min(max(2*s.backoff, firstBackoff), q.set().Pause)
 	s.notBefore = q.opts.Now().Add(s.backoff)
 }
 

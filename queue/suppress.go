@@ -131,7 +131,7 @@ func hard(r mail.Reply) bool {
 // It is committed with the results.
 func (e *entry) learn(now time.Time) []suppressing {
 	env := &e.rec.env
-	if e.q.opts.Suppress < 0 || env.Account == 0 || env.ReversePath.IsNull() {
+	if e.q.set().Suppress < 0 || env.Account == 0 || env.ReversePath.IsNull() {
 		return nil
 	}
 	var out []suppressing
@@ -151,14 +151,14 @@ func (e *entry) learn(now time.Time) []suppressing {
 				out = append(out, suppressing{key: key})
 			}
 		case rs.status == stFailed && rs.remote && hard(rs.reply):
-			next := Suppression{From: env.ReversePath.Domain, To: env.Recipients[i].Address, Reason: Bounced, Said: rs.reply.String(), Count: 1, Since: now, Until: now.Add(e.q.opts.Suppress)}
+			next := Suppression{From: env.ReversePath.Domain, To: env.Recipients[i].Address, Reason: Bounced, Said: rs.reply.String(), Count: 1, Since: now, Until: now.Add(e.q.set().Suppress)}
 			if known && now.Before(have.Until) {
 				if have.Reason != Bounced || now.Sub(have.Since) < suppressGap {
 					continue
 				}
 				next.Count = have.Count + 1
 			}
-			if known || len(s.list) < e.q.opts.Limits.Suppressed {
+			if known || len(s.list) < e.q.set().Limits.Suppressed {
 				out = append(out, suppressing{key, &next})
 			}
 		}
@@ -213,13 +213,13 @@ func (q *Queue) Suppress(ctx context.Context, s Suppression) error {
 	now := q.opts.Now()
 	s.Since, s.Said = now, plain(s.Said)
 	if s.Until.IsZero() {
-		s.Until = now.Add(max(q.opts.Suppress, defaultSuppress))
+		s.Until = now.Add(max(q.set().Suppress, defaultSuppress))
 	}
 	key := suppressionKey(s.From, s.To)
 	q.sweepSuppressions(ctx)
 	q.suppressed.mu.Lock()
 	_, known := q.suppressed.list[key]
-	full := !known && len(q.suppressed.list) >= q.opts.Limits.Suppressed
+	full := !known && len(q.suppressed.list) >= q.set().Limits.Suppressed
 	q.suppressed.mu.Unlock()
 	if full {
 		return failure(mail.TooLarge, op, "the list of suppressed addresses is full", nil)
@@ -229,7 +229,7 @@ func (q *Queue) Suppress(ctx context.Context, s Suppression) error {
 
 // Complained notes that whoever reads at an address does not want mail of a domain.
 func (q *Queue) Complained(ctx context.Context, from mail.Domain, to mail.Address, who string) error {
-	if q.opts.Suppress < 0 {
+	if q.set().Suppress < 0 {
 		return nil
 	}
 	return q.Suppress(ctx, Suppression{From: from, To: to, Reason: Complained, Said: who})
@@ -238,16 +238,16 @@ func (q *Queue) Complained(ctx context.Context, from mail.Domain, to mail.Addres
 // Returned notes that mail of a domain came back because an address is not there, as a
 // bounce says that arrived later; it counts as one in an attempt of the queue does.
 func (q *Queue) Returned(ctx context.Context, from mail.Domain, to mail.Address, said string) error {
-	if q.opts.Suppress < 0 {
+	if q.set().Suppress < 0 {
 		return nil
 	}
 	now := q.opts.Now()
 	q.sweepSuppressions(ctx)
-	next := Suppression{From: from, To: to, Reason: Bounced, Said: plain(said), Count: 1, Since: now, Until: now.Add(q.opts.Suppress)}
+	next := Suppression{From: from, To: to, Reason: Bounced, Said: plain(said), Count: 1, Since: now, Until: now.Add(q.set().Suppress)}
 	key := suppressionKey(from, to)
 	q.suppressed.mu.Lock()
 	have, known := q.suppressed.list[key]
-	full := !known && len(q.suppressed.list) >= q.opts.Limits.Suppressed
+	full := !known && len(q.suppressed.list) >= q.set().Limits.Suppressed
 	q.suppressed.mu.Unlock()
 	if full || known && (have.Reason != Bounced || now.Sub(have.Since) < suppressGap) {
 		return nil

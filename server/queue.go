@@ -23,20 +23,8 @@ import (
 // readSecrets reads what only root may be able to read, before privileges are
 // dropped.
 func (s *Server) readSecrets(context.Context) (err error) {
-	s.passwords = map[string]string{}
-	files := []string{s.cfg.Queue.SmarthostPasswordFile}
-	for _, to := range s.cfg.Queue.Routes {
-		if r, err := config.ParseRoute(to); err == nil {
-			files = append(files, r.PasswordFile)
-		}
-	}
-	for _, path := range files {
-		if path == "" {
-			continue
-		}
-		if s.passwords[path], err = readSecret("password of a relay", path); err != nil {
-			return err
-		}
+	if s.passwords, err = s.relayPasswords(s.cfg); err != nil {
+		return err
 	}
 	s.oauthSecret, err = readSecret("oauth.client_secret_file", s.cfg.OAuth.SecretFile)
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"posthouse/admin"
 	"posthouse/config"
 )
 
@@ -65,7 +66,9 @@ func (s *Server) supervise(ctx context.Context, hangup <-chan os.Signal, load fu
 			s.log.Error("a part of the server failed", "err", err)
 			return err
 		case <-hangup:
-			s.reloadFrom(ctx, load)
+			_, _ = s.reloadFrom(ctx, load) // it is in the log
+		case r := <-s.reloads:
+			s.answer(ctx, r, load)
 		case <-tick.C:
 			s.mend(ctx)
 		}
@@ -120,16 +123,17 @@ func (s *Server) restart(ctx context.Context) error {
 }
 
 // reloadFrom reads the configuration again; on an error the old one stays.
-func (s *Server) reloadFrom(ctx context.Context, load func() (config.Config, error)) {
+func (s *Server) reloadFrom(ctx context.Context, load func() (config.Config, error)) (out admin.Reloaded, err error) {
 	notify(s.log, reloading())
 	defer notify(s.log, daemon.SdNotifyReady)
 	c, err := load()
 	if err == nil {
-		err = s.Reload(ctx, c)
+		out, err = s.Reload(ctx, c)
 	}
 	if err != nil {
 		s.log.Error("reload failed: the old configuration stays", "err", err)
 	}
+	return out, err
 }
 
 // reloading is the message for Type=notify and Type=notify-reload.

@@ -91,6 +91,7 @@ type Server struct {
 	pub   *publish.Service
 
 	tasks    sync.WaitGroup
+	reloads  chan reloadRequest
 	failed   chan error // the first task that ended although nobody stopped it
 	stops    []stop
 	prepared int                           // of stops, that a restart in place leaves alone
@@ -133,7 +134,7 @@ func (s *Server) open() []step {
 
 // Start starts a server. When it returns, everything listens and works.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{opts: o, cfg: o.Config, log: o.Logger, started: time.Now(), failed: make(chan error, 1), bound: o.Listeners}
+	s := &Server{opts: o, cfg: o.Config, log: o.Logger, started: time.Now(), failed: make(chan error, 1), reloads: make(chan reloadRequest), bound: o.Listeners}
 	s.hostname = hostname(o.Config)
 	err := s.run(ctx, s.prepare())
 	s.prepared = len(s.stops)

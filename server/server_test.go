@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -337,8 +338,10 @@ func TestReload(t *testing.T) {
 		looking.Go(func() { s.status() }) // while it reloads
 	}
 	defer looking.Wait()
-	if err := s.Reload(t.Context(), c); err != nil {
-		t.Fatal(err)
+	c.Limits.SMTPCommandLine, c.SMTP.Hooks, c.Limits.Message = 1234, []string{"milter 127.0.0.1:1 fail=accept"}, 7<<20
+	out, err := s.Reload(t.Context(), c)
+	if err != nil || !slices.Contains(out.Applied, "smtp.hooks") || !slices.Contains(out.AtStart, "limits.message") {
+		t.Fatal(out, err)
 	}
 	if got := served(t, addr); got != "two.example.org" || s.opts.Level.Level() != slog.LevelDebug {
 		t.Fatal(got, s.opts.Level)
@@ -346,8 +349,13 @@ func TestReload(t *testing.T) {
 	if err := os.WriteFile(c.TLS.Cert, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(t.Context(), c); err == nil {
+	c.Log.Level = "error"
+	if _, err := s.Reload(t.Context(), c); err == nil || s.opts.Level.Level() != slog.LevelDebug || s.cfg.Log.Level != "debug" {
 		t.Fatal("garbage was loaded")
+	}
+	c.Queue.SmarthostPasswordFile = filepath.Join(dir, "none")
+	if _, err := s.Reload(t.Context(), c); err == nil || !strings.Contains(err.Error(), "password of a relay") {
+		t.Fatal(err)
 	}
 	if got := served(t, addr); got != "two.example.org" {
 		t.Fatalf("after a failed reload: %s", got)

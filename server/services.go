@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"posthouse/admin"
 	"posthouse/config"
@@ -31,14 +30,19 @@ func (s *Server) openDelivery(ctx context.Context) error {
 		return err
 	}
 	s.srs = keys
-	s.deliv = delivery.New(delivery.Options{
-		Store: s.store, Directory: s.dir, Queue: s.queue, Hostname: s.hostname, Logger: s.log, Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse",
-		SRS: keys.rewriter, Checks: s.senderChecks(), Trace: s.trace, Engine: s.eng, Suppression: s.queue, Hooks: hooks(s.cfg.SMTP.Hooks),
-		Reports: report.Open(s.eng, nil), ReportAddresses: reportAddresses(s.cfg.SMTP.ReportAddresses), Tally: s.tally,
-		Caps: delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()},
-	})
+	o := s.deliveryOptions()
+	o.Store, o.Directory, o.Queue, o.Hostname, o.Logger, o.SRS, o.Trace = s.store, s.dir, s.queue, s.hostname, s.log, keys.rewriter, s.trace
+	o.Engine, o.Suppression, o.Reports, o.Tally = s.eng, s.queue, report.Open(s.eng, nil), s.tally
+	s.deliv = delivery.New(o)
 	s.onStop("front ends", s.stopFronts)
 	return nil
+}
+
+// deliveryOptions are those that a reload applies.
+func (s *Server) deliveryOptions() delivery.Options {
+	return delivery.Options{Limits: deliveryLimits(s.cfg.Limits), RefuseOverQuota: s.cfg.SMTP.OverQuota == "refuse", Checks: s.senderChecks(), Hooks: hooks(s.cfg.SMTP.Hooks),
+		ReportAddresses: reportAddresses(s.cfg.SMTP.ReportAddresses),
+		Caps:            delivery.Caps{Messages: s.cfg.Limits.AccountMessages.Int(), NewRecipients: s.cfg.Limits.AccountNewRecipients.Int()}}
 }
 
 // senderChecks is what the configuration says about mail from other servers. The demo
@@ -72,17 +76,21 @@ var smtpFaces = map[string]smtp.Face{
 }
 
 func (s *Server) startSMTP(ctx context.Context) error {
-	s.smtp = smtp.New(smtp.Options{
-		Delivery: s.deliv, Authenticator: s.dir, TLSConfig: s.tlsConfig(), LoginTLS: s.loginTLS(submissionALPN...), Hostname: s.hostname, Bans: s.dir,
-		XClient: networks(s.cfg.SMTP.XClientHosts), Proxies: networks(s.cfg.SMTP.ProxyHosts),
-		Limits: smtpLimits(s.cfg.Limits), Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin,
-	})
+	o := s.smtpOptions()
+	o.Delivery, o.Authenticator, o.TLSConfig, o.LoginTLS, o.Hostname, o.Bans = s.deliv, s.dir, s.tlsConfig(), s.loginTLS(submissionALPN...), s.hostname, s.dir
+	o.Logger, o.AllowPlaintextLogin = s.log, s.cfg.AllowPlaintextLogin
+	s.smtp = smtp.New(o)
 	s.fronts = append(s.fronts, s.smtp.Shutdown)
 	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {
 		face, ok := smtpFaces[b.Face]
 		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
 	})
 	return nil
+}
+
+// smtpOptions are those that a reload applies.
+func (s *Server) smtpOptions() smtp.Options {
+	return smtp.Options{XClient: networks(s.cfg.SMTP.XClientHosts), Proxies: networks(s.cfg.SMTP.ProxyHosts), Limits: smtpLimits(s.cfg.Limits)}
 }
 
 // reportAddresses reads addresses, or names that are in each domain.
@@ -201,7 +209,7 @@ func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (f
 }
 
 func (s *Server) startAdmin(context.Context) error {
-	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Hostname: s.hostname, Backup: backupOf(s.cfg, s.eng),
+	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Reload: s.askReload, Hostname: s.hostname, Backup: backupOf(s.cfg, s.eng),
 		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64()), Revoked: s.revoked, Publish: s.pub}
 	l, err := admin.Listen(s.cfg.Data)
 	if err != nil {
@@ -221,28 +229,6 @@ func (s *Server) health(context.Context) error {
 		return errors.New("the store stopped after a disk fault: look at the log, mend the disk, restart the server")
 	case st.ReadOnly:
 		return fmt.Errorf("the disk is full (%d MB free): mail is refused for the time being", st.FreeBytes>>20)
-	}
-	return nil
-}
-
-// Reload applies what can change without a restart, certificate and log level, and
-// says what cannot. A configuration that fails changes nothing.
-func (s *Server) Reload(ctx context.Context, c config.Config) error {
-	began := time.Now()
-	live, later := config.Changed(s.cfg, c)
-	old := s.cfg.TLS
-	s.cfg.TLS = c.TLS
-	if err := s.loadCertificate(ctx); err != nil {
-		s.cfg.TLS = old
-		return err
-	}
-	s.cfg.Log.Level = c.Log.Level
-	if s.opts.Level != nil {
-		s.opts.Level.Set(levelNamed(c.Log.Level))
-	}
-	s.log.Info("reloaded", "changed", strings.Join(live, " "), "ms", time.Since(began).Milliseconds())
-	if len(later) > 0 {
-		s.log.Warn("these changes wait for the next start", "keys", strings.Join(later, " "))
 	}
 	return nil
 }

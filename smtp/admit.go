@@ -9,12 +9,11 @@ import (
 // An admission counts connections by address; an IPv6 address stands for its /64,
 // which one customer has for himself. The network around it (/24, /48) is counted too.
 type admission struct {
-	atOnce int // connections
-	rate   int // per minute
-
-	mu    sync.Mutex // nests in nothing
-	peers map[netip.Prefix]*peer
-	swept time.Time
+	mu     sync.Mutex // nests in nothing
+	atOnce int        // connections
+	rate   int        // per minute
+	peers  map[netip.Prefix]*peer
+	swept  time.Time
 }
 
 // A peer is what is known of one address: a bucket of rate tokens, refilled over a
@@ -60,6 +59,13 @@ const (
 
 func newAdmission(atOnce, rate int) *admission {
 	return &admission{atOnce: atOnce, rate: rate, peers: map[netip.Prefix]*peer{}}
+}
+
+// bound changes what is allowed.
+func (d *admission) bound(atOnce, rate int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.atOnce, d.rate = atOnce, rate
 }
 
 func networkOf(a netip.Addr) netip.Prefix {

@@ -35,7 +35,8 @@ type conn struct {
 
 	started  time.Time
 	session  delivery.Session
-	counted  bool // by admission, at session.Remote
+	opts     *Options // those of the server when it began
+	counted  bool     // by admission, at session.Remote
 	state    state
 	tx       *delivery.Transaction // nil between transactions
 	record   record                // of tx, for the log
@@ -102,7 +103,7 @@ func (f feed) Read(p []byte) (int, error) {
 func (c *conn) arm() error {
 	now := time.Now()
 	if c.data.running() {
-		return c.raw.SetReadDeadline(c.data.deadline(now, &c.srv.opts.Limits))
+		return c.raw.SetReadDeadline(c.data.deadline(now, &c.opts.Limits))
 	}
 	if err := c.raw.SetReadDeadline(c.commandDeadline(now)); err != nil {
 		return err
@@ -115,7 +116,7 @@ func (c *conn) arm() error {
 
 // commandDeadline is when waiting for a command ends.
 func (c *conn) commandDeadline(now time.Time) time.Time {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	d := now.Add(l.CommandTimeout)
 	end := c.started.Add(c.face.session(l))
 	if c.face.login && c.session.Account == nil {
@@ -132,7 +133,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.raw.SetWriteDeadline(time.Now().Add(c.srv.opts.Limits.WriteTimeout)); err != nil {
+	if err := c.raw.SetWriteDeadline(time.Now().Add(c.opts.Limits.WriteTimeout)); err != nil {
 		return err
 	}
 	_, err := c.net.Write(c.out)
@@ -222,7 +223,7 @@ func (c *conn) begin() bool {
 }
 
 func (c *conn) greeting() mail.Reply {
-	return mail.Reply{Code: 220, Text: c.srv.opts.Hostname + " " + c.face.greeting + " Posthouse"}
+	return mail.Reply{Code: 220, Text: c.opts.Hostname + " " + c.face.greeting + " Posthouse"}
 }
 
 // close ends the connection, also after a panic, which is a bug that must not take
@@ -230,7 +231,7 @@ func (c *conn) greeting() mail.Reply {
 func (c *conn) close() {
 	if p := recover(); p != nil {
 		c.srv.stats.panics.Add(1)
-		c.srv.opts.Logger.Error("panic in a connection", "face", c.face.name, "panic", p, "stack", string(debug.Stack()))
+		c.opts.Logger.Error("panic in a connection", "face", c.face.name, "panic", p, "stack", string(debug.Stack()))
 		c.write(replyBug)
 		_ = c.flush() // the bug is logged: nothing else can be done
 	}
@@ -268,7 +269,7 @@ func (c *conn) widen() {
 }
 
 func (c *conn) lineLimit() int {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	if c.face.login && c.session.Account == nil {
 		return max(l.AuthLine, l.CommandLine)
 	}
@@ -286,7 +287,7 @@ func (c *conn) run(line []byte) {
 		c.answer(replyUnknownCommand)
 		return
 	}
-	if len(line) > c.srv.opts.Limits.CommandLine && cmd.Verb != verbAuth {
+	if len(line) > c.opts.Limits.CommandLine && cmd.Verb != verbAuth {
 		c.answer(replyLongLine)
 		return
 	}
@@ -320,9 +321,9 @@ func (c *conn) answer(r mail.Reply) {
 		return
 	}
 	c.badCommands++
-	budget := c.srv.opts.Limits.BadCommands
+	budget := c.opts.Limits.BadCommands
 	if c.face.login && c.session.Account == nil {
-		budget = c.srv.opts.Limits.BadCommandsBeforeLogin
+		budget = c.opts.Limits.BadCommandsBeforeLogin
 	}
 	if c.badCommands >= budget && !c.done {
 		c.end(replyTooManyBad)

@@ -584,3 +584,23 @@ func TestDataTooEarly(t *testing.T) {
 		}
 	}
 }
+
+// What is applied holds for connections that come then.
+func TestApply(t *testing.T) {
+	h := newHouse(t, mem.New(), nil)
+	at := h.listen(MX)
+	old := h.dial(at)
+	old.want("220")
+	h.srv.Apply(Options{Limits: Limits{Recipients: 1}})
+	fresh := h.dial(at)
+	fresh.want("220")
+	for _, p := range []*client{old, fresh} {
+		p.send("EHLO x.test", "MAIL FROM:<eve@far.test>", "RCPT TO:<ada@demo.test>", "RCPT TO:<ben@demo.test>")
+		p.want("250", "250", "250")
+		if p == old {
+			p.want("250")
+		} else {
+			p.want("452")
+		}
+	}
+}

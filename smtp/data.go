@@ -67,7 +67,7 @@ func (c *conn) dataCommand(arg string) mail.Reply {
 // the two sides in step again.
 func (c *conn) receive() mail.Reply {
 	c.data = dataClock{start: time.Now()}
-	r := wire.NewDataReader(c.r, c.srv.opts.Limits.DataLine)
+	r := wire.NewDataReader(c.r, c.opts.Limits.DataLine)
 	var refused mail.Reply
 	for {
 		chunk, err := r.Next()
@@ -96,7 +96,7 @@ func (c *conn) receive() mail.Reply {
 
 // take hands bytes of the message on, unless it is refused already.
 func (c *conn) take(chunk []byte, refused mail.Reply) mail.Reply {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	c.data.bytes += int64(len(chunk))
 	c.bytes += int64(len(chunk))
 	switch {

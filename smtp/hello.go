@@ -12,7 +12,7 @@ func (c *conn) ehlo(arg string) mail.Reply {
 	if r := c.hello(arg, true); r.Code != 0 {
 		return r
 	}
-	text := c.srv.opts.Hostname
+	text := c.opts.Hostname
 	if c.session.Remote.IsValid() {
 		text += " greets " + string(wire.Literal(c.session.Remote))
 	}
@@ -33,7 +33,7 @@ func (c *conn) helo(arg string) mail.Reply {
 	if r := c.hello(arg, false); r.Code != 0 {
 		return r
 	}
-	return mail.Reply{Code: 250, Text: c.srv.opts.Hostname}
+	return mail.Reply{Code: 250, Text: c.opts.Hostname}
 }
 
 func (c *conn) hello(arg string, extended bool) mail.Reply {
@@ -44,7 +44,7 @@ func (c *conn) hello(arg string, extended bool) mail.Reply {
 	c.endTransaction()
 	c.session.Hello, c.session.Extended = name, extended
 	c.state = stateReady
-	c.srv.opts.Delivery.Meet(c.ctx, &c.session)
+	c.opts.Delivery.Meet(c.ctx, &c.session)
 	return mail.Reply{}
 }
 

@@ -63,7 +63,7 @@ func (c *conn) logTransaction() {
 	if err != nil {
 		level = slog.LevelWarn
 	}
-	log := c.srv.opts.Logger
+	log := c.opts.Logger
 	if !log.Enabled(c.ctx, level) {
 		return
 	}
@@ -77,7 +77,7 @@ func (c *conn) logTransaction() {
 	if rec.refused > 0 || rec.bad > 0 {
 		attrs = append(attrs, slog.Int("refused", rec.refused+rec.bad))
 	}
-	attrs = append(attrs, slog.Int64("size", c.tx.Size()), slog.Duration("took", c.srv.opts.Now().Sub(rec.started)),
+	attrs = append(attrs, slog.Int64("size", c.tx.Size()), slog.Duration("took", c.opts.Now().Sub(rec.started)),
 		slog.Int("code", rec.reply.Code), slog.String("reply", rec.reply.Text))
 	attrs = c.appendPeer(attrs)
 	if err != nil {

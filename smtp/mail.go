@@ -15,7 +15,7 @@ func (c *conn) mail(arg string) mail.Reply {
 	if err != nil {
 		return syntaxErrorReply(err)
 	}
-	env := mail.Envelope{ReversePath: path.Address, TraceID: c.srv.ids.Next(c.srv.opts.Now())}
+	env := mail.Envelope{ReversePath: path.Address, TraceID: c.srv.ids.Next(c.opts.Now())}
 	if c.session.Account != nil {
 		env.Account = c.session.Account.ID
 	}
@@ -29,8 +29,8 @@ func (c *conn) mail(arg string) mail.Reply {
 	if r := checkTimes(&env); r.Code != 0 {
 		return r
 	}
-	c.tx = c.srv.opts.Delivery.Begin(&c.session, env)
-	c.record = record{started: c.srv.opts.Now()}
+	c.tx = c.opts.Delivery.Begin(&c.session, env)
+	c.record = record{started: c.opts.Now()}
 	c.size, c.badChunk = e.size, false
 	r := c.tx.Sender(c.ctx)
 	c.record.note(r)
@@ -47,13 +47,13 @@ func (c *conn) mail(arg string) mail.Reply {
 
 // worn reports that the connection has had its share.
 func (c *conn) worn() bool {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	return !c.face.trusted && (c.messages >= l.Messages || c.bytes >= c.face.sessionBytes(l))
 }
 
 // RCPT, RFC 5321 §4.1.1.3.
 func (c *conn) rcpt(arg string) mail.Reply {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	path, err := wire.ParseRcpt(arg)
 	if err != nil {
 		return syntaxErrorReply(err)
@@ -78,8 +78,8 @@ func (c *conn) rcpt(arg string) mail.Reply {
 	case r.Permanent():
 		c.badRecipients++
 		if c.badRecipients >= l.BadRecipients && !c.face.trusted {
-			if c.srv.opts.Bans != nil {
-				c.srv.opts.Bans.Blame(c.session.Remote, blameNames)
+			if c.opts.Bans != nil {
+				c.opts.Bans.Blame(c.session.Remote, blameNames)
 			}
 			c.write(r)
 			c.end(replyTooManyBad)

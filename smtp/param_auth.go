@@ -16,7 +16,7 @@ var extAuth = &extension{keyword: verbAuth, rfc: "RFC 4954",
 	offered: func(c *conn) bool { return c.face.login && c.session.Account == nil && c.mayLogin() },
 	args: func(c *conn) string {
 		var names []string
-		known, ch := c.srv.opts.Authenticator.Methods(), c.channel()
+		known, ch := c.opts.Authenticator.Methods(), c.channel()
 		for _, m := range sasl.Mechanisms() {
 			if m.Possible(known, ch) {
 				names = append(names, m.Name)
@@ -44,7 +44,7 @@ var (
 
 // mayLogin: nobody logs in where others read along.
 func (c *conn) mayLogin() bool {
-	return c.srv.opts.Authenticator != nil && (c.session.TLS != nil || c.srv.opts.AllowPlaintextLogin)
+	return c.opts.Authenticator != nil && (c.session.TLS != nil || c.opts.AllowPlaintextLogin)
 }
 
 // channel is what proofs are bound to.
@@ -64,7 +64,7 @@ func (c *conn) auth(arg string) mail.Reply {
 	name, initial, hasInitial := strings.Cut(arg, " ")
 	mech, known := sasl.Lookup(name)
 	switch {
-	case !c.face.login || c.srv.opts.Authenticator == nil:
+	case !c.face.login || c.opts.Authenticator == nil:
 		return replyNotImplemented
 	case c.session.Account != nil:
 		return replyHaveLogin
@@ -74,7 +74,7 @@ func (c *conn) auth(arg string) mail.Reply {
 		return replyEncrypt
 	}
 	ch := c.channel()
-	if !known || !mech.Possible(c.srv.opts.Authenticator.Methods(), ch) {
+	if !known || !mech.Possible(c.opts.Authenticator.Methods(), ch) {
 		return replyNoMechanism
 	}
 	var response []byte
@@ -84,7 +84,7 @@ func (c *conn) auth(arg string) mail.Reply {
 			return saslReply(err)
 		}
 	}
-	try := c.srv.opts.Authenticator.Attempt(c.session.Remote, ch.TLS)
+	try := c.opts.Authenticator.Attempt(c.session.Remote, ch.TLS)
 	r := c.exchange(mech.Server(try, ch), response)
 	if r.Code == replyLoggedIn.Code {
 		c.loggedIn(try.Account(), mech.Name)
@@ -98,7 +98,7 @@ func (c *conn) loggedIn(who directory.Account, how string) {
 	c.badCommands, c.failedLogins = 0, 0
 	c.srv.stats.logins.Add(1)
 	c.srv.own(c, who.ID)
-	c.srv.opts.Logger.Info("login", "face", c.face.name, "remote", c.session.Remote, "how", how, "account", uint64(who.ID))
+	c.opts.Logger.Info("login", "face", c.face.name, "remote", c.session.Remote, "how", how, "account", uint64(who.ID))
 }
 
 // exchange runs challenges and responses to their end.
@@ -112,7 +112,7 @@ func (c *conn) exchange(server sasl.Server, response []byte) mail.Reply {
 			return replyLoggedIn
 		}
 		c.out = append(sasl.AppendEncoded(append(c.out, "334 "...), challenge), "\r\n"...)
-		line, err := wire.ReadLine(c.r, c.srv.opts.Limits.AuthLine)
+		line, err := wire.ReadLine(c.r, c.opts.Limits.AuthLine)
 		switch {
 		case errors.Is(err, wire.ErrLineTooLong):
 			return replyLongResponse
@@ -147,13 +147,13 @@ func (c *conn) loginFailed(err error) mail.Reply {
 	case mail.Unavailable:
 		reply = replyNoLoginNow
 	default:
-		c.srv.opts.Logger.Warn("login could not be checked", "face", c.face.name, "remote", c.session.Remote, "err", err)
+		c.opts.Logger.Warn("login could not be checked", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return replyNoLoginNow
 	}
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	c.failedLogins++
 	c.srv.stats.failedLogins.Add(1)
-	c.srv.opts.Logger.Info("login failed", "face", c.face.name, "remote", c.session.Remote, "tries", c.failedLogins, "why", mail.KindOf(err))
+	c.opts.Logger.Info("login failed", "face", c.face.name, "remote", c.session.Remote, "tries", c.failedLogins, "why", mail.KindOf(err))
 	if c.failedLogins >= l.FailedLogins {
 		c.write(reply)
 		c.end(replyTooManyBad)

@@ -78,7 +78,7 @@ func (c *conn) beginChunk() mail.Reply {
 	case len(c.tx.Env.Recipients) == 0:
 		return replyNoRecipient
 	}
-	c.chunks = wire.LineCheck{MaxLine: c.srv.opts.Limits.DataLine}
+	c.chunks = wire.LineCheck{MaxLine: c.opts.Limits.DataLine}
 	c.state = stateChunk
 	r := c.tx.Open(c.ctx)
 	if r.Code == 0 {

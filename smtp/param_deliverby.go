@@ -33,7 +33,7 @@ func paramBy(c *conn, e *envelope, p wire.Param) mail.Reply {
 	case byReturn && n <= 0: // RFC 2852 §4
 		return syntaxReply("a message cannot be returned before it came")
 	}
-	e.mail.DeliverBy = c.srv.opts.Now().Add(time.Duration(min(n, maxByTime)) * time.Second)
+	e.mail.DeliverBy = c.opts.Now().Add(time.Duration(min(n, maxByTime)) * time.Second)
 	e.mail.ByReturn, e.mail.ByTrace = byReturn, strings.HasSuffix(mode, "T")
 	return mail.Reply{}
 }

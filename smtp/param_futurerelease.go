@@ -12,7 +12,7 @@ import (
 var extFutureRelease = &extension{keyword: "FUTURERELEASE", rfc: "RFC 4865",
 	offered: func(c *conn) bool { return c.face.login },
 	args: func(c *conn) string {
-		return strconv.Itoa(int(maxHold/time.Second)) + " " + c.srv.opts.Now().Add(maxHold).UTC().Format(time.RFC3339)
+		return strconv.Itoa(int(maxHold/time.Second)) + " " + c.opts.Now().Add(maxHold).UTC().Format(time.RFC3339)
 	},
 	mailParams: []param{{"HOLDFOR", paramHoldFor}, {"HOLDUNTIL", paramHoldUntil}},
 }
@@ -29,7 +29,7 @@ func paramHoldFor(c *conn, e *envelope, p wire.Param) mail.Reply {
 	if err != nil || !isDigits(p.Value) || len(p.Value) > 9 || n == 0 {
 		return syntaxReply("HOLDFOR=seconds")
 	}
-	return c.hold(e, c.srv.opts.Now().Add(time.Duration(n)*time.Second))
+	return c.hold(e, c.opts.Now().Add(time.Duration(n)*time.Second))
 }
 
 func paramHoldUntil(c *conn, e *envelope, p wire.Param) mail.Reply {
@@ -42,7 +42,7 @@ func paramHoldUntil(c *conn, e *envelope, p wire.Param) mail.Reply {
 
 // hold keeps when the message may go, RFC 4865 §4.2.
 func (c *conn) hold(e *envelope, at time.Time) mail.Reply {
-	now := c.srv.opts.Now()
+	now := c.opts.Now()
 	switch {
 	case !c.mayHold():
 		return replyUnknownParam

@@ -16,7 +16,7 @@ const maxLimit = 999_999
 
 // limits are those that there are.
 func (c *conn) limits() []string {
-	l := &c.srv.opts.Limits
+	l := &c.opts.Limits
 	var list []string
 	if l.Messages <= maxLimit && !c.face.trusted {
 		list = append(list, "MAILMAX="+strconv.Itoa(l.Messages))

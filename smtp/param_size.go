@@ -11,10 +11,10 @@ import (
 // be so at the end of the data.
 var extSize = &extension{keyword: "SIZE", rfc: "RFC 1870",
 	args: func(c *conn) string {
-		if c.srv.opts.Limits.Message == endless {
+		if c.opts.Limits.Message == endless {
 			return "0" // RFC 1870 §4: no fixed limit
 		}
-		return strconv.FormatInt(c.srv.opts.Limits.Message, 10)
+		return strconv.FormatInt(c.opts.Limits.Message, 10)
 	},
 	mailParams: []param{{"SIZE", func(c *conn, e *envelope, p wire.Param) mail.Reply {
 		// A number too long for an int64 is refused like any other that is too large.
@@ -22,7 +22,7 @@ var extSize = &extension{keyword: "SIZE", rfc: "RFC 1870",
 		if len(p.Value) > 20 || !isDigits(p.Value) {
 			return syntaxReply("SIZE=octets")
 		}
-		if err != nil || n > c.srv.opts.Limits.Message {
+		if err != nil || n > c.opts.Limits.Message {
 			return replyTooLarge
 		}
 		e.size, e.mail.Size = n, n

@@ -10,7 +10,7 @@ import (
 
 // STARTTLS, RFC 3207.
 var extStartTLS = &extension{keyword: "STARTTLS", rfc: "RFC 3207",
-	offered:  func(c *conn) bool { return c.face.startTLS && c.srv.opts.TLSConfig != nil && c.session.TLS == nil },
+	offered:  func(c *conn) bool { return c.face.startTLS && c.opts.TLSConfig != nil && c.session.TLS == nil },
 	commands: []command{{"STARTTLS", stateStart | stateReady, 0, (*conn).startTLS}},
 }
 
@@ -31,7 +31,7 @@ func (c *conn) startTLS(arg string) mail.Reply {
 		return replyNoArgument
 	case c.session.TLS != nil:
 		return replyHaveTLS
-	case !c.face.startTLS || c.srv.opts.TLSConfig == nil:
+	case !c.face.startTLS || c.opts.TLSConfig == nil:
 		return replyNoTLS
 	case c.r.Buffered() > 0:
 		// Somebody on the way put it there, or the peer does not know the protocol. It
@@ -52,10 +52,10 @@ func (c *conn) startTLS(arg string) mail.Reply {
 
 // tlsConfig is that of the connection's face.
 func (c *conn) tlsConfig() *tls.Config {
-	if c.face.login && c.srv.opts.LoginTLS != nil {
-		return c.srv.opts.LoginTLS
+	if c.face.login && c.opts.LoginTLS != nil {
+		return c.opts.LoginTLS
 	}
-	return c.srv.opts.TLSConfig
+	return c.opts.TLSConfig
 }
 
 // handshake puts TLS on the connection.
@@ -68,7 +68,7 @@ func (c *conn) handshake() bool {
 	layer := tls.Server(c.raw, c.tlsConfig())
 	if err := layer.HandshakeContext(ctx); err != nil {
 		c.srv.stats.failedHandshakes.Add(1)
-		c.srv.opts.Logger.Info("TLS handshake failed", "face", c.face.name, "remote", c.session.Remote, "err", err)
+		c.opts.Logger.Info("TLS handshake failed", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return false
 	}
 	state := layer.ConnectionState()

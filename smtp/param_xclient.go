@@ -33,7 +33,7 @@ func contains(list []netip.Prefix, a netip.Addr) bool {
 
 // mayProxy judges the peer itself, whoever it has spoken for before.
 func (c *conn) mayProxy() bool {
-	return !c.face.lmtp && contains(c.srv.opts.XClient, remoteAddr(c.raw))
+	return !c.face.lmtp && contains(c.opts.XClient, remoteAddr(c.raw))
 }
 
 // xclient makes the session that of another client, which begins anew.

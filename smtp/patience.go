@@ -11,7 +11,7 @@ import (
 // patient waits before a stranger is greeted, and notes who speaks first (RFC 5321
 // §3.1). What was said is not lost. It is false if the peer is gone.
 func (c *conn) patient() bool {
-	pause := c.srv.opts.Limits.GreetingPause
+	pause := c.opts.Limits.GreetingPause
 	if pause <= 0 || c.face != &faces[MX] || !isStranger(c.session.Remote) || c.srv.admission.knows(c.session.Remote) {
 		return true
 	}
@@ -38,7 +38,7 @@ func (c *conn) slow(d time.Duration) {
 		return
 	}
 	defer c.srv.paused.Add(-1)
-	if c.srv.paused.Add(1) > int64(c.srv.opts.Limits.Paused) {
+	if c.srv.paused.Add(1) > int64(c.opts.Limits.Paused) {
 		return
 	}
 	if c.flush() == nil {

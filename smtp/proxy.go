@@ -29,7 +29,7 @@ var (
 // proxied reads the header, if the peer is a proxy, and makes the session that of its
 // client. It is false if the connection is of no use.
 func (c *conn) proxied() bool {
-	if !contains(c.srv.opts.Proxies, c.session.Remote) {
+	if !contains(c.opts.Proxies, c.session.Remote) {
 		return true
 	}
 	if c.raw.SetReadDeadline(time.Now().Add(proxyTime)) != nil {
@@ -37,7 +37,7 @@ func (c *conn) proxied() bool {
 	}
 	from, err := readProxy(c.raw)
 	if err != nil {
-		c.srv.opts.Logger.Info("connection of a proxy refused", "face", c.face.name, "remote", c.session.Remote, "err", err)
+		c.opts.Logger.Info("connection of a proxy refused", "face", c.face.name, "remote", c.session.Remote, "err", err)
 		return false
 	}
 	if from.IsValid() && !c.become(from) {

@@ -61,10 +61,10 @@ func (s *Server) start(ctx context.Context, nc net.Conn, f Face) {
 
 // admit makes a conn, or turns the peer away and returns nil.
 func (s *Server) admit(ctx context.Context, nc net.Conn, f Face) *conn {
-	c := &conn{srv: s, face: &faces[f], ctx: ctx, raw: nc, net: nc, started: time.Now(), state: stateStart}
+	c := &conn{srv: s, opts: s.current.Load(), face: &faces[f], ctx: ctx, raw: nc, net: nc, started: time.Now(), state: stateStart}
 	c.session.Origin = c.face.origin
 	c.session.Remote = remoteAddr(nc)
-	if !contains(s.opts.Proxies, c.session.Remote) && !s.enter(c) { // those of a proxy are counted by client
+	if !contains(c.opts.Proxies, c.session.Remote) && !s.enter(c) { // those of a proxy are counted by client
 		s.stats.turned.Add(1)
 		s.turnAway(c)
 		return nil

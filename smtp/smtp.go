@@ -70,9 +70,10 @@ type Bans interface {
 }
 
 // A Server serves any number of listeners. It is immutable but for its registry of
-// connections.
+// connections and what Apply changes.
 type Server struct {
 	opts       Options
+	current    atomic.Pointer[Options] // of new connections
 	extensions []*extension
 	commands   map[string]command
 	baseVerbs  []string
@@ -110,6 +111,7 @@ func New(o Options) *Server {
 		quit:      make(chan struct{}), listeners: map[closer]struct{}{}, conns: map[*conn]struct{}{},
 	}
 	s.ids.Start(o.Now())
+	s.current.Store(&o)
 	for _, c := range baseCommands {
 		put(s.commands, c.verb, c)
 		s.baseVerbs = append(s.baseVerbs, c.verb)
@@ -126,6 +128,15 @@ func New(o Options) *Server {
 		}
 	}
 	return s
+}
+
+// Apply gives connections that come from now on other Limits, XClient and Proxies. Those
+// that are there go on as they began.
+func (s *Server) Apply(o Options) {
+	next := *s.current.Load()
+	next.Limits, next.XClient, next.Proxies = o.Limits.withDefaults(), o.XClient, o.Proxies
+	s.admission.bound(next.Limits.ConnectionsPerAddress, next.Limits.ConnectionRate)
+	s.current.Store(&next)
 }
 
 func put[T any](m map[string]T, name string, v T) {

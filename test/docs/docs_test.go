@@ -40,6 +40,7 @@ The file is TOML and is read strictly: an unknown key or a wrong value is an err
 allowed and the nearest right key. ` + "`posthouse config default`" + ` prints it with all defaults. This page is made from the
 program's own table.
 `)
+	b.WriteString(liveKeys())
 	section := "?"
 	for _, k := range config.Keys() {
 		if k.Section != section {
@@ -61,4 +62,32 @@ program's own table.
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", k.Name[strings.LastIndexByte(k.Name, '.')+1:], k.Default, strings.ReplaceAll(doc, "|", `\|`))
 	}
 	same(t, "../../docs/manual/configuration.md", b.String())
+}
+
+// liveKeys says which keys a reload applies.
+func liveKeys() string {
+	var b strings.Builder
+	b.WriteString(`
+## What a reload applies
+
+` + "`posthouse config reload`, or SIGHUP, applies these keys to a running server; `posthouse config reload --dry-run` says what it would do. The others wait for the next start, and the log names them." + `
+Sessions, messages and attempts to deliver that are under way end as they began. A file with a mistake changes nothing, and the log says what is wrong.
+
+| section | keys |
+|---|---|
+`)
+	bySection := map[string][]string{}
+	var order []string
+	for _, k := range config.Keys() {
+		if k.Live {
+			if bySection[k.Section] == nil {
+				order = append(order, k.Section)
+			}
+			bySection[k.Section] = append(bySection[k.Section], "`"+k.Name[strings.LastIndexByte(k.Name, '.')+1:]+"`")
+		}
+	}
+	for _, s := range order {
+		fmt.Fprintf(&b, "| `[%s]` | %s |\n", s, strings.Join(bySection[s], " "))
+	}
+	return b.String()
 }
