@@ -33,19 +33,24 @@ const maxHold = 32
 // says nothing that anybody would read, and is dropped.
 const maxResults = 64 << 10
 
-// Write passes p on without the dropped fields. It reports all of p as written.
+// Write passes p on without the dropped fields, what stays together in one piece. It
+// reports all of p as written.
 func (f *fieldFilter) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 && !f.body {
-		var err error
-		if p, err = f.line(p); err != nil {
+	n, from := len(p), 0 // p[from:at] stays and is not passed on yet
+	at := 0
+	for at < n && !f.body {
+		m, stays, err := f.line(p[at:])
+		if err == nil && !stays {
+			err = f.pass(p[from:at])
+			from = at + m
+		}
+		if err != nil {
 			return 0, err
 		}
+		at += m
 	}
-	if len(p) > 0 {
-		if _, err := f.w.Write(p); err != nil {
-			return 0, err
-		}
+	if err := f.pass(p[from:]); err != nil {
+		return 0, err
 	}
 	return n, nil
 }
@@ -64,45 +69,47 @@ func (f *fieldFilter) Flush() error {
 }
 
 // line takes one line of the header section, or the part of it that is there, and
-// returns the rest of p.
-func (f *fieldFilter) line(p []byte) ([]byte, error) {
+// returns its length, and whether it stays. What it writes itself was held back from an
+// earlier Write, or is a field that was weighed, of which no line stays: nothing before it
+// is still to be passed on.
+func (f *fieldFilter) line(p []byte) (n int, stays bool, err error) {
 	end := bytes.IndexByte(p, '\n') + 1
 	part := p
 	if end > 0 {
 		part = p[:end]
 	}
-	rest := p[len(part):]
+	n = len(part)
 	if f.weighing {
 		if f.midLine || part[0] == ' ' || part[0] == '\t' {
 			f.keep(part)
 			f.midLine = end == 0
-			return rest, nil
+			return n, false, nil
 		}
 		if err := f.weigh(); err != nil {
-			return nil, err
+			return 0, false, err
 		}
 	}
 	if !f.midLine {
 		if !f.decide(part, end > 0) {
 			f.hold = append(f.hold, part...)
-			return rest, nil
+			return n, false, nil
 		}
 		if f.weighing {
 			f.keep(part)
 			f.midLine = end == 0
-			return rest, nil
+			return n, false, nil
 		}
-		if err := f.pass(f.hold); err != nil {
-			return nil, err
+		if !f.dropping {
+			err = f.pass(f.hold)
 		}
 		f.hold = f.hold[:0]
 	}
 	f.midLine = end == 0
-	return rest, f.pass(part)
+	return n, !f.dropping, err
 }
 
 func (f *fieldFilter) pass(b []byte) error {
-	if f.dropping || len(b) == 0 {
+	if len(b) == 0 {
 		return nil
 	}
 	_, err := f.w.Write(b)
@@ -143,9 +150,13 @@ func (f *fieldFilter) keep(part []byte) {
 func (f *fieldFilter) weigh() error {
 	_, value, _ := bytes.Cut(f.hold, []byte{':'})
 	server, err := authres.Server(value)
-	f.weighing, f.dropping = false, err != nil || server == f.server || len(f.hold) > maxResults
-	err = f.pass(f.hold)
-	f.hold, f.dropping = f.hold[:0], false
+	f.weighing = false
+	if ours := err != nil || server == f.server || len(f.hold) > maxResults; !ours {
+		err = f.pass(f.hold)
+	} else {
+		err = nil
+	}
+	f.hold = f.hold[:0]
 	return err
 }
 
