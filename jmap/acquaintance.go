@@ -32,6 +32,7 @@ type acquaintance struct {
 	sent, received int
 	first          store.EmailID // the first that came from it; 0: none
 	last           int64         // when something was sent or came last, Unix seconds
+	lastSent       int64         // when something was sent last
 }
 
 // Bounds of what is read and kept of an account.
@@ -146,6 +147,7 @@ func (p *acquaintances) noteLocked(name, address string, id store.EmailID, at in
 		return
 	}
 	a.sent++
+	a.lastSent = max(a.lastSent, at)
 	p.nameLocked(a.name, key)
 }
 

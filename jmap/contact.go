@@ -35,8 +35,8 @@ func contactCardType() *objectType {
 			{name: "keywords", typ: "String[Boolean]|null", mode: optional},
 		},
 		query: &queryType{
-			filters: map[string]filterProperty{"text": {"String"}, "name": {"String"}, "email": {"String"}, "uid": {"String"}, "kind": {"String"}, "hasMember": {"String"}, "keyword": {"String"}},
-			sorts:   []string{"name", "created", "updated"}, run: queryCards, changed: objectsChanged(store.ObjectContact, queryCards),
+			filters: map[string]filterProperty{"text": {"String"}, "name": {"String"}, "email": {"String"}, "uid": {"String"}, "kind": {"String"}, "hasMember": {"String"}, "keyword": {"String"}, "memberOf": {"Id"}},
+			sorts:   []string{"name", "created", "updated"}, run: queryCards, changed: cardsChanged,
 		},
 		create: func(s *setter, props map[string]any, _ any) (string, wire.Object, error) { return s.createCard(props) },
 		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
@@ -127,7 +127,15 @@ func queryCards(c *call, v *store.View, q *query) (results, error) {
 	if err != nil {
 		return nil, err
 	}
-	recs = slices.DeleteFunc(recs, func(r record) bool { return q.filter != nil && !cardFits(q.filter, r.rec.(values)) })
+	book := addressBook{}
+	if q.filter.asks("memberOf") {
+		for _, r := range recs {
+			if m := r.rec.(values); m["kind"] == "group" {
+				book[r.id], _ = m["members"].(map[string]any)
+			}
+		}
+	}
+	recs = slices.DeleteFunc(recs, func(r record) bool { return q.filter != nil && !book.fits(q.filter, r.rec.(values)) })
 	by := q.sort
 	if len(by) == 0 {
 		by = []comparator{{property: "name"}}
@@ -148,17 +156,46 @@ func cardKey(r record, property string) string {
 	return strings.ToLower(name)
 }
 
-func cardFits(f *filter, m values) bool {
+// cardsChanged is what changed of a query over cards. Who belongs to a group changes with
+// the group and not with the member: then all is asked anew.
+func cardsChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+	if q.filter.asks("memberOf") && slices.ContainsFunc(d.objects, func(o store.ObjectRef) bool { return o.Kind == store.ObjectContact }) {
+		return nil, nil, errCannotCalculate
+	}
+	return objectsChanged(store.ObjectContact, queryCards)(c, v, q, d)
+}
+
+// asks reports whether a filter has a condition.
+func (f *filter) asks(condition string) bool {
+	if f == nil {
+		return false
+	}
+	_, there := f.cond[condition]
+	return there || slices.ContainsFunc(f.sub, func(s *filter) bool { return s.asks(condition) })
+}
+
+// An addressBook is the members of the groups, by the ids of these.
+type addressBook map[string]map[string]any
+
+func (b addressBook) fits(f *filter, m values) bool {
 	switch f.op {
 	case "AND":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !cardFits(s, m) })
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !b.fits(s, m) })
 	case "OR":
-		return slices.ContainsFunc(f.sub, func(s *filter) bool { return cardFits(s, m) })
+		return slices.ContainsFunc(f.sub, func(s *filter) bool { return b.fits(s, m) })
 	case "NOT":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return cardFits(s, m) })
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return b.fits(s, m) })
 	}
 	for k, val := range f.cond {
-		if text, _ := val.(string); !cardHas(m, k, text) {
+		text, _ := val.(string)
+		fits := false
+		if k == "memberOf" {
+			uid, _ := m["uid"].(string)
+			fits = b[text][uid] == true
+		} else {
+			fits = cardHas(m, k, text)
+		}
+		if !fits {
 			return false
 		}
 	}

@@ -46,6 +46,12 @@ func FuzzVCard(f *testing.F) {
 			}
 			cardName(c)
 			cardEmails(c)
+			for _, four := range []bool{true, false} {
+				w := cardWriter{four: four}
+				if again, _ := parseVCards(w.card(c), 5); len(again) != 1 {
+					t.Errorf("%q: %d cards in %s", b, len(again), w.b)
+				}
+			}
 		}
 		if len(cards) > 5 {
 			t.Error("too many")

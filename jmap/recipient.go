@@ -144,12 +144,7 @@ func suggestRecipients(c *call) (wire.Object, error) {
 				return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(weight(b), weight(a)), strings.Compare(a.email, b.email))
 			})
 			for _, h := range hits[:min(limit, len(hits))] {
-				var last any
-				if h.last > 0 {
-					last = utcDate(h.last)
-				}
-				out = append(out, wire.Object{{Name: "name", Value: textOrNull(h.name)}, {Name: "email", Value: h.email}, {Name: "contactId", Value: textOrNull(h.card)},
-					{Name: "sent", Value: h.sent}, {Name: "received", Value: h.received}, {Name: "lastAt", Value: last}})
+				out = append(out, h.object(h.card))
 			}
 		})
 	})

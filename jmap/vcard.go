@@ -180,8 +180,8 @@ var vcardProperties = map[string]func(c *card, l *vcardLine, v string){
 		}
 	},
 	"CATEGORIES": func(c *card, l *vcardLine, _ string) {
-		for _, k := range strings.Split(l.value, ",") {
-			c.mark("keywords", unescapeVCard(k))
+		for _, k := range splitVCard(l.value, ',', vcardEntries) {
+			c.mark("keywords", k)
 		}
 	},
 	"MEMBER":                     func(c *card, _ *vcardLine, v string) { c.mark("members", v) },
@@ -215,6 +215,9 @@ func (c *card) add(property string, entry map[string]any, l *vcardLine) {
 	c.counts[property]++
 	if l != nil {
 		contexts := map[string]any{}
+		if n, err := strconv.Atoi(first(l.params["PREF"])); err == nil && n >= 1 && n <= 100 {
+			entry["pref"] = int64(n)
+		}
 		for _, t := range l.params["TYPE"] {
 			switch t {
 			case "home":
@@ -261,13 +264,16 @@ func (c *card) finish() {
 }
 
 // structured splits a value at its semicolons.
-func structured(v string) []string {
+func structured(v string) []string { return splitVCard(v, ';', 16) }
+
+// splitVCard splits a value where sep is not escaped, into most parts at most.
+func splitVCard(v string, sep byte, most int) []string {
 	var out []string
 	start := 0
 	for i := 0; i <= len(v); i++ {
 		switch {
-		case i == len(v) || v[i] == ';':
-			if out = append(out, strings.TrimSpace(unescapeVCard(v[start:i]))); len(out) == 16 {
+		case i == len(v) || v[i] == sep:
+			if out = append(out, strings.TrimSpace(unescapeVCard(v[start:i]))); len(out) == most {
 				return out
 			}
 			start = i + 1

@@ -364,6 +364,7 @@ export interface Arguments {
   'Blob/lookup': { accountId: Id; typeNames: string[]; ids: Id[]; }
   'Blob/upload': { accountId: Id; create: Record<Id, BlobUpload>; }
   'ContactCard/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
+  'ContactCard/export': { accountId: Id; ids?: Id[] | null; version?: string | null; }
   'ContactCard/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'ContactCard/import': { accountId: Id; blobId?: Id | null; vcard?: string | null; }
   'ContactCard/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
@@ -410,6 +411,7 @@ export interface Arguments {
   'Quota/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'Quota/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
   'Recipient/check': { accountId: Id; addresses: string[]; }
+  'Recipient/history': { accountId: Id; addresses?: string[] | null; text?: string | null; sort?: string | null; position?: number | null; limit?: number | null; }
   'Recipient/suggest': { accountId: Id; text: string; limit?: number | null; }
   'SearchSnippet/get': { accountId: Id; filter?: unknown | null; emailIds: Id[]; }
   'Settings/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
