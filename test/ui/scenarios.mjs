@@ -474,6 +474,73 @@ export const scenarios = [
     },
   },
   {
+    id: '21b', name: 'mailboxes of somebody else: one inbox of all, rights, moves between accounts', dark: true,
+    async run(s, srv) {
+      const ben = await imap(srv, 'ben@demo.test'), p = s.page
+      for (const c of ['CREATE Board', 'SETACL INBOX ada@demo.test lrswite', 'SETACL Archive ada@demo.test lrswite', 'SETACL Trash ada@demo.test lrswite', 'SETACL Board ada@demo.test lr']) await ben.run(c)
+      await ben.append('Board', mail({ headers: { Subject: 'Minutes of March' }, text: 'Only for reading.' }))
+      await deliver(srv, mail({ headers: { Subject: 'Lift inspection', To: 'ben@demo.test' }, text: 'On Thursday.' }), 'ben@demo.test')
+      await s.signIn()
+      const side = p.getByRole('navigation', { name: 'Mailboxes' })
+      await side.getByRole('heading', { name: 'ben@demo.test' }).waitFor()
+      await side.getByRole('link', { name: /All inboxes/ }).click()
+      await s.row('Lift inspection').waitFor()
+      await eventually(async () => { const l = await s.subjects(); return l[0] === 'Lift inspection' && l.length > 5 }, 'of both, newest first')
+      await s.shot('unified')
+      await s.axe(p, 'unified')
+      await p.evaluate(() => document.getElementById('list').scrollTo(0, 1e6))
+      await eventually(async () => (await p.locator('.row.sk').count()) === 0 && (await p.locator('.row').count()) > 3, 'down to the end')
+      await p.evaluate(() => document.getElementById('list').scrollTo(0, 0))
+      await s.openRow('Lift inspection')
+      equal((await (await s.body()).locator('body').textContent()).includes('On Thursday'), true, 'its text')
+      // Archived where it is: in the account of Ben.
+      await p.keyboard.press('e')
+      await eventually(async () => !(await s.subjects()).includes('Lift inspection'), 'it leaves')
+      const has = async (box, subject) => { await ben.run(`SELECT ${box}`); return /\* SEARCH \d/.test(await ben.run(`SEARCH SUBJECT "${subject}"`)) }
+      await eventually(() => has('Archive', 'Lift inspection'), 'in his archive')
+      await p.keyboard.press('z')
+      await s.row('Lift inspection').waitFor()
+      await eventually(() => has('INBOX', 'Lift inspection'), 'undone')
+      // What comes to him is there by itself, and a reload keeps the place.
+      await deliver(srv, mail({ headers: { Subject: 'Keys of the boathouse', To: 'ben@demo.test' } }), 'ben@demo.test')
+      await s.row('Keys of the boathouse').waitFor()
+      await p.reload()
+      await s.row('Keys of the boathouse').waitFor()
+      await eventually(() => p.evaluate(() => document.title.includes('All inboxes')), 'the address is the state')
+      // Into a mailbox of one's own, and back.
+      await s.openRow('Keys of the boathouse')
+      await p.keyboard.press('v')
+      await p.keyboard.type('Projects')
+      await p.keyboard.press('Enter')
+      await p.locator('.toast', { hasText: 'Moved 1 message to Projects' }).waitFor()
+      await eventually(async () => (await has('Trash', 'Keys of the boathouse')) && !(await has('INBOX', 'Keys of the boathouse')), 'it is out of his inbox')
+      const ada = await imap(srv), mine = async () => { await ada.run('SELECT Projects'); return /\* SEARCH \d/.test(await ada.run('SEARCH SUBJECT "Keys of the boathouse"')) }
+      await eventually(mine, 'and in hers')
+      await p.keyboard.press('z')
+      await eventually(async () => (await has('INBOX', 'Keys of the boathouse')) && !(await mine()), 'and back')
+      // What one may only read.
+      await side.getByRole('link', { name: 'Board' }).click()
+      await p.getByText('ben@demo.test shares this mailbox with you. You may only read it.').waitFor()
+      await s.openRow('Minutes of March')
+      equal(await p.locator('#reader .rt').getByRole('button', { name: 'Archive', exact: true }).count(), 0, 'archiving is not offered')
+      await p.keyboard.press('e')
+      await p.keyboard.press('#')
+      equal(await s.subjects(), ['Minutes of March'], 'it stays')
+      await s.shot('read only')
+      await s.axe(p, 'read only')
+      // A search is over all accounts.
+      await p.keyboard.press('/')
+      await p.keyboard.type('subject:Minutes')
+      await p.keyboard.press('Enter')
+      await eventually(() => p.evaluate(() => document.title.includes('Search')), 'a search')
+      await s.row('Minutes of March').waitFor()
+      // Ben takes it back.
+      await ben.run('DELETEACL Board ada@demo.test')
+      await eventually(async () => { await p.evaluate(() => window.dispatchEvent(new Event('focus'))); return (await side.getByRole('link', { name: 'Board' }).count()) === 0 }, 'no longer shared')
+      ada.end(); ben.end()
+    },
+  },
+  {
     id: '22', name: 'new mail while far down: the list stays, a button says so',
     async run(s, srv) {
       await s.signIn()

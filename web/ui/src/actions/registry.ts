@@ -1,8 +1,10 @@
 // Every action, once. Menus, toolbar, palette, shortcuts, swipes, the sheet of keys and the
 // tests are made from this list; an action that changes mail says how it is undone by
 // going through mail.act.
-import { mail, type Patch } from '../store/mail.svelte'
-import { ui, go, openThread, openCard, compose, targets, rowThread, boxName, closeComposer } from '../store/ui.svelte'
+import { mail, type Patch, type Right } from '../store/mail.svelte'
+import { ofAccount } from '../jmap/accounts'
+import { transfer } from '../store/shared'
+import { ui, go, openThread, openCard, compose, targets, rowThread, boxName, inboxes, closeComposer } from '../store/ui.svelte'
 import { settings, save, look } from '../store/settings.svelte'
 import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
@@ -21,8 +23,21 @@ export interface Action {
 }
 
 const hasTarget = () => targets().length > 0
-const role = (r: string) => mail.box(r)?.id
-const here = () => (ui.search || ui.place === 'starred' ? undefined : ui.place)
+const role = (r: string, account = ofAccount(ui.place)) => mail.box(r, account)?.id
+const here = () => (ui.search || ui.place === 'starred' || ui.place === 'unified' ? undefined : ui.place)
+// hereOf is the mailbox in which a row stands.
+const hereOf = (id: string) => (ui.place === 'unified' && !ui.search ? role('inbox', ofAccount(id)) : here())
+// may reports whether one may do something with all that an action is about; what has not
+// been loaded the server answers for.
+const may = (right: Right, to?: string) => () => { const list = targets(); return list.length > 0 && list.every((th) => mayOn(th, right, to)) }
+export function mayOn(th: string, right: Right, to?: string): boolean {
+  const account = ofAccount(th), box = to && mail.box(to, account)
+  if (!account) return true
+  if (to && !(box ? box.myRights.mayAddItems : to === 'trash')) return false
+  return mail.thread(th).filter((e) => !hereOf(e.id) || e.mailboxIds[hereOf(e.id)!]).every((e) => mail.may(e, right))
+}
+const notHere = () => toast(t('Your rights on this mailbox do not allow that.'), undefined, true)
+const allOwn = () => hasTarget() && targets().every((th) => !ofAccount(th))
 
 // threadsOf loads what an action must know, where the list has not.
 async function emailsOf(threads: string[]): Promise<Email[]> {
@@ -46,7 +61,9 @@ function next(gone: string[]) {
 
 function openDraftInstead(_: string) {}
 
-async function move(to: string | undefined, label: (n: number) => string, o: { from?: string; keywords?: Patch; threads?: string[] } = {}) {
+// A way to a mailbox is its id, or its role in the account that each message is in.
+async function move(way: string | undefined, label: (n: number) => string, o: { from?: string; keywords?: Patch; threads?: string[]; role?: string } = {}) {
+  const toOf = (id: string) => (o.role ? role(o.role, ofAccount(id)) : way), to = o.role ? role(o.role, ofAccount((o.threads ?? targets())[0])) : way
   if (!to) return toast(t('There is no such mailbox here.'), undefined, true)
   if (ui.all && !o.threads) {
     const patch: Record<string, unknown> = { ...o.keywords, ...(o.from ? { [`mailboxIds/${o.from}`]: null, [`mailboxIds/${to}`]: true } : { mailboxIds: { [to]: true } }) }
@@ -55,13 +72,19 @@ async function move(to: string | undefined, label: (n: number) => string, o: { f
   }
   const threads = o.threads ?? targets()
   if (!threads.length) return
-  const changes = new Map<string, Patch>()
-  const trash = role('trash'), sent = role('sent'), drafts = role('drafts')
+  if (o.role && !threads.every((th) => mayOn(th, 'mayRemoveItems', o.role))) return notHere()
+  const changes = new Map<string, Patch>(), across: string[] = []
   for (const e of await emailsOf(threads)) {
-    const p: Patch = { ...o.keywords }
+    const p: Patch = { ...o.keywords }, to = toOf(e.id), account = ofAccount(e.id), trash = role('trash', account), sent = role('sent', account), drafts = role('drafts', account), here = () => hereOf(e.id)
+    if (!to) continue
+    const from = o.from && role(o.from, account)
+    if (ofAccount(to) !== account) {
+      if (here() ? e.mailboxIds[here()!] : !(e.mailboxIds[sent!] || e.mailboxIds[drafts!] || e.mailboxIds[trash!])) across.push(e.id)
+      continue
+    }
     if (o.from) {
-      if (!e.mailboxIds[o.from]) continue
-      p[`mailboxIds/${o.from}`] = null
+      if (!from || !e.mailboxIds[from]) continue
+      p[`mailboxIds/${from}`] = null
       if (Object.keys(e.mailboxIds).length === 1) p[`mailboxIds/${to}`] = true
     } else {
       // A conversation moves without what was sent and drafts, unless one looks at those.
@@ -71,8 +94,9 @@ async function move(to: string | undefined, label: (n: number) => string, o: { f
     }
     if (Object.keys(p).length) changes.set(e.id, p)
   }
+  const leaves = (here() ?? (ui.place === 'unified' && !ui.search)) && here() !== to
+  if (across.length) { if (leaves && across.every((id) => mail.may(mail.email(id), 'mayRemoveItems'))) next(threads); void transfer(across, to, leaves ? threads : []) }
   if (!changes.size) return
-  const leaves = here() && here() !== to
   if (leaves) next(threads)
   mail.act(changes, label(threads.length), leaves ? threads : [])
 }
@@ -83,6 +107,7 @@ async function keyword(word: string, on: boolean | 'toggle', label: (on: boolean
     return mail.bulk({ [`keywords/${word}`]: on ? true : null }, () => label(!!on, mail.query.length))
   }
   const threads = o.threads ?? targets()
+  if (!threads.every((th) => mayOn(th, word === '$seen' ? 'maySetSeen' : 'maySetKeywords'))) return notHere()
   const all = await emailsOf(threads)
   const value = on === 'toggle' ? !all.some((e) => e.keywords[word]) : on
   const changes = new Map<string, Patch>()
@@ -93,21 +118,27 @@ async function keyword(word: string, on: boolean | 'toggle', label: (on: boolean
   if (changes.size) mail.act(changes, label(value, threads.length), [], { say: o.say })
 }
 
-export const archive = (threads?: string[]) => move(role('archive'), (n) => t('Archived {n, plural, one {# conversation} other {# conversations}}', { n }), { from: here() === role('archive') ? undefined : role('inbox'), threads })
+export const archive = (threads?: string[]) => move('', (n) => t('Archived {n, plural, one {# conversation} other {# conversations}}', { n }), { role: 'archive', from: here() && here() === role('archive') ? undefined : 'inbox', threads })
 export const moveTo = (id: string) => move(id, (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to {box}', { n, box: boxName(mail.boxByID(id)!, t) }))
 export const star = (threads?: string[]) => keyword('$flagged', 'toggle', (on) => (on ? t('Starred') : t('Star removed')), { last: true, say: false, threads })
 export const read = (on: boolean, threads?: string[]) => keyword('$seen', on, (on) => (on ? t('Marked as read') : t('Marked as unread')), { threads })
 export const trash = async (threads = targets()) => {
-  if (here() === role('trash')) {
+  if (here() && here() === role('trash')) {
     const ids = (await emailsOf(threads)).filter((e) => e.mailboxIds[here()!]).map((e) => e.id)
     if (confirm(t('Delete {n, plural, one {# message} other {# messages}} for ever?', { n: ids.length }))) { next(threads); await mail.destroy(ids, threads) }
     return
   }
-  return move(role('trash'), (n) => t('Deleted {n, plural, one {# conversation} other {# conversations}}', { n }), { threads })
+  if (!threads.every((th) => mayOn(th, 'mayRemoveItems', 'trash'))) return notHere()
+  if (threads.some((th) => ofAccount(th) && !role('trash', ofAccount(th)))) { // of others, whose trash one does not see
+    const ids = (await emailsOf(threads)).filter((e) => !hereOf(e.id) || e.mailboxIds[hereOf(e.id)!]).map((e) => e.id)
+    if (confirm(t('Delete {n, plural, one {# message} other {# messages}} for ever?', { n: ids.length }))) { next(threads); await mail.destroy(ids, threads) }
+    return
+  }
+  return move('', (n) => t('Deleted {n, plural, one {# conversation} other {# conversations}}', { n }), { role: 'trash', threads })
 }
-export const junk = (threads?: string[]) => here() === role('junk')
-  ? move(role('inbox'), (n) => t('Not junk: moved {n, plural, one {# conversation} other {# conversations}} to Inbox', { n }), { keywords: { 'keywords/$junk': null, 'keywords/$notjunk': true }, threads })
-  : move(role('junk'), (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to Junk', { n }), { keywords: { 'keywords/$junk': true, 'keywords/$notjunk': null }, threads })
+export const junk = (threads?: string[]) => here() && here() === role('junk')
+  ? move('', (n) => t('Not junk: moved {n, plural, one {# conversation} other {# conversations}} to Inbox', { n }), { role: 'inbox', keywords: { 'keywords/$junk': null, 'keywords/$notjunk': true }, threads })
+  : move('', (n) => t('Moved {n, plural, one {# conversation} other {# conversations}} to Junk', { n }), { role: 'junk', keywords: { 'keywords/$junk': true, 'keywords/$notjunk': null }, threads })
 
 // mute takes threads out of the inbox, and the server files what answers in them there,
 // read; again it brings them back.
@@ -175,7 +206,7 @@ function selectWhere(f: (e: Email, th: string) => boolean) {
   }
   ui.selected = out
 }
-const goRole = (r: string) => () => { const id = role(r); if (id) go(id) }
+const goRole = (r: string) => () => { const id = role(r, ''); if (id) go(id) }
 const focusSearch = () => document.getElementById('search')?.focus()
 
 // Where contacts are shown, keys and menus are about them, and not about the list behind.
@@ -213,19 +244,19 @@ export const actions: Action[] = [
   a('contact-search', 'Search contacts', 'Contacts', 'search', ['/'], () => document.getElementById('find-contact')?.focus()),
   a('contact-import', 'Import contacts…', 'Contacts', 'save', [], () => document.getElementById('contact-file')?.click()),
   a('contact-twins', 'Find contacts that are there twice', 'Contacts', 'filter', [], () => (ui.overlay = 'twins')),
-  a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: hasTarget, mail: true }),
-  a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: hasTarget, mail: true }),
-  a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: hasTarget, mail: true }),
-  a('star', 'Star', 'This conversation', 'star', ['s'], () => star(), { when: hasTarget, mail: true }),
-  a('read', 'Mark as read', 'This conversation', 'mailopen', ['Shift+I'], () => read(true), { when: hasTarget, mail: true }),
-  a('unread', 'Mark as unread', 'This conversation', 'mail', ['Shift+U'], () => read(false), { when: hasTarget, mail: true }),
+  a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: may('mayRemoveItems', 'archive'), mail: true }),
+  a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: may('mayRemoveItems', 'trash'), mail: true }),
+  a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: may('mayRemoveItems', 'junk'), mail: true }),
+  a('star', 'Star', 'This conversation', 'star', ['s'], () => star(), { when: may('maySetKeywords'), mail: true }),
+  a('read', 'Mark as read', 'This conversation', 'mailopen', ['Shift+I'], () => read(true), { when: may('maySetSeen'), mail: true }),
+  a('unread', 'Mark as unread', 'This conversation', 'mail', ['Shift+U'], () => read(false), { when: may('maySetSeen'), mail: true }),
   a('move', 'Move to…', 'This conversation', 'folder', ['v'], () => (ui.overlay = 'move'), { when: hasTarget, mail: true }),
-  a('label', 'Label…', 'This conversation', 'tag', ['l'], () => (ui.overlay = 'label'), { when: hasTarget, mail: true }),
-  a('snooze', 'Snooze…', 'This conversation', 'clock', ['h'], () => (ui.overlay = 'snooze'), { when: hasTarget, mail: true }),
-  a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => mute(), { when: hasTarget, mail: true }),
-  a('rule', 'Always do this with mail like this…', 'This conversation', 'filter', [], () => { const list = mail.thread(targets()[0] || ''); ui.ruleFrom = (ui.thread && ui.message) || list[list.length - 1]?.id || ''; ui.overlay = 'rules' }, { when: hasTarget }),
+  a('label', 'Label…', 'This conversation', 'tag', ['l'], () => (ui.overlay = 'label'), { when: allOwn, mail: true }),
+  a('snooze', 'Snooze…', 'This conversation', 'clock', ['h'], () => (ui.overlay = 'snooze'), { when: allOwn, mail: true }),
+  a('mute', 'Mute', 'This conversation', 'mute', ['m'], () => mute(), { when: allOwn, mail: true }),
+  a('rule', 'Always do this with mail like this…', 'This conversation', 'filter', [], () => { const list = mail.thread(targets()[0] || ''); ui.ruleFrom = (ui.thread && ui.message) || list[list.length - 1]?.id || ''; ui.overlay = 'rules' }, { when: allOwn }),
   a('add-sender', 'Sender in contacts', 'This conversation', 'user', [], addSender, { when: () => !!ui.thread }),
-  a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread }),
+  a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread && may('mayRemoveItems', 'archive')() }),
   a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),
   a('redo', 'Redo', 'This conversation', 'undo', ['Shift+Z'], () => mail.redo()),
   a('next', 'Next conversation', 'Move through the list', 'down', ['j', 'ArrowDown'], () => step(1)),
@@ -252,6 +283,7 @@ export const actions: Action[] = [
   a('forward', 'Forward', 'Write', 'forward', ['f'], () => forward(), { when: () => !!ui.thread }),
   a('search', 'Search', 'Go to', 'search', ['/'], focusSearch),
   a('inbox', 'Inbox', 'Go to', 'inbox', ['g i'], goRole('inbox')),
+  a('unified', 'All inboxes', 'Go to', 'inbox', ['g u'], () => go('unified'), { when: () => mail.shared.length > 0 && inboxes().length > 1 }),
   a('starred', 'Starred', 'Go to', 'star', ['g s'], () => go('starred')),
   a('drafts', 'Drafts', 'Go to', 'draft', ['g d'], goRole('drafts')),
   a('sent', 'Sent', 'Go to', 'send', ['g t'], goRole('sent')),

@@ -1,7 +1,8 @@
 // Answers: who gets them, what they quote.
 import { mail } from '../store/mail.svelte'
 import { ui, compose, type ComposeSeed } from '../store/ui.svelte'
-import { client } from '../jmap/client'
+import { client, pick } from '../jmap/client'
+import { ofAccount, bare } from '../jmap/accounts'
 import type { Address, Detail } from '../jmap/types'
 import { fullDate, t } from '../kit/i18n'
 import { toast } from '../store/toasts.svelte'
@@ -20,7 +21,7 @@ async function last(): Promise<Detail | undefined> {
 }
 
 async function quoted(d: Detail): Promise<string> {
-  const r = await fetch(`/r/${client.account}/${d.id}/quote`, { headers: { 'X-Posthouse-Client': '1' } })
+  const r = await fetch(client.bodyURL(d.id) + '/quote', { headers: { 'X-Posthouse-Client': '1' } })
   return r.ok ? r.text() : escape(d.preview)
 }
 
@@ -54,11 +55,13 @@ export async function forward() {
   try {
     const d = await last()
     if (!d) return
+    // Files of an account of somebody else are sent from one's own.
+    const other = ofAccount(d.id), own = other && d.attachments.length ? pick(await client.write([['Blob/copy', { accountId: client.account, fromAccountId: other, blobIds: d.attachments.map((p) => p.blobId) }]]), 0).copied || {} : {}
     const head = [[t('From'), showAll(d.from)], [t('Date'), fullDate(d.sentAt || d.receivedAt)], [t('Subject'), d.subject || ''], [t('To'), showAll(d.to)]]
     compose({
       subject: prefixed('Fwd', d.subject), references: [...(d.references || []), ...(d.messageId || [])], from: me(d), answered: { id: d.id, keyword: '$forwarded' },
       html: `<div><br></div><div>${escape(t('Forwarded message'))}</div>${head.map(([k, v]) => `<div><b>${escape(k)}:</b> ${escape(v)}</div>`).join('')}<div><br></div>${await quoted(d)}`,
-      parts: d.attachments.map((p) => ({ blobId: p.blobId, type: p.type, name: p.name || 'attachment', size: p.size, cid: p.cid, disposition: p.disposition })),
+      parts: d.attachments.map((p) => ({ blobId: own[bare(p.blobId)] || p.blobId, type: p.type, name: p.name || 'attachment', size: p.size, cid: p.cid, disposition: p.disposition })),
     })
   } catch { toast(t('The message could not be loaded. Try again.'), undefined, true) }
 }

@@ -2,6 +2,8 @@
 // of changes. One read and one write are under way at a time; calls made within a few
 // milliseconds share a request.
 
+import { ofAccount, bare, outgoing, incoming } from './accounts'
+
 export type Args = Record<string, unknown>
 export type Invocation = [name: string, args: any, id: string]
 
@@ -45,7 +47,7 @@ class Lane {
     }
     const methodCalls: Invocation[] = []
     batch.forEach((w, b) => w.calls.forEach(([name, args], i) => {
-      const fixed: Args = { accountId: this.client.account, ...args }
+      const fixed: Args = { accountId: this.client.account, ...(args.accountId ? (outgoing(args) as Args) : args) }
       for (const k in fixed) {
         if (k[0] === '#') fixed[k] = { ...(fixed[k] as Args), resultOf: `${b}.${(fixed[k] as any).resultOf}` }
       }
@@ -56,7 +58,8 @@ class Lane {
       const by: Invocation[][] = batch.map(() => [])
       for (const r of out.methodResponses as Invocation[]) {
         const [b, i] = r[2].split('.')
-        by[+b].push([r[0], r[1], i])
+        const account = batch[+b].calls[+i]?.[1].accountId as string | undefined
+        by[+b].push([r[0], account && account !== this.client.account ? incoming(r[1], account) : r[1], i])
       }
       batch.forEach((w, b) => w.done(by[b]))
     } catch (e) {
@@ -96,9 +99,12 @@ export class Client {
 
   async logout() { await fetch('/jmap/logout', { method: 'POST', headers }).catch(() => null) }
 
+  // bodyURL is where the body of a message is shown.
+  bodyURL(id: string) { return `/r/${ofAccount(id) || this.account}/${bare(id)}` }
+
   // sessionObject is fetched when something first needs it: limits, submission.
-  async sessionObject() {
-    if (!this.session) {
+  async sessionObject(anew = false) {
+    if (!this.session || anew) {
       const r = await fetch('/jmap/session', { headers }).catch(() => null) // asked again when it is needed again
       if (r?.ok) this.session = await r.json()
     }
@@ -154,12 +160,12 @@ export class Client {
   }
 
   downloadURL(blobId: string, name: string, type: string) {
-    return `/jmap/download/${this.account}/${encodeURIComponent(blobId)}/${encodeURIComponent(name || 'file')}?type=${encodeURIComponent(type)}`
+    return `/jmap/download/${ofAccount(blobId) || this.account}/${encodeURIComponent(bare(blobId))}/${encodeURIComponent(name || 'file')}?type=${encodeURIComponent(type)}`
   }
 
   // listen calls f when the server says that something changed. Where there is no
   // stream it asks from time to time instead.
-  listen(f: () => void): () => void {
+  listen(f: (accounts?: string[]) => void): () => void {
     let es: EventSource | null = null, timer = 0, wait = 1000, ended = false
     addEventListener('pagehide', () => { ended = true; es?.close() }) // its end is no fault to be asked about
     addEventListener('pageshow', (e) => { if (e.persisted) { ended = false; open(); f() } })
@@ -172,7 +178,7 @@ export class Client {
     const open = () => {
       es = new EventSource('/jmap/eventsource?types=*&closeafter=no&ping=30')
       es.onopen = () => { if (wait > 1000) f(); wait = 1000; this.onOnline(true) }
-      es.addEventListener('state', () => f())
+      es.addEventListener('state', (e) => { let a: string[] | undefined; try { a = Object.keys(JSON.parse((e as MessageEvent).data).changed) } catch { /* all of them */ } f(a) })
       es.onerror = () => { again(); if (document.visibilityState === 'visible') f() }
     }
     open()

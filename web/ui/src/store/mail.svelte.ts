@@ -2,7 +2,8 @@
 // them the patches that the server has not confirmed yet.
 import { client, pick, JMAPError, Offline, LoggedOut } from '../jmap/client'
 import { listProperties, detailProperties, type Email, type Detail, type Mailbox, type Identity } from '../jmap/types'
-import { Query } from './query.svelte'
+import { ofAccount, inAccount, byAccount } from '../jmap/accounts'
+import { Query, Merged } from './query.svelte'
 import { t } from '../kit/i18n'
 import { announce, toast } from './toasts.svelte'
 import { why } from '../kit/why'
@@ -11,11 +12,16 @@ import * as cache from './cache'
 export type Patch = Record<string, true | null | { until: string }> // "snoozed", "mailboxIds/F1-1", "keywords/$seen"
 export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string; also?: (done: boolean) => void }
 
+// Shared is what one knows of somebody else's account.
+export interface Shared { id: string; name: string; boxes: Mailbox[]; state: string }
+export interface Asked { account: string; filter: any }
+export type Right = Exclude<keyof Mailbox['myRights'], 'mayCreateChild' | 'mayRename' | 'mayDelete' | 'maySubmit'>
 const batch = 200
 
 export class Mail {
   boxes = $state.raw<Mailbox[]>([])
   identities = $state.raw<Identity[]>([])
+  shared = $state.raw<Shared[]>([])
   emails = new Map<string, Email>()
   threads = new Map<string, string[]>()
   details = new Map<string, Detail>()
@@ -40,8 +46,11 @@ export class Mail {
   private syncing: Promise<void> | null = null
   private again = false
 
-  box(role: string) { return this.boxes.find((b) => b.role === role) }
-  boxByID(id: string) { return this.boxes.find((b) => b.id === id) }
+  boxesOf(account: string) { return account ? this.shared.find((s) => s.id === account)?.boxes || [] : this.boxes }
+  box(role: string, account = '') { return this.boxesOf(account).find((b) => b.role === role) }
+  boxByID(id: string) { return this.boxesOf(ofAccount(id)).find((b) => b.id === id) }
+  // may reports whether one has a right in every mailbox of a message that one sees.
+  may(e: Email | undefined, right: Right) { return !!e && (!ofAccount(e.id) || Object.keys(e.mailboxIds).every((b) => this.boxByID(b)?.myRights[right] !== false)) }
 
   // start shows what this device keeps, and asks for what changed; without, it asks for
   // everything that the first picture needs, in one request where the inbox is known. along asks
@@ -115,9 +124,14 @@ export class Mail {
     this.run(new Map(q.changes), here ? this.query : null, q.hides, true, q)
   }
 
-  open(filter: any) {
-    const q = this.query = new Query(this, filter)
-    if (this.online) return q.fetch(0)
+  // ask opens a list: of one account, or of several as one.
+  ask(list: Asked[]) {
+    if (list.length === 1) return this.open(list[0].filter, list[0].account)
+    return (this.query = new Merged(this, list.map((x) => new Query(this, x.filter, x.account)))).fetch(0)
+  }
+  open(filter: any, account = '') {
+    const q = this.query = new Query(this, filter, account)
+    if (this.online || account) return q.fetch(0)
     return cache.lists(JSON.stringify(filter)).then((r) => { if (r && q === this.query) this.adopt(q, r); return q.fetch(0) })
   }
 
@@ -135,16 +149,16 @@ export class Mail {
     const ids = q.ids.slice(0, n) as string[], anew = this.anew
     this.anew = false
     const meta = { boxes: $state.snapshot(this.boxes) as Mailbox[], identities: $state.snapshot(this.identities) as Identity[], state: this.state, synced: this.synced }
-    await cache.write({ meta, list: q.loaded && q.state && n ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
+    await cache.write({ meta, list: q.loaded && q.state && n && !q.account ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
     this.keeping = 0
     if (this.touched.size) this.keep()
   }
 
-  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) { this.threads.set(th.id, th.emailIds); this.touchedThreads.add(th.id) } }
+  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) { this.threads.set(th.id, th.emailIds); if (!ofAccount(th.id)) this.touchedThreads.add(th.id) } }
   takeEmails(r: { list: Email[] }) {
     for (const e of r.list) {
       this.emails.set(e.id, e)
-      this.touched.add(e.id)
+      if (!ofAccount(e.id)) this.touched.add(e.id)
       const d = this.details.get(e.id)
       if (d) { d.mailboxIds = e.mailboxIds; d.keywords = e.keywords; this.emails.set(e.id, { ...d, ...e }) }
     }
@@ -153,8 +167,8 @@ export class Mail {
   }
 
   async fetchEmails(ids: string[]) {
-    for (let i = 0; i < ids.length; i += batch) {
-      const out = await client.read([['Email/get', { ids: ids.slice(i, i + batch), properties: listProperties }]])
+    for (const [account, some] of byAccount(ids)) for (let i = 0; i < some.length; i += batch) {
+      const out = await client.read([['Email/get', { ...inAccount(account), ids: some.slice(i, i + batch), properties: listProperties }]])
       this.takeEmails(pick(out, 0))
     }
   }
@@ -186,14 +200,14 @@ export class Mail {
       }
     }
     if (!this.threads.has(id)) {
-      const out = await client.read([['Thread/get', { ids: [id] }], ['Email/get', { '#ids': { resultOf: 0, name: 'Thread/get', path: '/list/*/emailIds' }, properties: detailProperties }]])
+      const where = inAccount(ofAccount(id)), out = await client.read([['Thread/get', { ...where, ids: [id] }], ['Email/get', { ...where, '#ids': { resultOf: 0, name: 'Thread/get', path: '/list/*/emailIds' }, properties: detailProperties }]])
       this.takeThreads(pick(out, 0).list)
       this.takeDetails(pick(out, 1).list)
       return
     }
     const lack = (this.threads.get(id) || []).filter((e) => !this.details.has(e))
     if (!lack.length) return
-    const out = await client.read([['Email/get', { ids: lack.slice(0, batch), properties: detailProperties }]])
+    const out = await client.read([['Email/get', { ...inAccount(ofAccount(id)), ids: lack.slice(0, batch), properties: detailProperties }]])
     this.takeDetails(pick(out, 0).list)
   }
 
@@ -201,14 +215,14 @@ export class Mail {
   async prefetch(threads: string[]) {
     const lack = threads.flatMap((th) => this.threads.get(th) || []).filter((e) => !this.details.has(e)).slice(0, 20)
     if (!lack.length) return
-    try { this.takeDetails(pick(await client.read([['Email/get', { ids: lack, properties: detailProperties }]]), 0).list, false) } catch { /* it is asked for when it is opened */ }
+    try { for (const [account, ids] of byAccount(lack)) this.takeDetails(pick(await client.read([['Email/get', { ...inAccount(account), ids, properties: detailProperties }]]), 0).list, false) } catch { /* it is asked for when it is opened */ }
   }
 
   takeDetails(list: Detail[], shown = true) {
     for (const d of list) {
       this.details.set(d.id, d)
       this.emails.set(d.id, d)
-      this.touched.add(d.id)
+      if (!ofAccount(d.id)) this.touched.add(d.id)
     }
     while (this.details.size > 500) this.details.delete(this.details.keys().next().value!)
     if (shown) this.rev++
@@ -221,7 +235,7 @@ export class Mail {
     this.syncing = (async () => {
       for (;;) {
         this.again = false
-        await this.syncOnce()
+        await Promise.all([this.syncOnce(), ...this.shared.map((s) => this.syncOnce(s))])
         if (!this.again) return
         await new Promise((r) => setTimeout(r, 250)) // a flood of changes is taken in pieces
       }
@@ -229,43 +243,44 @@ export class Mail {
     return this.syncing
   }
 
-  private async syncOnce() {
+  // syncOnce is about one's own account, or that of somebody else.
+  private async syncOnce(other?: Shared) {
     if (!this.ready) return
-    const q = this.query, qc = q.changesCall()
+    const account = other?.id || '', q = this.query.parts.find((x) => x.account === account), qc = q?.changesCall()
+    const where = inAccount(account)
     const calls: [string, any][] = [
-      ['Mailbox/get', { ids: null }],
-      ['Email/changes', { sinceState: this.state, maxChanges: 500 }],
-      ['Email/get', { '#ids': { resultOf: 1, name: 'Email/changes', path: '/created' }, properties: listProperties }],
-      ['Email/get', { '#ids': { resultOf: 1, name: 'Email/changes', path: '/updated' }, properties: listProperties }],
-      ['Thread/get', { '#ids': { resultOf: 2, name: 'Email/get', path: '/list/*/threadId' } }],
+      ['Mailbox/get', { ...where, ids: null }],
+      ['Email/changes', { ...where, sinceState: (other || this).state, maxChanges: 500 }],
+      ['Email/get', { ...where, '#ids': { resultOf: 1, name: 'Email/changes', path: '/created' }, properties: listProperties }],
+      ['Email/get', { ...where, '#ids': { resultOf: 1, name: 'Email/changes', path: '/updated' }, properties: listProperties }],
+      ['Thread/get', { ...where, '#ids': { resultOf: 2, name: 'Email/get', path: '/list/*/threadId' } }],
     ]
     if (qc) calls.push(qc)
     try {
       const out = await client.read(calls)
-      this.boxes = sortBoxes(pick(out, 0).list)
-      this.synced = Date.now()
+      const boxes = sortBoxes(pick(out, 0).list)
+      if (other) { other.boxes = boxes; this.shared = [...this.shared] } else { this.boxes = boxes; this.synced = Date.now() }
       try {
         const ch = pick(out, 1)
         this.takeEmails(pick(out, 2))
         this.takeEmails(pick(out, 3))
         this.takeThreads(pick(out, 4).list)
         for (const id of ch.destroyed as string[]) { this.drop(id); dispatchEvent(new CustomEvent('gone', { detail: id })) }
-        const more = ch.hasMoreChanges || ch.newState !== this.state && ch.hasMoreChanges
-        this.state = ch.newState
+        ;(other || this).state = ch.newState
         this.keep()
-        if (more) this.again = true
+        if (ch.hasMoreChanges) this.again = true
         const lack = (pick(out, 4).list as any[]).flatMap((th) => th.emailIds).filter((id) => !this.emails.has(id))
         if (lack.length) await this.fetchEmails(lack)
       } catch (e) {
         if (!(e instanceof JMAPError)) throw e
-        await this.startOver()
+        if (other) { other.state = pick(await client.read([['Email/get', { ...where, ids: [], properties: ['id'] }]]), 0).state; q?.refresh() } else await this.startOver()
         return
       }
-      if (qc && q === this.query) {
+      if (qc && q && this.query.parts.includes(q)) {
         try {
           const r = pick(out, 5)
           const lack = (r.added as any[]).map((a) => a.id).filter((id) => !this.emails.has(id))
-          if (lack.length) await this.fetchWithThreads(lack)
+          if (lack.length) await this.fetchWithThreads(lack, account)
           q.apply(r)
         } catch (e) {
           if (!(e instanceof JMAPError)) throw e
@@ -273,15 +288,16 @@ export class Mail {
         }
       }
     } catch (e) {
+      if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s !== other); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
       if (!(e instanceof Offline) && !(e instanceof LoggedOut)) console.warn('sync', e)
     }
   }
 
-  private async fetchWithThreads(ids: string[]) {
-    const out = await client.read([
-      ['Email/get', { ids: ids.slice(0, batch), properties: ['threadId'] }],
-      ['Thread/get', { '#ids': { resultOf: 0, name: 'Email/get', path: '/list/*/threadId' } }],
-      ['Email/get', { '#ids': { resultOf: 1, name: 'Thread/get', path: '/list/*/emailIds' }, properties: listProperties }],
+  private async fetchWithThreads(ids: string[], account: string) {
+    const where = inAccount(account), out = await client.read([
+      ['Email/get', { ...where, ids: ids.slice(0, batch), properties: ['threadId'] }],
+      ['Thread/get', { ...where, '#ids': { resultOf: 0, name: 'Email/get', path: '/list/*/threadId' } }],
+      ['Email/get', { ...where, '#ids': { resultOf: 1, name: 'Thread/get', path: '/list/*/emailIds' }, properties: listProperties }],
     ])
     this.takeThreads(pick(out, 1).list)
     this.takeEmails(pick(out, 2))
@@ -340,15 +356,16 @@ export class Mail {
       const all = [...changes]
       await before
       for (let i = 0; i < all.length; i += 500) {
-        const out = await this.persist(() => client.write([['Email/set', { update: Object.fromEntries(all.slice(i, i + 500)) }]]))
+        const some = byAccount(all.slice(i, i + 500).map((x) => x[0]))
+        const out = await this.persist(() => client.write(some.map(([account, ids]) => ['Email/set', { ...inAccount(account), update: Object.fromEntries(ids.map((id) => [id, changes.get(id)])) }])))
         over()
-        const r = pick(out, 0), refused = Object.keys(r.notUpdated || {}).filter((id) => r.notUpdated[id].type !== 'notFound')
+        const r = { notUpdated: Object.assign({}, ...some.map((_, k) => pick(out, k).notUpdated || {})) as Record<string, any> }, refused = Object.keys(r.notUpdated || {}).filter((id) => r.notUpdated[id].type !== 'notFound')
         const lost = Object.keys(r.notUpdated || {}).length - refused.length
         if (lost && (resumed || Date.now() - began > 10_000)) toast(t('{n, plural, one {# message was} other {# messages were}} deleted elsewhere meanwhile.', { n: lost }), undefined, true)
         if (refused.length) throw new JMAPError(r.notUpdated[refused[0]].type, r.notUpdated[refused[0]].description)
         for (const [id, p] of all.slice(i, i + 500)) {
           const e = this.emails.get(id)
-          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
+          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); if (!ofAccount(id)) this.touched.add(id) }
         }
       }
       cache.unqueue(await kept)
@@ -441,7 +458,7 @@ export class Mail {
     const q = this.query
     q.hide(hides)
     try {
-      for (let i = 0; i < ids.length; i += 500) pick(await client.write([['Email/set', { destroy: ids.slice(i, i + 500) }]]), 0)
+      for (const [account, some] of byAccount(ids)) for (let i = 0; i < some.length; i += 500) pick(await client.write([['Email/set', { ...inAccount(account), destroy: some.slice(i, i + 500) }]]), 0)
       await this.sync()
     } catch (e) { toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true) }
     q.show(hides)
@@ -469,7 +486,7 @@ function inverseOf(e: Email, p: Patch): Patch {
 }
 
 const order = ['inbox', 'flagged', 'snoozed', 'scheduled', 'sent', 'drafts', 'archive', 'junk', 'trash']
-function sortBoxes(list: Mailbox[]): Mailbox[] {
+export function sortBoxes(list: Mailbox[]): Mailbox[] {
   // Two mailboxes are known by their names: no special use is registered for them.
   for (const b of list) if (!b.role && !b.parentId && (b.name === 'Snoozed' || b.name === 'Scheduled')) b.role = b.name.toLowerCase()
   const rank = (b: Mailbox) => b.role ? (order.indexOf(b.role) + 1 || 90) : 100

@@ -1,5 +1,6 @@
 // A windowed query: the ids of a list by position, as far as they were asked for.
 import { client, pick, JMAPError } from '../jmap/client'
+import { inAccount } from '../jmap/accounts'
 import { listProperties } from '../jmap/types'
 import type { Mail } from './mail.svelte'
 
@@ -17,14 +18,17 @@ export class Query {
   private asking = false
   private stale = new Set<number>() // pages that may have moved
   private refused = '' // the page that stays incomplete, and the state that it did in
-  private visible: [number, number] = [0, 0]
+  visible: [number, number] = [0, 0]
 
-  constructor(private mail: Mail, public filter: any, public sort: any = [{ property: 'receivedAt', isAscending: false }], public collapse = true) {}
+  placed?: () => void // told of what moved
+  constructor(protected mail: Mail, public filter: any, public account = '', public sort: any = [{ property: 'receivedAt', isAscending: false }], public collapse = true) {}
+  // parts are the queries of which the list is made: itself, or one for each account.
+  get parts(): Query[] { return [this] }
 
   get length() { this.rev; return Math.max(0, this.total - this.gonePos.length) }
 
   // position at the server of a visible row
-  private at(i: number) {
+  protected at(i: number) {
     for (const g of this.gonePos) { if (g <= i) i++; else break }
     return i
   }
@@ -39,7 +43,7 @@ export class Query {
     return -1
   }
 
-  private args(extra: any) { return { filter: this.filter, sort: this.sort, collapseThreads: this.collapse, ...extra } }
+  private args(extra: any) { return { ...inAccount(this.account), filter: this.filter, sort: this.sort, collapseThreads: this.collapse, ...extra } }
 
   // want asks for the rows that are looked at and are not there: one question at a time,
   // and always about what is looked at then. What one scrolled past is not asked for.
@@ -88,9 +92,9 @@ export class Query {
   calls(p: number): [string, any][] {
     return [
       ['Email/query', this.args({ position: p * page, limit: page, calculateTotal: true })],
-      ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['threadId'] }],
-      ['Thread/get', { '#ids': { resultOf: 1, name: 'Email/get', path: '/list/*/threadId' } }],
-      ['Email/get', { '#ids': { resultOf: 2, name: 'Thread/get', path: '/list/*/emailIds' }, properties: listProperties }],
+      ['Email/get', { ...inAccount(this.account), '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['threadId'] }],
+      ['Thread/get', { ...inAccount(this.account), '#ids': { resultOf: 1, name: 'Email/get', path: '/list/*/threadId' } }],
+      ['Email/get', { ...inAccount(this.account), '#ids': { resultOf: 2, name: 'Thread/get', path: '/list/*/emailIds' }, properties: listProperties }],
     ]
   }
 
@@ -183,5 +187,57 @@ export class Query {
       })
     }
     this.rev++
+    this.placed?.()
   }
+}
+
+// Merged is one list over the windows of several accounts, newest first. What stands in it
+// is as far as each of them is known; further down it is asked for when it is looked at.
+export class Merged extends Query {
+  private known = 0
+  private busy = false
+  constructor(mail: Mail, private all: Query[]) {
+    super(mail, { merged: all.map((q) => [q.account, q.filter]) })
+    for (const q of all) q.placed = () => this.rebuild()
+  }
+  override get parts() { return this.all }
+
+  private rebuild() {
+    const at = this.all.map(() => 0), out: string[] = [], date = (q: Query, i: number) => this.mail.emails.get(q.ids[i]!)?.receivedAt || ''
+    this.loaded = this.all.every((q) => q.loaded || q.error)
+    this.error = this.all.every((q) => q.error && !q.loaded) ? this.all[0].error : ''
+    for (;;) {
+      let best = -1
+      for (let k = 0; k < this.all.length; k++) {
+        const q = this.all[k]
+        if (at[k] >= q.total || !q.loaded) continue
+        if (!q.ids[at[k]]) { best = -2; break } // what comes next is not known
+        if (best < 0 || date(q, at[k]) > date(this.all[best], at[best])) best = k
+      }
+      if (best < 0) break
+      out.push(this.all[best].ids[at[best]++]!)
+    }
+    this.known = out.length
+    this.all.forEach((q, k) => { q.visible = [0, Math.max(0, at[k] - 1)] })
+    this.ids = out
+    this.total = this.all.reduce((n, q) => n + (q.loaded ? q.total : 0), 0)
+    this.place()
+    this.more()
+  }
+
+  override want(from: number, to: number) { this.visible = [from, to]; this.more() }
+  // more asks the accounts whose next row is not known, while rows in sight depend on it.
+  private async more() {
+    if (this.busy) return
+    this.busy = true
+    try {
+      for (let before = -1; this.loaded && this.known > before && this.known <= Math.min(this.at(this.visible[1]), this.total - 1); ) {
+        before = this.known
+        await Promise.all(this.all.map((q) => { let n = 0; while (n < q.ids.length && q.ids[n]) n++; return n < q.total ? q.fetch(Math.floor(n / page)) : true }))
+      }
+    } finally { this.busy = false }
+  }
+  override async fetch(_ = 0): Promise<boolean> { const r = await Promise.all(this.all.map((q) => q.fetch(0))); this.rebuild(); return r.every((x) => x) }
+  override refresh() { for (const q of this.all) q.refresh() }
+  override changesCall(): null { return null }
 }

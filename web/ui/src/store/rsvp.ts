@@ -1,5 +1,6 @@
 // Invitations: the server reads them and sends the answers (docs/jmap.md); what is left
 // for the client is to find the one that counts, and to say its times.
+import { ofAccount, inAccount } from '../jmap/accounts'
 import { client, pick, JMAPError } from '../jmap/client'
 import { mail } from './mail.svelte'
 import type { Invite, InviteTime } from '../jmap/model'
@@ -32,7 +33,7 @@ const newer = (a: Invite, b: Invite) => a.sequence !== b.sequence ? a.sequence >
 // find reads the invitation of a message, and what replaced it since: among the latest
 // mail of its organizer.
 export async function find(id: string): Promise<{ first: Found; now: Found } | null> {
-  const e = pick(await client.read([['Email/get', { ids: [id], properties: ['id', 'invite'] }]]), 0).list[0]
+  const e = pick(await client.read([['Email/get', { ...inAccount(ofAccount(id)), ids: [id], properties: ['id', 'invite'] }]]), 0).list[0]
   if (!e?.invite) return null
   const first: Found = { email: id, invite: e.invite }, from = first.invite.organizer?.email
   if (!from || !['REQUEST', 'CANCEL'].includes(first.invite.method)) return { first, now: first }

@@ -1,6 +1,7 @@
 // What is on the screen: the place, the focus, the selection, the overlays. The URL is
 // /mail/{mailbox}/{thread}, or /mail/search?q=….
-import { mail } from './mail.svelte'
+import { mail, type Asked } from './mail.svelte'
+import { ofAccount } from '../jmap/accounts'
 import { parseSearch } from './search'
 import { look } from './settings.svelte'
 import type { Part } from '../jmap/types'
@@ -13,7 +14,7 @@ export interface ComposeSeed {
 export interface Composer { id: number; seed: ComposeSeed; small: boolean; full: boolean }
 
 export const ui = $state({
-  place: '', // mailbox id, or "search", "starred"
+  place: '', // mailbox id, or "search", "starred", "unified", "contacts"
   search: '', filter: 'all' as 'all' | 'unread' | 'starred',
   thread: '', // open in the reader
   focus: 0, // row
@@ -35,9 +36,17 @@ export function compose(seed: ComposeSeed = {}) {
 }
 export function closeComposer(id: number) { ui.composers = ui.composers.filter((c) => c.id !== id) }
 
-export function filterFor(place: string, search: string, filter: string): any {
+// queryFor says what a list is made of: of one account, or of all for searches and the inbox of all.
+export function queryFor(place: string, search: string, filter: string): Asked[] {
+  if (search) return ['', ...mail.shared.map((s) => s.id)].map((account) => ({ account, filter: filterFor(place, search, filter, account) }))
+  if (place === 'unified') return inboxes().map((b) => ({ account: ofAccount(b.id), filter: filterFor(b.id, '', filter) }))
+  return [{ account: ofAccount(place), filter: filterFor(place, '', filter) }]
+}
+export const inboxes = () => ['', ...mail.shared.map((s) => s.id)].map((a) => mail.box('inbox', a)).filter((b) => !!b)
+
+export function filterFor(place: string, search: string, filter: string, account = ''): any {
   const conditions: any[] = []
-  if (search) conditions.push(parseSearch(search, mail.boxes))
+  if (search) conditions.push(parseSearch(search, mail.boxesOf(account)))
   else if (place === 'contacts') conditions.push({ inMailbox: mail.box('inbox')?.id || '' })
   else if (place === 'starred') conditions.push({ hasKeyword: '$flagged' })
   else conditions.push({ inMailbox: place })
@@ -55,7 +64,7 @@ export function go(place: string, o: { thread?: string; search?: string; filter?
   if (place === 'contacts') { ui.card = o.card ?? ''; ui.cardEdit = false; ui.cards = [] }
   else if (moved) {
     ui.focus = 0; ui.selected = []; ui.all = false
-    mail.open(filterFor(place, search, ui.filter))
+    mail.ask(queryFor(place, search, ui.filter))
   }
   remember(o.replace)
 }
@@ -97,10 +106,10 @@ function note() {
 addEventListener('pagehide', note)
 
 export function fromURL(): { place: string; thread: string; search: string; card: string } {
-  const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(?:(T\d+)$|([^/]+)))?/)
+  const m = location.pathname.match(/^\/mail\/([^/]+)(?:\/(?:((?:A\d+~)?T\d+)$|([^/]+)))?/)
   const search = new URLSearchParams(location.search).get('q') || ''
   let place = m ? decodeURIComponent(m[1]) : ''
-  if (!search && place !== 'starred' && place !== 'contacts' && !mail.boxByID(place)) place = mail.box('inbox')?.id || mail.boxes[0]?.id || ''
+  if (!search && place !== 'starred' && place !== 'contacts' && !(place === 'unified' && mail.shared.length) && !mail.boxByID(place)) place = mail.box('inbox')?.id || mail.boxes[0]?.id || ''
   return { place, thread: m?.[2] || '', search, card: place === 'contacts' && m ? decodeURIComponent(m[2] || m[3] || '') : '' }
 }
 
@@ -108,9 +117,11 @@ export function placeName(t: (s: string) => string): string {
   if (ui.search) return t('Search')
   if (ui.place === 'starred') return t('Starred')
   if (ui.place === 'contacts') return t('Contacts')
-  const b = mail.boxByID(ui.place)
-  return b ? boxName(b, t) : ''
+  if (ui.place === 'unified') return t('All inboxes')
+  const b = mail.boxByID(ui.place), whose = ofAccount(ui.place)
+  return b ? boxName(b, t) + (whose ? ` · ${accountName(whose)}` : '') : ''
 }
+export const accountName = (id: string) => mail.shared.find((s) => s.id === id)?.name || ''
 const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
 export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
 

@@ -1,4 +1,11 @@
 const words: Record<string, string> = {
+  "All inboxes": "كل صناديق الوارد",
+  "Your rights on this mailbox do not allow that.": "صلاحياتك على هذا الصندوق لا تسمح بذلك.",
+  "{name} shares this mailbox with you.": "يشارك {name} هذا الصندوق معك.",
+  "{name} shares this mailbox with you. You may read and mark mail, but not move or delete it.": "يشارك {name} هذا الصندوق معك. يمكنك قراءة الرسائل وتعليمها، لكن لا يمكنك نقلها أو حذفها.",
+  "{name} shares this mailbox with you. You may only read it.": "يشارك {name} هذا الصندوق معك. يمكنك القراءة فقط.",
+  "{name} shares these mailboxes with you": "يشارك {name} هذه الصناديق معك",
+  "Copied {n, plural, one {# message} other {# messages}} to {box}": "{n, plural, one {نُسخت رسالة واحدة} two {نُسخت رسالتان} few {نُسخت # رسائل} other {نُسخت # رسالة}} إلى {box}",
   "(no name)": "(بلا اسم)",
   "Add a web page": "إضافة صفحة ويب",
   "Add an address": "إضافة عنوان",

@@ -1,4 +1,11 @@
 const words: Record<string, string> = {
+  "All inboxes": "Alle Posteingänge",
+  "Your rights on this mailbox do not allow that.": "Ihre Rechte an diesem Postfach erlauben das nicht.",
+  "{name} shares this mailbox with you.": "{name} teilt dieses Postfach mit Ihnen.",
+  "{name} shares this mailbox with you. You may read and mark mail, but not move or delete it.": "{name} teilt dieses Postfach mit Ihnen. Sie dürfen E-Mails lesen und markieren, aber nicht verschieben oder löschen.",
+  "{name} shares this mailbox with you. You may only read it.": "{name} teilt dieses Postfach mit Ihnen. Sie dürfen nur lesen.",
+  "{name} shares these mailboxes with you": "{name} teilt diese Postfächer mit Ihnen",
+  "Copied {n, plural, one {# message} other {# messages}} to {box}": "{n, plural, one {# Nachricht} other {# Nachrichten}} nach {box} kopiert",
   "(no name)": "(ohne Namen)",
   "Add a web page": "Webseite hinzufügen",
   "Add an address": "Anschrift hinzufügen",

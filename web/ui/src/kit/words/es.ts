@@ -1,4 +1,11 @@
 const words: Record<string, string> = {
+  "All inboxes": "Todas las bandejas de entrada",
+  "Your rights on this mailbox do not allow that.": "Sus permisos en este buzón no lo permiten.",
+  "{name} shares this mailbox with you.": "{name} comparte este buzón con usted.",
+  "{name} shares this mailbox with you. You may read and mark mail, but not move or delete it.": "{name} comparte este buzón con usted. Puede leer y marcar mensajes, pero no moverlos ni eliminarlos.",
+  "{name} shares this mailbox with you. You may only read it.": "{name} comparte este buzón con usted. Solo puede leerlo.",
+  "{name} shares these mailboxes with you": "{name} comparte estos buzones con usted",
+  "Copied {n, plural, one {# message} other {# messages}} to {box}": "{n, plural, one {# mensaje copiado} other {# mensajes copiados}} a {box}",
   "(no name)": "(sin nombre)",
   "Add a web page": "Añadir una página web",
   "Add an address": "Añadir una dirección",

@@ -1,4 +1,11 @@
 const words: Record<string, string> = {
+  "All inboxes": "Toutes les boîtes de réception",
+  "Your rights on this mailbox do not allow that.": "Vos droits sur cette boîte ne le permettent pas.",
+  "{name} shares this mailbox with you.": "{name} partage cette boîte avec vous.",
+  "{name} shares this mailbox with you. You may read and mark mail, but not move or delete it.": "{name} partage cette boîte avec vous. Vous pouvez lire et marquer les messages, mais pas les déplacer ni les supprimer.",
+  "{name} shares this mailbox with you. You may only read it.": "{name} partage cette boîte avec vous. Vous pouvez seulement la lire.",
+  "{name} shares these mailboxes with you": "{name} partage ces boîtes avec vous",
+  "Copied {n, plural, one {# message} other {# messages}} to {box}": "{n, plural, one {# message copié} other {# messages copiés}} vers {box}",
   "(no name)": "(sans nom)",
   "Add a web page": "Ajouter une page web",
   "Add an address": "Ajouter une adresse",

@@ -1,4 +1,11 @@
 const words: Record<string, string> = {
+  "All inboxes": "すべての受信トレイ",
+  "Your rights on this mailbox do not allow that.": "このメールボックスの権限では行えません。",
+  "{name} shares this mailbox with you.": "{name} がこのメールボックスを共有しています。",
+  "{name} shares this mailbox with you. You may read and mark mail, but not move or delete it.": "{name} がこのメールボックスを共有しています。閲覧と目印は可能ですが、移動と削除はできません。",
+  "{name} shares this mailbox with you. You may only read it.": "{name} がこのメールボックスを共有しています。閲覧のみ可能です。",
+  "{name} shares these mailboxes with you": "{name} がこれらのメールボックスを共有しています",
+  "Copied {n, plural, one {# message} other {# messages}} to {box}": "{n, plural, other {# 件のメッセージを{box}にコピーしました}}",
   "(no name)": "（名前なし）",
   "Add a web page": "ウェブページを追加",
   "Add an address": "住所を追加",
