@@ -41,8 +41,8 @@ func TestBrowserSession(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	resp, c := r.loginAs("demo")
-	if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), `"inbox":"F`) {
-		t.Errorf("the inbox is not told: %s", b)
+	if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), `"inbox":"F`) || !strings.Contains(string(b), `"hasShared":false`) {
+		t.Errorf("the inbox, or whether anything is shared, is not told: %s", b)
 	}
 	cookie := []string{"Authorization", "", "Cookie", c.Name + "=" + c.Value}
 	ask := func(more ...string) int {

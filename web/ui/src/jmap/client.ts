@@ -74,6 +74,7 @@ export class Client {
   account = boot.account || ''
   user = boot.user || ''
   inbox = '' // as the login told it
+  hasShared = true // false: the login told that there are no accounts of others
   using = using
   onLoggedOut = () => {}
   onOnline = (_: boolean) => {}
@@ -93,6 +94,7 @@ export class Client {
     this.account = j.accountId
     this.user = j.username
     this.inbox = j.inbox || ''
+    this.hasShared = j.hasShared !== false
     this.session = null
     return {}
   }

@@ -259,7 +259,7 @@ export class Mail {
     try {
       const out = await client.read(calls)
       const boxes = sortBoxes(pick(out, 0).list)
-      if (other) { other.boxes = boxes; this.shared = [...this.shared] } else { this.boxes = boxes; this.synced = Date.now() }
+      if (other) { const old = other; other = { ...old, boxes }; this.shared = this.shared.map((s) => (s === old ? other! : s)) } else { this.boxes = boxes; this.synced = Date.now() }
       try {
         const ch = pick(out, 1)
         this.takeEmails(pick(out, 2))
@@ -288,7 +288,7 @@ export class Mail {
         }
       }
     } catch (e) {
-      if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s !== other); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
+      if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s.id !== account); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
       if (!(e instanceof Offline) && !(e instanceof LoggedOut)) console.warn('sync', e)
     }
   }
