@@ -74,7 +74,7 @@ func Operations() []Operation {
 		reads("queue.list", queueList), reads("queue.show", queueShow),
 		changes("queue.retry", queueRetry), changes("queue.hold", queueHold), changes("queue.release", queueRelease), changes("queue.bounce", queueBounce),
 		changes("queue.drop", queueDrop), changes("queue.reroute", queueReroute), changes("queue.expire", queueExpire),
-		reads("queue.suppressed", queueSuppressed), changes("queue.suppress", queueSuppress), changes("queue.unsuppress", queueUnsuppress),
+		reads("queue.providers", queueProviders), reads("queue.suppressed", queueSuppressed), changes("queue.suppress", queueSuppress), changes("queue.unsuppress", queueUnsuppress),
 		reads("mask.list", maskList), changes("mask.add", maskAdd), changes("mask.remove", maskRemove),
 		reads("sender.list", senderList), changes("sender.add", senderAdd), changes("sender.remove", senderRemove),
 		reads("trace.find", traceFind), reads("report.list", reportList), reads("report.show", reportShow),

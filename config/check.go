@@ -154,6 +154,11 @@ func (p *parse) checkQueue() {
 			p.problem(key, "cannot be switched off: mail would wait for ever")
 		}
 	}
+	for name, text := range q.Providers {
+		if _, err := ParseProvider(text); err != nil || !strings.Contains(name, ".") {
+			p.problem("queue.providers", "%q = %q: %v; as \"google.com\" = \"connections=10 rest=30s\"", name, text, err)
+		}
+	}
 	if q.Smarthost != "" {
 		if err := checkHostPort(q.Smarthost, false); err != nil {
 			p.problem("queue.smarthost", "%q is not host:port (%v), as \"relay.example.net:587\"", q.Smarthost, err)

@@ -111,6 +111,7 @@ type Queue struct {
 	SmarthostLogin        string            `toml:"smarthost_login" live:"yes" doc:"Name to log in to the smarthost with. Empty: none. Needs smarthost_tls verified or implicit."`
 	SmarthostPasswordFile string            `toml:"smarthost_password_file" live:"yes" doc:"File whose first line is the password for it. Read at start, before privileges are dropped, and again at a reload if the run user is able to."`
 	Routes                map[string]string `toml:"routes" live:"yes" doc:"Servers that take the mail for certain domains, before smarthost and MX; \"*.example.net\" is all below it. As in: \"example.net\" = \"relay.internal:25\", \"example.com\" = \"smtps://login@relay.example.com:465?password_file=/etc/posthouse/relay\". smtp:// needs TLS with a certificate for the name, smtps:// the same from the first byte, lmtp:// speaks LMTP; without any, TLS is used where it is offered." values:"domain = host:port, smtp://…, smtps://…, lmtp://host:port or lmtp:///path/of/socket"`
+	Providers             map[string]string `toml:"providers" live:"yes" doc:"How groups of servers are treated, by the organizational domain of their MX hosts: connections at a time, messages per_connection, transactions per_minute, how long to rest after they first say that it is too much (421, 4.7.0), which doubles up to most_rest. What is not said here holds as for all; the large providers have values that come with the program (posthouse queue providers shows them), which an entry here replaces. As in: \"google.com\" = \"connections=10 per_connection=50 rest=30s\"" values:"domain = connections=… per_connection=… per_minute=… rest=… most_rest=…" why:"A provider that is asked for too much at once defers everything for hours."`
 	SourceAddresses       []string          `toml:"source_addresses" live:"yes" doc:"Addresses of this machine to send from: the first of each family is used. Empty: the system chooses." values:"list of addresses" why:"Other servers look at the address: its name, its fame, the SPF record."`
 	PrivateAddresses      bool              `toml:"private_addresses" doc:"Send also to MX hosts with addresses that are not of the public internet, as loopback and 10.0.0.0/8. For closed networks and test rigs." why:"A name in a stranger's zone must not lead us into our own network. Smarthost and routes may have any address."`
 	TLSPolicies           string            `toml:"tls_policies" doc:"What other domains say about TLS to their servers, with DANE (RFC 7672) and MTA-STS (RFC 8461): follow does what they say, ignore uses TLS where it is offered, whatever the certificate." values:"follow, ignore"`
@@ -193,7 +194,7 @@ func Default() Config {
 		Queue: Queue{
 			Retry:  durations(5*time.Minute, 10*time.Minute, 20*time.Minute, 40*time.Minute, time.Hour, 2*time.Hour, 4*time.Hour),
 			Expire: Duration(5 * day), DelayNotice: Duration(4 * time.Hour), Suppress: Duration(30 * day),
-			SmarthostTLS: "opportunistic", Routes: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
+			SmarthostTLS: "opportunistic", Routes: map[string]string{}, Providers: map[string]string{}, SourceAddresses: []string{}, TLSPolicies: "follow",
 		},
 		DKIM:    DKIM{Rotate: Duration(180 * day), Settle: Duration(time.Hour)},
 		Trace:   Trace{Keep: Duration(30 * day), PerDay: 1 << 30},

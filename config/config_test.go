@@ -187,11 +187,15 @@ func TestChanged(t *testing.T) {
 
 func TestSenderKeys(t *testing.T) {
 	for text, want := range map[string]string{
-		"[smtp]\nsender_checks = \"enforced\"\n":                 "smtp.sender_checks",
-		"[smtp]\ntrusted_forwarders = [\"a@b.example\"]\n":       "smtp.trusted_forwarders",
-		"[smtp]\nlists = { \"zen.example.org\" = \"much\" }\n":   "smtp.lists",
-		"[smtp]\nlists = { \"zen.example.org\" = \"10\" }\n":     "",
-		"[smtp]\ntrusted_forwarders = [\"lists.example.org\"]\n": "",
+		"[smtp]\nsender_checks = \"enforced\"\n":                                                                            "smtp.sender_checks",
+		"[smtp]\ntrusted_forwarders = [\"a@b.example\"]\n":                                                                  "smtp.trusted_forwarders",
+		"[smtp]\nlists = { \"zen.example.org\" = \"much\" }\n":                                                              "smtp.lists",
+		"[queue]\nproviders = { \"google.com\" = \"connections=0\" }\n":                                                     "queue.providers",
+		"[queue]\nproviders = { \"google.com\" = \"speed=9\" }\n":                                                           "queue.providers",
+		"[queue]\nproviders = { \"google.com\" = \"rest=1h most_rest=1m\" }\n":                                              "queue.providers",
+		"[queue]\nproviders = { \"google.com\" = \"connections=3 per_connection=9 per_minute=60 rest=1m most_rest=1h\" }\n": "",
+		"[smtp]\nlists = { \"zen.example.org\" = \"10\" }\n":                                                                "",
+		"[smtp]\ntrusted_forwarders = [\"lists.example.org\"]\n":                                                            "",
 	} {
 		_, err := Parse("x.toml", []byte(text))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -71,7 +71,7 @@ func (s *session) prefer(servers []server) {
 
 // open reports whether there is a connection that can be used again.
 func (s *session) open() bool {
-	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.set().Limits.PerConnection
+	return s.conn != nil && s.conn.Reusable() && s.conn.Used() < s.q.set().provider(s.site.name).PerConnection
 }
 
 // quit ends the connection, politely unless Close has lost patience.

@@ -72,6 +72,9 @@ type Options struct {
 	// Spread is the time over which due work is spread after a start; 30 s.
 	Spread time.Duration
 	Limits Limits
+	// Providers are groups of servers, by the organizational domain of their MX hosts, that
+	// are treated otherwise than what is known of them.
+	Providers map[string]Provider
 	// Suppress is for how long accounts do not write to an address that does not exist; 30
 	// days. Negative: they do.
 	Suppress time.Duration
@@ -225,12 +228,12 @@ func (q *Queue) use(o Options) {
 }
 
 // Apply makes the queue go on with other Retry, Lifetime, DelayDSN, Suppress, Limits,
-// Router and addresses of the Dialer. What is being sent goes on as it began; all else
+// Providers, Router and addresses of the Dialer. What is being sent goes on as it began; all else
 // follows what is new from its next attempt on.
 func (q *Queue) Apply(o Options) {
 	o = o.withDefaults()
 	next := q.set().Options
-	next.Retry, next.Lifetime, next.DelayDSN, next.Suppress, next.Limits, next.Router = o.Retry, o.Lifetime, o.DelayDSN, o.Suppress, o.Limits, o.Router
+	next.Retry, next.Lifetime, next.DelayDSN, next.Suppress, next.Limits, next.Router, next.Providers = o.Retry, o.Lifetime, o.DelayDSN, o.Suppress, o.Limits, o.Router, o.Providers
 	next.Dialer.AddrPolicy, next.Dialer.LocalAddrs = o.Dialer.AddrPolicy, o.Dialer.LocalAddrs
 	q.use(next)
 	q.Wake()

@@ -43,7 +43,7 @@ const (
 func (q *Queue) siteLocked(name string, own bool) *site {
 	s := q.sites[name]
 	if s == nil {
-		top := float64(q.set().Limits.PerDestination)
+		top := float64(q.set().provider(name).Connections)
 		s = &site{name: name, own: own, window: min(startWindow, top), threshold: top}
 		q.sites[name] = s
 	}
@@ -134,8 +134,9 @@ func (q *Queue) takeLocked(s *site, now time.Time) *item {
 	q.nReady--
 	it.place = inWork
 	q.active++
-	if s.pace > 0 {
-		s.notBefore = now.Add(s.pace)
+	p := q.set().provider(s.name)
+	if pace := max(s.pace, p.gap()); pace > 0 {
+		s.notBefore = now.Add(pace)
 	}
 	return it
 }
@@ -144,7 +145,7 @@ func (q *Queue) takeLocked(s *site, now time.Time) *item {
 func (q *Queue) praise(s *site) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	top := float64(q.set().Limits.PerDestination)
+	top := float64(q.set().provider(s.name).Connections)
 	if s.window < s.threshold {
 		s.window = min(s.window+1, top) // slow start: it doubles in a round
 	} else {
@@ -176,7 +177,8 @@ func (q *Queue) blame(s *site, r mail.Reply) {
 
 // restLocked lets a site alone for a while, longer each time.
 func (s *site) restLocked(q *Queue) {
-	s.backoff = min(max(2*s.backoff, firstBackoff), q.set().Pause)
+	p := q.set().provider(s.name)
+	s.backoff = min(max(2*s.backoff, p.Rest), p.MostRest)
 	s.notBefore = q.opts.Now().Add(s.backoff)
 }
 

@@ -129,3 +129,53 @@ func TestFairness(t *testing.T) {
 		t.Errorf("last of each: %v", last)
 	}
 }
+
+// A provider gets what it is configured to get: connections, messages on each and their
+// rate; and it rests as it should.
+func TestProvider(t *testing.T) {
+	var refuse sync.Map
+	srv := smtptest.New(t, smtptest.Options{Extensions: extensions, Hook: func(c smtptest.Command) smtptest.Reaction {
+		if _, yes := refuse.Load("now"); yes && c.Verb == "MAIL" {
+			return smtptest.Reaction{Reply: "421 4.7.0 too much"}
+		}
+		return smtptest.Reaction{}
+	}})
+	w := siteWorld(t, srv, 20, func(o *queue.Options) {
+		o.Linger = time.Minute
+		o.Providers = map[string]queue.Provider{"provider.test": {Connections: 1, PerConnection: 3, Rest: time.Hour, MostRest: 2 * time.Hour}}
+	})
+	site := func() queue.Site {
+		for _, s := range w.q.Sites() {
+			if s.Name == "provider.test" {
+				return s
+			}
+		}
+		t.Fatal("no such site")
+		return queue.Site{}
+	}
+	for i := range 12 {
+		w.add(fmt.Sprintf("x@d%d.test", i))
+	}
+	w.idle()
+	w.empty()
+	if total, most := srv.Conns(); len(srv.Messages()) != 12 || total < 4 || most > 12 {
+		t.Errorf("%d messages, %d connections, %d at a time", len(srv.Messages()), total, most)
+	}
+	refuse.Store("now", true)
+	w.add("x@d0.test", "y@d0.test")
+	w.idle()
+	if s := site(); !s.Configured || s.Connections != 1 || s.RestUntil.Sub(w.clock.Now()) != time.Hour {
+		t.Errorf("%+v", s)
+	}
+	o := w.opts
+	o.Providers = nil
+	w.q.Apply(o)
+	if s := w.q.Sites(); len(s) < 10 {
+		t.Errorf("%+v", s)
+	}
+	for _, s := range w.q.Sites() {
+		if s.Name == "google.com" && (s.Connections != 10 || !s.Known || s.Configured) {
+			t.Errorf("%+v", s)
+		}
+	}
+}

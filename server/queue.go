@@ -145,6 +145,14 @@ func queueOptions(c config.Config, eng engine.Engine, hostname string, passwords
 		}
 		o.Dialer.LocalAddrs = append(o.Dialer.LocalAddrs, a)
 	}
+	o.Providers = map[string]queue.Provider{}
+	for name, text := range c.Queue.Providers {
+		p, err := config.ParseProvider(text)
+		if err != nil {
+			return o, fmt.Errorf("queue.providers: %s: %w", name, err)
+		}
+		o.Providers[strings.ToLower(name)] = queue.Provider(p)
+	}
 	routes := queue.Routes{Domains: map[mail.Domain]queue.Hop{}, Below: map[mail.Domain]queue.Hop{}}
 	for name, to := range c.Queue.Routes {
 		table := routes.Domains

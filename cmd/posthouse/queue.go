@@ -18,7 +18,7 @@ func (a *app) queueCommand() *cobra.Command {
 		a.queueChange("release", "Go on after hold", "Released: %d."),
 		a.queueChange("bounce", "Give up and tell the senders", "Given up: %d; the senders are told."),
 		a.queueChange("drop", "Remove without telling anybody", "Removed: %d; nobody is told."),
-		a.queueReroute(), a.queueExpire(), a.queueSuppressed())
+		a.queueReroute(), a.queueExpire(), a.queueProviders(), a.queueSuppressed())
 }
 
 func (a *app) queueReroute() *cobra.Command {
