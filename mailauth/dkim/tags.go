@@ -51,7 +51,19 @@ func ParseTags(b []byte) (Tags, error) {
 	return tags, nil
 }
 
-func trim(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+// trim is bytes.Trim of white space, without a table made anew for each of the dozens
+// of values and names of a signature.
+func trim(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 func isTagName(b []byte) bool {
 	for i, c := range b {
@@ -94,7 +106,7 @@ func (t Tags) Value(name string) (string, bool) {
 func (g *tag) base64() ([]byte, error) {
 	b := make([]byte, 0, len(g.value))
 	for _, c := range g.value {
-		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+		if !isSpace(c) {
 			b = append(b, c)
 		}
 	}
