@@ -22,6 +22,7 @@ import (
 	"posthouse/mail"
 	"posthouse/publish"
 	"posthouse/queue"
+	"posthouse/report"
 	"posthouse/store"
 	"posthouse/store/engine"
 	"posthouse/trace"
@@ -47,6 +48,8 @@ type System struct {
 	Backup func(ctx context.Context, dir string) (Backup, error)
 	// Status tells about the running server; nil: it is stopped.
 	Status func() ServerStatus
+	// Reports sends reports to others; nil: the server is stopped or sends none.
+	Reports *report.Sender
 	// Reload reads the configuration again, or with dry only says what that would change;
 	// nil: the server is stopped.
 	Reload func(ctx context.Context, dry bool) (Reloaded, error)
@@ -77,7 +80,7 @@ func Operations() []Operation {
 		reads("queue.providers", queueProviders), reads("queue.suppressed", queueSuppressed), changes("queue.suppress", queueSuppress), changes("queue.unsuppress", queueUnsuppress),
 		reads("mask.list", maskList), changes("mask.add", maskAdd), changes("mask.remove", maskRemove),
 		reads("sender.list", senderList), changes("sender.add", senderAdd), changes("sender.remove", senderRemove),
-		reads("trace.find", traceFind), reads("report.list", reportList), reads("report.show", reportShow),
+		reads("trace.find", traceFind), reads("report.list", reportList), reads("report.show", reportShow), reads("report.pending", reportPending), changes("report.send", reportSend),
 		changes("backup.create", backupCreate),
 		reads("check", check), reads("status", status),
 	}

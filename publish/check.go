@@ -65,7 +65,7 @@ type check struct {
 // checks are all that is checked, in this order.
 func (c *checker) checks() []check {
 	return []check{
-		{"mx", c.checkMX}, {"address", c.checkAddress}, {"rdns", c.checkReverse}, {"dnssec", c.checkDNSSEC},
+		{"mx", c.checkMX}, {"address", c.checkAddress}, {"reach", c.checkReach}, {"rdns", c.checkReverse}, {"dnssec", c.checkDNSSEC},
 		{"spf", c.checkSPF}, {"dkim", c.checkDKIM}, {"dmarc", c.checkDMARC}, {"certificate", c.checkCertificate},
 		{"mta-sts", c.checkSTS}, {"tlsa", c.checkTLSA}, {"tls-rpt", c.checkTLSRPT}, {"programs", c.checkPrograms},
 		{"caa", c.checkCAA},

@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -65,9 +66,13 @@ type Options struct {
 	// Faces are the services that are listened to.
 	Faces []Face
 	// Fetch gets the MTA-STS policy that a domain shows; nil: it is not looked at.
-	Fetch  func(ctx context.Context, domain string) (mtasts.Policy, error)
-	Logger *slog.Logger
-	Now    func() time.Time
+	Fetch func(ctx context.Context, domain string) (mtasts.Policy, error)
+	// Connect connects to a server that takes mail, at an address that was looked at; nil:
+	// none is.
+	Connect func(ctx context.Context, address string) (net.Conn, error)
+	MXPort  uint16 // of those servers; 25
+	Logger  *slog.Logger
+	Now     func() time.Time
 }
 
 // A Service answers what is published and what should be. Its methods may be called at
@@ -87,6 +92,9 @@ func New(o Options) *Service {
 	}
 	if o.Addresses == nil {
 		o.Addresses = func() []netip.Addr { return nil }
+	}
+	if o.MXPort == 0 {
+		o.MXPort = 25
 	}
 	if o.Oldest == nil {
 		o.Oldest = func() time.Time { return time.Time{} }

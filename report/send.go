@@ -160,7 +160,45 @@ func (s *Sender) run() {
 }
 
 // SendDue sends what is due now.
-func (s *Sender) SendDue(ctx context.Context) error {
+func (s *Sender) SendDue(ctx context.Context) error { return s.sendAll(ctx, false) }
+
+// SendNow sends all reports of days that are over, also those whose time comes later or
+// that failed.
+func (s *Sender) SendNow(ctx context.Context) error { return s.sendAll(ctx, true) }
+
+// A Pending is a report that was not sent yet.
+type Pending struct {
+	Kind   Kind
+	Domain string
+	Day    time.Time // that it is about, UTC
+	Due    time.Time // when it is sent
+	Failed bool      // it was tried, and is again when it is due
+}
+
+// Pending are the reports that were not sent yet, those of today among them.
+func (s *Sender) Pending(ctx context.Context) ([]Pending, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.Tally.Flush(ctx)
+	var list []Pending
+	for _, m := range s.makings() {
+		groups, err := s.groups(&m, dayOf(s.opts.Now())+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			day := time.Unix(int64(dayIn(g))*86400, 0).UTC()
+			p := Pending{Kind: m.kind, Domain: domainIn(g), Day: day, Due: day.Add(24*time.Hour + settled + s.jitter(g))}
+			if next, failed := s.next[string(g)]; failed {
+				p.Due, p.Failed = next, true
+			}
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func (s *Sender) sendAll(ctx context.Context, force bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opts.Tally.Flush(ctx)
@@ -176,7 +214,7 @@ func (s *Sender) SendDue(ctx context.Context) error {
 			}
 			over := time.Unix(int64(dayIn(g)+1)*86400, 0)
 			switch due := over.Add(settled + s.jitter(g)); {
-			case now.Before(due), now.Before(s.next[string(g)]):
+			case now.Before(over.Add(settled)), !force && (now.Before(due) || now.Before(s.next[string(g)])):
 			case now.After(due.Add(forgetAfter)):
 				s.opts.Logger.Warn("report given up", "kind", string(m.kind), "domain", domainIn(g))
 				s.forget(ctx, g)

@@ -416,3 +416,30 @@ func FuzzMailto(f *testing.F) {
 		}
 	})
 }
+
+// What was not sent is shown, and is sent before its time when somebody says so: the days
+// that are over.
+func TestPending(t *testing.T) {
+	d := newDesk(t)
+	d.count("far.test", "192.0.2.1", 3, nil)
+	s := NewSender(d.opts)
+	list, err := s.Pending(t.Context())
+	if err != nil || len(list) != 1 || list[0].Kind != DMARC || list[0].Domain != "far.test" || list[0].Due.Before(list[0].Day.Add(24*time.Hour)) {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if err := s.SendNow(t.Context()); err != nil || len(d.got) != 0 {
+		t.Fatal("the day is not over:", d.got, err)
+	}
+	now := d.opts.Now()
+	d.pass(list[0].Day.Add(24*time.Hour + settled).Sub(now))
+	s = NewSender(d.opts)
+	if err := s.SendDue(t.Context()); err != nil || len(d.got) != 0 {
+		t.Fatal("before its time:", d.got, err)
+	}
+	if err := s.SendNow(t.Context()); err != nil || len(d.got) == 0 {
+		t.Fatal(d.got, err)
+	}
+	if list, err := s.Pending(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}

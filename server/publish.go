@@ -82,6 +82,11 @@ func sourceAddrs(c config.Config) []netip.Addr {
 	return interfaceAddrs()
 }
 
+// connectMX connects to a server that publish looks at.
+func connectMX(ctx context.Context, address string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+}
+
 // startPublishing opens what looks after the domains' DNS, and lets it look after their
 // keys. The demo has no DNS.
 func (s *Server) startPublishing(ctx context.Context) error {
@@ -95,6 +100,9 @@ func (s *Server) startPublishing(ctx context.Context) error {
 		r = client
 	}
 	o := publishOptions(s.cfg, s.dir, s.queue, r)
+	if !s.opts.demo {
+		o.Connect = connectMX
+	}
 	o.Tell, o.Logger, o.Faces = s.deliv.TellAdministrator, s.log, nil
 	for _, b := range s.bound {
 		if _, port, err := net.SplitHostPort(b.Addr().String()); err == nil {

@@ -33,6 +33,7 @@ func (s *Server) startReports(context.Context) error {
 		Client: &http.Client{Transport: outward.Transport(nil, patience), Timeout: 2 * patience, CheckRedirect: httpsOnly},
 	})
 	snd.Start()
+	s.reports = snd
 	s.onStop("reports", snd.Close)
 	return nil
 }

@@ -74,21 +74,22 @@ type Server struct {
 
 	resolver dns.Resolver
 
-	eng   engine.Engine
-	store *store.Store
-	dir   *directory.Directory
-	queue *queue.Queue
-	deliv *delivery.Service
-	srs   *srsKeys
-	trace *trace.Log
-	tally *report.Tally
-	smtp  *smtp.Server
-	imap  *imap.Server
-	web   *web.Server
-	jmap  *jmap.Server
-	tell  atomic.Pointer[jmap.Server] // who hears of the queue; nil before it is open
-	sys   *admin.System
-	pub   *publish.Service
+	eng     engine.Engine
+	store   *store.Store
+	dir     *directory.Directory
+	queue   *queue.Queue
+	deliv   *delivery.Service
+	srs     *srsKeys
+	trace   *trace.Log
+	tally   *report.Tally
+	reports *report.Sender // nil: none are sent
+	smtp    *smtp.Server
+	imap    *imap.Server
+	web     *web.Server
+	jmap    *jmap.Server
+	tell    atomic.Pointer[jmap.Server] // who hears of the queue; nil before it is open
+	sys     *admin.System
+	pub     *publish.Service
 
 	tasks    sync.WaitGroup
 	reloads  chan reloadRequest

@@ -209,7 +209,7 @@ func (s *Server) serve(ctx context.Context, pick func(context.Context, Bound) (f
 }
 
 func (s *Server) startAdmin(context.Context) error {
-	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Reload: s.askReload, Hostname: s.hostname, Backup: backupOf(s.cfg, s.eng),
+	s.sys = &admin.System{Engine: s.eng, Store: s.store, Directory: s.dir, Queue: s.queue, Trace: s.trace, Logger: s.log, Status: s.status, Reload: s.askReload, Reports: s.reports, Hostname: s.hostname, Backup: backupOf(s.cfg, s.eng),
 		DefaultQuota: max(0, s.cfg.Limits.Quota.Int64()), Revoked: s.revoked, Publish: s.pub}
 	l, err := admin.Listen(s.cfg.Data)
 	if err != nil {

@@ -10,7 +10,47 @@ import (
 )
 
 func (a *app) reportCommand() *cobra.Command {
-	return noun("report", "What other servers report about mail in our name", a.reportList(), a.reportShow())
+	return noun("report", "What other servers report about mail in our name", a.reportList(), a.reportShow(), a.reportPending(), a.reportSend())
+}
+
+func (a *app) reportPending() *cobra.Command {
+	return &cobra.Command{
+		Use: "pending", Short: "List our reports to others that were not sent yet", Args: exactly(0, "no name"), Example: "  posthouse report pending",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.pendingReports(c, "report.pending", "No reports wait.")
+		},
+	}
+}
+
+func (a *app) reportSend() *cobra.Command {
+	return &cobra.Command{
+		Use: "send", Short: "Send our reports of days that are over now", Args: exactly(0, "no name"), Example: "  posthouse report send",
+		Long: "Send our reports (DMARC, TLS) of days that are over now, instead of spread over the next hours, and list what is left.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.pendingReports(c, "report.send", "Nothing is left to send.")
+		},
+	}
+}
+
+func (a *app) pendingReports(c *cobra.Command, op, none string) error {
+	var out admin.PendingReports
+	if err := a.call(c.Context(), op, struct{}{}, &out); err != nil {
+		return err
+	}
+	var names []string
+	for _, p := range out.Pending {
+		names = append(names, p.Domain)
+	}
+	return a.print(out, names, func(t *table) {
+		if len(out.Pending) == 0 {
+			t.line("%s", none)
+			return
+		}
+		t.row("KIND", "DOMAIN", "DAY", "SENT AFTER")
+		for _, p := range out.Pending {
+			t.row(p.Kind, p.Domain, p.Day.Format("2006-01-02"), p.Due)
+		}
+	})
 }
 
 func (a *app) reportList() *cobra.Command {
