@@ -160,6 +160,7 @@ type Run struct {
 type Store struct {
 	CollectRate Size     `toml:"collect_rate" doc:"Bytes a second that giving space back and looking for damage each read at most. Off: as fast as it goes." why:"People who read mail meanwhile should not notice."`
 	ScrubEvery  Duration `toml:"scrub_every" doc:"The time in which every message is read once, to find damage while there still is a copy to mend it from. Off: never."`
+	Recycle     bool     `toml:"recycle" doc:"Keep up to two files of the log in which nothing lives and write new mail over them. Off: remove each at once, so that none of its bytes stay in a file." why:"A message that comes alone is on the disk sooner. Neither erases: who must, encrypts the disk."`
 }
 
 // Backup is the section [backup].
@@ -200,7 +201,7 @@ func Default() Config {
 		Trace:   Trace{Keep: Duration(30 * day), PerDay: 1 << 30},
 		Reports: Reports{DMARC: true, TLS: true},
 		DNS:     DNS{Servers: []string{}},
-		Store:   Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day)},
+		Store:   Store{CollectRate: 32 << 20, ScrubEvery: Duration(7 * day), Recycle: true},
 		Backup:  Backup{Keep: Off, Repair: []string{}},
 		S3:      S3{Region: "us-east-1"},
 		Log:     Log{Level: "info", Format: "auto"},

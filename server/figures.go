@@ -81,6 +81,7 @@ func (s *Server) readings() []reading {
 		{"store.live_bytes", "posthouse_store_live_bytes", "Bytes of messages that somebody owns, as stored.", g, nil, en.LiveBytes},
 		{"store.dead_bytes", "posthouse_store_dead_bytes", "Bytes of messages that nobody owns, not yet given back.", g, nil, en.DeadBytes},
 		{"store.collected_bytes", "posthouse_store_collected_bytes_total", "Bytes of files removed by collection.", c, nil, en.Collected},
+		{"store.recycled", "posthouse_store_recycled_total", "Segments written into the file of an emptied one.", c, nil, en.Recycled},
 		{"store.punched_bytes", "posthouse_store_punched_bytes_total", "Bytes given back out of the middle of files.", c, nil, en.Punched},
 		{"store.moved_bytes", "posthouse_store_moved_bytes_total", "Bytes of messages that collection moved.", c, nil, en.Moved},
 		{"store.moved_to_bytes", "posthouse_store_moved_to_bytes_total", "Bytes that they became.", c, nil, en.MovedTo},

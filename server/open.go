@@ -69,7 +69,7 @@ func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bo
 		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64))
 	}
 	o.CollectRate, o.ScrubEvery = orUnlimited(c.Store.CollectRate.Int64()), c.Store.ScrubEvery.Duration()
-	o.Repair = c.Backup.Repair
+	o.Repair, o.NoRecycling = c.Backup.Repair, !c.Store.Recycle
 	if c.Backup.Standby != "" {
 		dir, err := filepath.Abs(filepath.Join(c.Backup.Standby, StoreDir))
 		if err != nil {

@@ -144,6 +144,7 @@ type Stats struct {
 	Segments, LargeBlobs    int64
 	FreeBytes, UsedBytes    uint64        // of the file system; of the store
 	LiveBytes, DeadBytes    uint64        // of blobs, as stored; dead: not yet given back
+	Recycled                uint64        // segments that were written into the file of an emptied one
 	Collected, Punched      uint64        // bytes of dead blobs given back with their file, and out of the middle of one
 	Moved, MovedTo          uint64        // bytes of live blobs that collection read and wrote
 	Position, Shipped       uint64        // last durable commit; last one that the standby has, 0 without one

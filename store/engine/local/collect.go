@@ -122,7 +122,11 @@ func (k *keeping) copyBlobs(vs []victim) error {
 		}
 		need += v.live
 	}
-	if free, known := e.free(); known && free < need+uint64(e.opt.Reserve) {
+	free, known := e.free()
+	if known && free < need+uint64(e.opt.Reserve) && e.dropSpares() {
+		free, known = e.free()
+	}
+	if known && free < need+uint64(e.opt.Reserve) {
 		return fmt.Errorf("local: collection needs %d bytes: %w", need, engine.ErrFull)
 	}
 	slices.SortFunc(blobs, func(a, b moving) int {

@@ -137,7 +137,14 @@ func (c *committer) commit(reqs []*request) {
 }
 
 // writeWithoutSpace commits what carries no blobs to the reserve, and refuses the rest.
+// Files that are only kept to be used again go first.
 func (c *committer) writeWithoutSpace(reqs []*request) error {
+	if c.e.dropSpares() {
+		c.drain()
+		if err := c.write(c.build(reqs, false)); !isNoSpace(err) {
+			return err
+		}
+	}
 	c.e.space.exhausted(c.e)
 	c.drain()
 	if err := c.w.useReserve(); err != nil && !isNoSpace(err) && !errors.Is(err, errNoReserve) {

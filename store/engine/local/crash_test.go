@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -37,6 +38,7 @@ type load struct {
 	goal          uint64        // an operation of account 0
 	reached       chan struct{} // closed when that is acknowledged, or an operation failed
 	once          sync.Once
+	recycled      atomic.Uint64            // segments that were used again
 	copied        atomic.Pointer[[]uint64] // acknowledged before the checkpoint began
 }
 
@@ -110,9 +112,9 @@ func TestCrashModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	fs := newDisk(t)
 	var at []uint64
-	crashes, ops := 0, uint64(0)
+	crashes, ops, recycled := 0, uint64(0), uint64(0)
 	for begin := time.Now(); time.Since(begin) < limit; crashes++ {
-		clone, now, err := crashOnce(fs, at, rnd)
+		clone, now, err := crashOnce(fs, at, rnd, &recycled)
 		if err != nil {
 			t.Fatalf("seed %d, crash %d: %v", seed, crashes, err)
 		}
@@ -124,12 +126,12 @@ func TestCrashModel(t *testing.T) {
 			fs, at, ops = newDisk(t), nil, 0
 		}
 	}
-	t.Logf("%d crashes", crashes)
+	t.Logf("%d crashes, before them %d segments were used again", crashes, recycled)
 }
 
 // crashOnce runs a generation: open, load, crash, verify, perhaps crash again
 // in the middle of that.
-func crashOnce(fs *powerFS, at []uint64, rnd *rand.Rand) (*powerFS, []uint64, error) {
+func crashOnce(fs *powerFS, at []uint64, rnd *rand.Rand, recycled *uint64) (*powerFS, []uint64, error) {
 	e, err := Open(context.Background(), crashOptions(fs, rnd))
 	if err != nil {
 		return nil, nil, err
@@ -145,11 +147,12 @@ func crashOnce(fs *powerFS, at []uint64, rnd *rand.Rand) (*powerFS, []uint64, er
 		})
 	}
 	wg.Go(func() {
-		for !stop.Load() && e.Collect(context.Background()) == nil {
+		for !stop.Load() && churn(e) == nil && e.Collect(context.Background()) == nil {
 		}
 	})
 	<-l.reached
 	clone, want := l.crash(fs, []int{0, 0, 30, 70, 100}[rnd.IntN(5)], rnd)
+	*recycled += e.spares.used.Load()
 	stop.Store(true)
 	wg.Wait()
 	if err := e.Close(); err != nil {
@@ -181,8 +184,27 @@ func crashOnce(fs *powerFS, at []uint64, rnd *rand.Rand) (*powerFS, []uint64, er
 	return clone, now, nil
 }
 
-// script runs a fixed course of events: open, single commits, bursts, a
-// checkpoint meanwhile, close, reopen.
+// churn fills about two segments of crashOptions' small ones and deletes what it
+// wrote, so that collection empties segments, and later ones are written into them.
+func churn(e *Engine) error {
+	const account = crashAccounts + 1
+	commit := func(ops ...engine.Op) error {
+		_, err := e.Commit(context.Background(), &engine.Batch{Account: account, Expect: engine.AnyVersion, Ops: ops}).Wait()
+		return err
+	}
+	var dead []engine.Op
+	for uid := range uint32(5) {
+		key := uidKey('m', uid)
+		if err := commit(engine.Op{Key: key, Blob: &engine.Blob{Bytes: modelBlob(account, uid, 3900)}}); err != nil {
+			return err
+		}
+		dead = append(dead, engine.Op{Kind: engine.Delete, Key: key})
+	}
+	return commit(dead...)
+}
+
+// script runs a fixed course of events: open, single commits, bursts, collection,
+// segments that are used again, a checkpoint meanwhile, close, reopen.
 func script(opt Options, l *load) error {
 	for round := range 3 {
 		e, err := Open(context.Background(), opt)
@@ -203,8 +225,13 @@ func script(opt Options, l *load) error {
 				}
 			})
 		}
-		if err := e.Collect(context.Background()); err != nil {
-			return err
+		for range 2 { // what the first empties, the second fills
+			if err := churn(e); err != nil {
+				return err
+			}
+			if err := e.Collect(context.Background()); err != nil {
+				return err
+			}
 		}
 		if round == 1 {
 			at := l.ackedNow()
@@ -214,6 +241,7 @@ func script(opt Options, l *load) error {
 			}
 		}
 		wg.Wait()
+		l.recycled.Add(e.spares.used.Load())
 		if err := e.Close(); err != nil {
 			return err
 		}
@@ -272,6 +300,9 @@ func crashEverywhere(t *testing.T, stride int, mutate mutations, lie func(path s
 	}}
 	if err := script(opt, l); err != nil && fault == nil {
 		fault = fmt.Errorf("script: %w", err)
+	}
+	if n := l.recycled.Load(); n == 0 && fault == nil {
+		fault = errors.New("no segment was used again")
 	}
 	return fault, crashes
 }

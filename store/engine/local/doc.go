@@ -21,6 +21,8 @@
 //     index that is lost as a whole is rebuilt from the log.
 //   - A segment goes only when nothing in it lives, the index's copy (base) has
 //     its commits, and the index is flushed (decisions/0006-collection.md).
+//   - A file is written over only if nobody can have it, by any name, and what it
+//     held before is never believed (decisions/0260-segments-are-used-again.md).
 //   - A failed write or sync is final. Only a write that found no space is
 //     taken back, since then nothing of it can be valid.
 //

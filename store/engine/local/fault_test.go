@@ -41,7 +41,10 @@ func TestFaults(t *testing.T) {
 		} {
 			t.Run(s.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				calls := faultRun(t, s, func(int, string) error { return nil })
+				calls, recycled := faultRun(t, s, func(int, string) error { return nil })
+				if t.Logf("%d calls", calls); recycled == 0 && !s.ship {
+					t.Error("no segment was used again")
+				}
 				runs := 16
 				switch {
 				case os.Getenv("POSTHOUSE_LONG") != "":
@@ -62,7 +65,6 @@ func TestFaults(t *testing.T) {
 						return c.err
 					})
 				}
-				t.Logf("%d calls", calls)
 			})
 		}
 	}
@@ -88,8 +90,8 @@ func faultBackup(e *Engine, round int) {
 
 // faultRun runs the script on a disk on which fail decides the fate of the
 // n-th call, then restarts on that disk, and after a power failure too. It
-// returns the number of calls.
-func faultRun(t *testing.T, s faultScript, fail func(n int, op string) error) int {
+// returns the number of calls, and that of segments that were used again.
+func faultRun(t *testing.T, s faultScript, fail func(n int, op string) error) (made int, recycled uint64) {
 	disk := newDisk(t)
 	var calls atomic.Int64
 	opt := Options{Dir: "/srv/store", LargeBlob: 4000, SegmentSize: 8 << 10, MemTable: 64 << 10, CollectEvery: -1, shipRetry: time.Millisecond, pruneWait: 1}
@@ -121,7 +123,7 @@ func faultRun(t *testing.T, s faultScript, fail func(n int, op string) error) in
 			t.Fatalf("after a fault, calls %d: %v", calls.Load(), err)
 		}
 	}
-	return int(calls.Load())
+	return int(calls.Load()), l.recycled.Load()
 }
 
 // faultCopies wants every copy and every backup that is there to be whole.
@@ -158,7 +160,10 @@ func (s faultScript) run(t *testing.T, opt Options, l *load) {
 		for i := range 30 {
 			a := i % crashAccounts
 			if i%10 == 9 {
-				s.patient(e, func() { _ = e.Collect(context.Background()) }) // which may fail, and must lose nothing
+				s.patient(e, func() { // which may fail, and must lose nothing
+					_ = churn(e)
+					_ = e.Collect(context.Background())
+				})
 				if s.aside != nil {
 					s.aside(e, round)
 				}
@@ -180,6 +185,7 @@ func (s faultScript) run(t *testing.T, opt Options, l *load) {
 				}
 			}
 		}
+		l.recycled.Add(e.spares.used.Load())
 		_ = e.Close()
 	}
 }

@@ -110,6 +110,20 @@ func (c *segmentFiles) forget(k fileKey) {
 	}
 }
 
+// rename renames a file that nobody uses, and whoever is to read it by its old
+// name does not find it. False: somebody uses it.
+func (c *segmentFiles) rename(k fileKey, to string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.open[k]; s != nil {
+		if s.idle == nil {
+			return false, nil
+		}
+		c.closeLocked(s)
+	}
+	return true, c.fs.Rename(c.name(k), to)
+}
+
 // closeAll closes all files; none may be in use.
 func (c *segmentFiles) closeAll() {
 	c.mu.Lock()

@@ -76,8 +76,9 @@ func (e *Engine) keep() {
 }
 
 // Collect gives back all space that can be had now, without a bound on its
-// rate. Space is held back by open Readers, by a Checkpoint under way, and by
-// segments that are more than half alive.
+// rate. Space is held back by open Readers, by a Checkpoint under way, by
+// segments that are more than half alive, and by up to two files that become
+// later segments.
 func (e *Engine) Collect(ctx context.Context) error {
 	if err := e.gate.enter(); err != nil {
 		return err

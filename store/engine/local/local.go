@@ -68,6 +68,7 @@ type Engine struct {
 
 	liveBytes, deadBytes atomic.Int64 // of blobs, as stored
 	keeper               keeper
+	spares               spares
 	punchHole            func(f vfs.File, off, n int64) error // nil: impossible here
 }
 
@@ -132,6 +133,9 @@ func (e *Engine) open(ctx context.Context) error {
 		}
 	}
 	if err := e.findReserves(); err != nil {
+		return err
+	}
+	if err := e.sweepSpares(); err != nil {
 		return err
 	}
 	e.ballast.giveUp = ctx.Done()
@@ -235,6 +239,7 @@ func (e *Engine) Stats() engine.Stats {
 	}
 	s.LiveBytes, s.DeadBytes = uint64(max(0, e.liveBytes.Load())), uint64(max(0, e.deadBytes.Load()))
 	e.keeper.stats(&s)
+	s.Recycled = e.spares.used.Load()
 	s.Position = m.lsn
 	if e.ship != nil {
 		s.Shipped, s.Unshipped = e.ship.lag(m.lsn)
@@ -242,7 +247,7 @@ func (e *Engine) Stats() engine.Stats {
 	s.FreeBytes, _ = e.free()
 	if e.gate.enter() == nil {
 		defer e.gate.leave()
-		s.UsedBytes = e.sealedBytes.Load() + e.keeper.coldBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()
+		s.UsedBytes = e.sealedBytes.Load() + uint64(e.spares.bytes.Load()) + e.keeper.coldBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()
 	}
 	return s
 }

@@ -38,6 +38,7 @@ func TestMutations(t *testing.T) {
 		{"blobs moved to a file that is not synced", order(mutations{moveUnsynced: true})},
 		{"directory of cold files", sync(is(store + "cold/"))},
 		{"published before synced", order(mutations{publishEarly: true})},
+		{"frames that an older segment left in the file", order(mutations{acceptOld: true})},
 		{"log's directory", sync(is(store + "log/"))},
 		{"store's directory", sync(is(store))},
 		{"store's parent", sync(is("/srv/"))},
@@ -69,6 +70,7 @@ func TestMutations(t *testing.T) {
 	for name, directed := range map[string]func(t *testing.T){
 		"segment removed before the index is flushed":     unlinkNeedsFlush,
 		"blob reaped without compare-and-swap":            ownerAgainstReaping,
+		"segment written over that a checkpoint shares":   spareNotShared,
 		"frames out of sequence believed":                 damagedLog,
 		"frames believed whose checksum is wrong":         acceptedChecksum,
 		"index of a standby ahead of its log (no sync)":   followerSyncs,

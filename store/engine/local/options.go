@@ -45,6 +45,10 @@ type Options struct {
 	// negative: none.
 	Reserve int64
 
+	// NoRecycling removes the files of emptied segments. By default up to two of
+	// them are kept and overwritten, which is faster than making new ones.
+	NoRecycling bool
+
 	// CollectEvery is how often the engine looks for space to give back when
 	// nothing wakes it; default 1 minute, negative: only Collect does.
 	CollectEvery time.Duration
@@ -77,15 +81,17 @@ type Options struct {
 
 // mutations are faults that a test builds in to prove that the tests find them.
 type mutations struct {
-	acceptCRC    bool // recovery believes frames whose checksum is wrong
-	acceptLSN    bool // recovery believes frames that are out of sequence
-	publishEarly bool // the applier gets a frame before it is synced
-	ackUnsynced  bool // the log is never synced
-	unlinkEarly  bool // a segment is removed before the index is flushed
-	moveUnsynced bool // blobs are moved to a cold file that is not synced
-	noCAS        bool // a blob is reaped although it got an owner meanwhile
-	shipClaims   bool // a standby's frames claim what is durable here
-	shipLate     bool // commits do not wait for the standby, which claims to be whole
+	acceptCRC     bool // recovery believes frames whose checksum is wrong
+	acceptLSN     bool // recovery believes frames that are out of sequence
+	publishEarly  bool // the applier gets a frame before it is synced
+	ackUnsynced   bool // the log is never synced
+	unlinkEarly   bool // a segment is removed before the index is flushed
+	moveUnsynced  bool // blobs are moved to a cold file that is not synced
+	recycleLinked bool // a segment that has another name is used again
+	acceptOld     bool // recovery believes frames that an older segment left in the file
+	noCAS         bool // a blob is reaped although it got an owner meanwhile
+	shipClaims    bool // a standby's frames claim what is durable here
+	shipLate      bool // commits do not wait for the standby, which claims to be whole
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -3,6 +3,7 @@ package local
 import (
 	"io"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,17 +14,60 @@ import (
 // be cut. A MemFS by itself hangs when one of the calls below and a CrashClone
 // meet: they take the same read lock twice, and the one who wants to write waits
 // in between.
+//
+// It tells of each file whether it was linked ever: after a crash, names that were
+// removed may be back.
 type powerFS struct {
 	*vfs.MemFS
-	twice sync.Mutex
+	twice  sync.Mutex
+	linked *sync.Map // of names; those that a file got by a rename, too
 }
 
-func newPowerFS() *powerFS { return &powerFS{MemFS: vfs.NewCrashableMem()} }
+func newPowerFS() *powerFS {
+	return &powerFS{MemFS: vfs.NewCrashableMem(), linked: new(sync.Map)}
+}
+
+// A powerInfo tells what a disk's file system does besides.
+type powerInfo struct {
+	vfs.FileInfo
+	names int
+}
+
+func (i powerInfo) Sys() any {
+	st := &syscall.Stat_t{Blocks: 1 << 40, Nlink: 1}
+	if i.names > 1 {
+		st.Nlink = 2
+	}
+	return st
+}
+
+// Stat implements vfs.FS.
+func (p *powerFS) Stat(name string) (vfs.FileInfo, error) {
+	st, err := p.MemFS.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	i := powerInfo{st, 1}
+	if _, ok := p.linked.Load(name); ok {
+		i.names = 2
+	}
+	return i, nil
+}
+
+// Rename implements vfs.FS.
+func (p *powerFS) Rename(old, name string) error {
+	if _, ok := p.linked.Load(old); ok {
+		p.linked.Store(name, true)
+	}
+	return p.MemFS.Rename(old, name)
+}
 
 // Link implements vfs.FS.
 func (p *powerFS) Link(old, name string) error {
 	p.twice.Lock()
 	defer p.twice.Unlock()
+	p.linked.Store(old, true)
+	p.linked.Store(name, true)
 	return p.MemFS.Link(old, name)
 }
 
@@ -45,7 +89,9 @@ func (p *powerFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.
 func (p *powerFS) CrashClone(cfg vfs.CrashCloneCfg) *powerFS {
 	p.twice.Lock()
 	defer p.twice.Unlock()
-	return &powerFS{MemFS: p.MemFS.CrashClone(cfg)}
+	linked := new(sync.Map)
+	p.linked.Range(func(name, _ any) bool { linked.Store(name, true); return true })
+	return &powerFS{MemFS: p.MemFS.CrashClone(cfg), linked: linked}
 }
 
 // TestPowerFS cuts the power again and again while files are linked, locked and

@@ -16,6 +16,12 @@ func punchFile(f vfs.File, off, n int64) error {
 	return syscall.Fallocate(int(fd), 0x01|0x02, off, n)
 }
 
+// wholeFile tells whether a file has no holes.
+func wholeFile(st vfs.FileInfo) bool {
+	s, ok := st.Sys().(*syscall.Stat_t)
+	return ok && s.Blocks*512 >= st.Size()
+}
+
 // ownFile tells whether a file has no other name.
 func ownFile(st vfs.FileInfo) bool {
 	s, ok := st.Sys().(*syscall.Stat_t)

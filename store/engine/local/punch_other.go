@@ -10,4 +10,6 @@ import (
 
 func punchFile(vfs.File, int64, int64) error { return errors.ErrUnsupported }
 
+func wholeFile(vfs.FileInfo) bool { return false }
+
 func ownFile(vfs.FileInfo) bool { return false }

@@ -17,8 +17,8 @@ type recovery struct {
 	e    *Engine
 	next uint64 // LSN of the next frame
 	// of the segment looked at last:
-	off   int64 // where its next frame would begin
-	clean bool  // nothing but zeros follows
+	off  int64 // where its next frame would begin
+	tail tail  // what follows
 
 	from      mark // what the index had
 	todo      replayGroup
@@ -248,6 +248,7 @@ func (r *recovery) segment(n uint32) (err error) {
 	if err != nil {
 		return err
 	}
+	s.old = r.e.opt.mutate.acceptOld
 	if r.following {
 		r.live = f
 	}
@@ -285,7 +286,7 @@ func (r *recovery) segment(n uint32) (err error) {
 	if err := r.send(); err != nil {
 		return err
 	}
-	if r.clean, err = s.tail(r.off, r.next); err != nil {
+	if r.tail, err = s.tail(r.off, r.next); err != nil {
 		return damaged("%w", err)
 	}
 	return nil
@@ -297,7 +298,7 @@ func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
 	if err != nil || !ok {
 		return h, false, err
 	}
-	if h.lsn != r.next && !r.e.opt.mutate.acceptLSN {
+	if h.lsn != r.next && !r.e.opt.mutate.acceptLSN && !r.e.opt.mutate.acceptOld {
 		if h.lsn > r.next {
 			return h, false, damaged("segment %d at %d: frame %d follows, but frame %d is missing", s.segment, r.off, h.lsn, r.next)
 		}
@@ -310,8 +311,9 @@ func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
 	return h, ok, err
 }
 
-// openActive opens the segment for new frames: the last one, if it ends with
-// good frames, else a new one.
+// openActive opens the segment for new frames: the last one, where its good frames
+// end, or a new one. At most one frame begins there that was not synced. Its header
+// goes first, durably: no later write can complete that frame.
 func (r *recovery) openActive(segs []uint32) error {
 	e := r.e
 	e.writer = &writer{e: e}
@@ -322,8 +324,10 @@ func (r *recovery) openActive(segs []uint32) error {
 	}
 	var err error
 	switch {
-	case last > 0 && r.clean && r.off < e.opt.SegmentSize:
-		err = e.writer.begin(last, uint64(r.off))
+	case last > 0 && !r.tail.other && r.off < e.opt.SegmentSize:
+		if err = e.writer.begin(last, uint64(r.off)); err == nil && r.tail.torn {
+			err = e.writer.wipe()
+		}
 	case last > 0 && r.off == 0: // torn in its first frame: nothing of it counts
 		err = e.writer.create(last)
 	default:

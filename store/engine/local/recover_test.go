@@ -460,8 +460,8 @@ func FuzzRecords(f *testing.F) {
 // FuzzSegment walks a segment of any bytes as recovery does.
 func FuzzSegment(f *testing.F) {
 	var seg []byte
-	for lsn := uint64(1); lsn < 4; lsn++ {
-		h := header{frameLen: headerLen + 16 + 3, lsn: lsn, durable: lsn - 1, segment: 1, metaLen: 3, metaOff: headerLen + 16, store: 9}
+	for lsn := uint64(1); lsn < 5; lsn++ {
+		h := header{frameLen: headerLen + 16 + 3, lsn: lsn, durable: lsn - 1, segment: 1 - uint32(lsn/4), metaLen: 3, metaOff: headerLen + 16, store: 9}
 		frame := append(make([]byte, headerLen), "sixteen bytes ok"...)
 		frame = append(frame, metaDelete, 1, 'K')
 		h.metaCRC, h.blobCRC = checksum(frame[h.metaOff:]), checksum(frame[headerLen:h.metaOff])
@@ -507,12 +507,17 @@ func FuzzSegment(f *testing.F) {
 			}
 			off, lsn = off+int64(alignUp(h.frameLen)), h.lsn
 		}
-		clean, err := s.tail(off, lsn+1)
+		rest, err := s.tail(off, lsn+1)
 		if err != nil && !errors.Is(err, engine.ErrCorrupt) {
 			t.Fatal(err)
 		}
-		if clean && off < int64(len(seg)) && !allZero(seg[off:]) {
-			t.Errorf("the tail from %d is not clean", off)
+		own := false
+		if off+headerLen <= int64(len(seg)) {
+			h, ok := decodeHeader(seg[off:])
+			own = ok && h.segment == 1 && h.store == 9
+		}
+		if err == nil && own != rest.torn {
+			t.Errorf("the tail from %d: %+v, a frame begins there: %v", off, rest, own)
 		}
 	})
 }

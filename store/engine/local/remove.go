@@ -97,7 +97,7 @@ func (k *keeping) remove() error {
 	return errors.Join(err, done.Close())
 }
 
-// removeFile removes a file and notes its directory.
+// removeFile removes a file, or keeps it as a spare, and notes its directory.
 func (e *Engine) removeFile(f fileKey, dirs map[string]struct{}) error {
 	name := e.fileName(f)
 	if f.place == inFile {
@@ -111,9 +111,15 @@ func (e *Engine) removeFile(f fileKey, dirs map[string]struct{}) error {
 		return err
 	}
 	size := uint64(st.Size())
-	e.segs.forget(f)
-	if err := e.fs.Remove(name); err != nil && !errors.Is(err, errNotExist) {
+	kept, err := e.keepSpare(f, st)
+	if err != nil {
 		return err
+	}
+	if !kept {
+		e.segs.forget(f)
+		if err := e.fs.Remove(name); err != nil && !errors.Is(err, errNotExist) {
+			return err
+		}
 	}
 	dirs[e.fs.PathDir(name)] = struct{}{}
 	e.keeper.removals.Add(1)

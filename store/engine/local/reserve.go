@@ -97,9 +97,12 @@ func (e *Engine) roomForIndex() bool {
 }
 
 // indexDiskFull is called when the index found no space, before it tries again
-// once. It frees the ballast. If that is gone, it waits for space: the index
+// once. It frees the spare segments, or else the ballast. If that is gone, it waits for space: the index
 // could not go on, while readers can and the log has what it does not.
 func (e *Engine) indexDiskFull() {
+	if e.dropSpares() {
+		return
+	}
 	e.space.exhausted(e)
 	if e.ballast.there.Swap(false) {
 		if err := e.fs.Remove(e.path(ballastName)); err != nil {

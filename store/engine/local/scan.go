@@ -20,6 +20,7 @@ type scanner struct {
 	buf     []byte // the file's bytes from bufOff on
 	bufOff  int64
 	chunk   []byte
+	old     bool // a mutation: frames of older segments count
 }
 
 // scanChunk is how much is read at once of what is read through, scanAhead of
@@ -66,6 +67,9 @@ func (s *scanner) header(off int64) (h header, ok bool, err error) {
 		return h, false, err
 	}
 	h, ok = decodeHeader(b)
+	if s.old && h.segment < s.segment {
+		h.segment = s.segment
+	}
 	return h, ok && h.segment == s.segment && h.store == s.store && int64(h.frameLen) <= s.size-off, nil
 }
 
@@ -111,34 +115,54 @@ func (s *scanner) sound(h header, off int64) (bool, error) {
 	return s.blobs(h, off)
 }
 
+// tailAhead is how far the search for frames goes on behind the log's end after
+// it has met an old one.
+const tailAhead = 4 << 20
+
+// A tail is what follows the last good frame.
+type tail struct {
+	torn  bool // there begins one whose header is sound
+	other bool // or one begins elsewhere, which no crash leaves
+}
+
 // tail looks at what follows the last good frame, which ends at off; next would
 // be the LSN of the frame there. It fails if frame next was synced once: then
-// the log did not end here, it is damaged. clean: only zeros follow.
-func (s *scanner) tail(off int64, next uint64) (clean bool, err error) {
-	clean = true
-	for at := off; at < s.size; {
+// the log did not end here, it is damaged. What an older segment left in the file
+// was not overwritten, so nothing of this segment is behind the first sound header
+// of that one, unless the disk lost blocks besides: so the search goes on a little.
+func (s *scanner) tail(off int64, next uint64) (t tail, err error) {
+	old := false
+	for at := off; at < s.size && (!old || at < off+tailAhead); {
 		n := min(s.size-at, scanChunk)
 		b, err := s.read(at, int(n))
 		if err != nil {
-			return false, err
+			return t, err
 		}
 		if allZero(b) {
 			at += n
 			continue
 		}
-		clean = false
 		for i := 0; i+headerLen <= len(b); i += frameAlign {
 			h, ok := decodeHeader(b[i:])
-			if ok && h.segment == s.segment && h.store == s.store && h.durable >= next {
-				return false, fmt.Errorf("local: segment %d at %d: frame %d is damaged, but frame %d says it was durable: %w",
+			switch {
+			case !ok || h.store != s.store:
+			case h.segment < s.segment:
+				old = true
+			case h.segment > s.segment:
+			case h.durable >= next:
+				return t, fmt.Errorf("local: segment %d at %d: frame %d is damaged, but frame %d says it was durable: %w",
 					s.segment, off, next, h.lsn, engine.ErrCorrupt)
+			case at+int64(i) == off:
+				t.torn = true
+			default:
+				t.other = true
 			}
 		}
 		if at += n; n == scanChunk {
 			at -= headerLen - frameAlign // a header may lie across
 		}
 	}
-	return clean, nil
+	return t, nil
 }
 
 func allZero(b []byte) bool {

@@ -69,9 +69,14 @@ type writer struct {
 	reserve bool   // the spare segment is there: space for commits without blobs
 }
 
-// create begins segment n. What a crash may have left under its name was never
-// acknowledged.
+// create begins segment n, in a spare file if there is one. What a crash may have
+// left under its name was never acknowledged.
 func (w *writer) create(n uint32) error {
+	if ok, err := w.e.takeSpare(n); err != nil {
+		return err
+	} else if ok {
+		return w.begin(n, 0)
+	}
 	f, err := w.e.fs.Create(w.e.segmentName(n), vfs.WriteCategoryUnspecified)
 	if err == nil {
 		err = f.Close()
@@ -103,12 +108,25 @@ func (w *writer) begin(n uint32, off uint64) error {
 	return nil
 }
 
+// wipe makes the header where the next frame begins zeros, durably.
+func (w *writer) wipe() error {
+	var none [headerLen]byte
+	n, err := w.f.WriteAt(none[:], int64(w.off))
+	if err == nil && n < headerLen {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return err
+	}
+	return w.f.SyncData()
+}
+
 // roll begins the next segment if the active one is full.
 func (w *writer) roll() error {
 	if w.off < uint64(w.e.opt.SegmentSize) {
 		return nil
 	}
-	sealed := w.off
+	sealed := w.size
 	if err := w.create(w.segment + 1); err != nil {
 		return err
 	}
@@ -147,7 +165,7 @@ func (w *writer) useReserve() error {
 		return errNoReserve
 	}
 	w.reserve = false
-	sealed := w.off
+	sealed := w.size
 	if err := w.e.fs.Rename(w.e.path("log", spareName), w.e.segmentName(w.segment+1)); errors.Is(err, errNotExist) {
 		return errNoReserve
 	} else if err != nil {

@@ -44,6 +44,9 @@ func (s *space) full(e *Engine) bool {
 		need += uint64(e.opt.Reserve)
 	}
 	free, ok := e.free()
+	if ok && free < need && e.dropSpares() {
+		free, ok = e.free()
+	}
 	short := ok && free < need
 	s.set(e, short, free)
 	return short

@@ -106,7 +106,7 @@ func (s *spaceTest) reopen(opt Options) {
 
 // spaceOptions: segments are small, and only Collect collects.
 func spaceOptions(t *testing.T) Options {
-	return Options{Dir: filepath.Join(t.TempDir(), "store"), SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1}
+	return Options{Dir: filepath.Join(t.TempDir(), "store"), SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1, NoRecycling: true}
 }
 
 // newSpaceTest fills a store with messages of 4 accounts, interleaved.
