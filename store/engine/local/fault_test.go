@@ -161,7 +161,9 @@ func (s faultScript) run(t *testing.T, opt Options, l *load) {
 			a := i % crashAccounts
 			if i%10 == 9 {
 				s.patient(e, func() { // which may fail, and must lose nothing
-					_ = churn(e)
+					if !s.ship { // whose segments are not used again
+						_ = churn(e)
+					}
 					_ = e.Collect(context.Background())
 				})
 				if s.aside != nil {
