@@ -46,7 +46,7 @@ func manyAccounts(ctx context.Context, b *storeBench) (string, error) {
 // fillMany is the child's work; it prints the row's result.
 func fillMany(ctx context.Context, dir string) error {
 	debug.SetMemoryLimit(manyMemory)
-	eng, err := local.Open(ctx, local.Options{Dir: dir, MinFree: -1, IndexCache: manyMemory / 20, MemTable: 8 << 20})
+	eng, err := local.Open(ctx, local.Options{Dir: dir, MinFree: -1, IndexCache: manyMemory / 20, MemTable: manyMemory / 16})
 	if err != nil {
 		return err
 	}

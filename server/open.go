@@ -66,7 +66,9 @@ func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bo
 	default:
 		// A twentieth of the memory for the index's cache: its hot part is small.
 		o.IndexCache = max(8<<20, memoryLimit(c)/20)
-		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64))
+		// Many accounts are written at once into tables of 16 MiB with a third less work
+		// than into smaller ones.
+		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64, min(16<<20, memoryLimit(c)/16)))
 	}
 	o.CollectRate, o.ScrubEvery = orUnlimited(c.Store.CollectRate.Int64()), c.Store.ScrubEvery.Duration()
 	o.Repair, o.NoRecycling = c.Backup.Repair, !c.Store.Recycle
