@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"testing"
+	"time"
 )
 
 // A recorder is a connection that keeps what is written.
@@ -34,13 +35,12 @@ func TestCompressNear(t *testing.T) {
 		}
 		want.Write(piece)
 		sent := to.Len() - before
-		if compressed := sent < len(piece); len(piece) > 100 && compressed != (i > 100 && i <= 100+slowFor) {
+		if compressed := sent < len(piece); len(piece) > 100 && compressed != (i > 100 && i <= 200) {
 			t.Fatalf("write %d: %d bytes as %d", i, len(piece), sent)
 		}
-		// Not as long as it took, for the machine itself may be slow.
-		z.slow = 0
-		if i >= 100 {
-			z.slow = int16(max(0, 100+slowFor-i))
+		z.slow, z.waiting = 0, 0 // the machine itself may be slow
+		if i >= 100 && i < 200 {
+			z.slow = slowBytes
 		}
 	}
 	got := make([]byte, want.Len())
@@ -51,17 +51,20 @@ func TestCompressNear(t *testing.T) {
 
 func TestCompressLearns(t *testing.T) {
 	z := &deflated{near: true}
-	z.learn(slowWrite - 1)
-	if z.slow != 0 {
-		t.Error("a fast write makes it slow")
-	}
-	z.learn(slowWrite)
-	for i := range slowFor {
-		if z.slow == 0 {
-			t.Fatalf("fast again after %d writes", i)
+	for _, took := range []time.Duration{slowTime - 1, slowTime} {
+		z.learn(nearBytes/2, took)
+		z.learn(nearBytes/2, 0)
+		if slow := took == slowTime; slow != (z.slow > 0) {
+			t.Errorf("after %v: slow for %d bytes", took, z.slow)
 		}
-		z.learn(0)
 	}
+	for range slowBytes/nearBytes - 1 {
+		z.learn(nearBytes, slowTime)
+	}
+	if z.slow != nearBytes {
+		t.Errorf("slow for %d bytes", z.slow)
+	}
+	z.learn(nearBytes, slowTime)
 	if z.slow != 0 {
 		t.Error("slow for ever")
 	}

@@ -71,16 +71,18 @@ type deflated struct {
 	pending []byte    // not decoded yet
 	// near: the peer is on this machine, where compression costs more than it saves. What
 	// goes to it is stored, unless it turns out to be a tunnel to somewhere slow: then the
-	// next writes, as many as slow says, are compressed.
-	near bool
-	slow int16
+	// next bytes, as many as slow says, are compressed.
+	near    bool
+	slow    int
+	sent    int           // since it was last looked at how fast they go
+	waiting time.Duration // for them
 }
 
-// A write of at most one buffer that takes slowWrite was for a slow line; slowFor is for
-// how many writes this is believed.
+// If nearBytes take slowTime, the line is slow, and for slowBytes this is believed.
 const (
-	slowWrite = 20 * time.Millisecond
-	slowFor   = 256
+	nearBytes = 1 << 20
+	slowTime  = 2 * time.Second
+	slowBytes = 16 << 20
 )
 
 // bulk is the size from which a read is for a long literal.
@@ -117,16 +119,22 @@ func (z *deflated) Write(b []byte) (int, error) {
 	if _, err := z.Conn.Write(d.out.Bytes()); err != nil {
 		return 0, err
 	}
-	z.learn(time.Since(start))
+	z.learn(len(b), time.Since(start))
 	return len(b), nil
 }
 
-// learn takes how long a write took.
-func (z *deflated) learn(took time.Duration) {
-	if took >= slowWrite {
-		z.slow = slowFor
-	} else if z.slow > 0 {
-		z.slow--
+// learn takes how long a write of n bytes took.
+func (z *deflated) learn(n int, took time.Duration) {
+	if z.slow > 0 {
+		z.slow = max(0, z.slow-n)
+		return
+	}
+	z.sent, z.waiting = z.sent+n, z.waiting+took
+	if z.sent >= nearBytes {
+		if z.waiting >= slowTime {
+			z.slow = slowBytes
+		}
+		z.sent, z.waiting = 0, 0
 	}
 }
 

@@ -67,9 +67,14 @@ func (d *Decoder) decode(c *code) (int, outcome) {
 	return 0, broken
 }
 
-// fixed makes the codes of RFC 1951 §3.2.6.
-func (d *Decoder) fixed() {
-	l := d.lengths[:288]
+// fixed takes the codes of RFC 1951 §3.2.6, made once: what a client says in a few
+// bytes is mostly in blocks of its own.
+func (d *Decoder) fixed() { d.lit, d.dst = fixedLiterals, fixedDistances }
+
+var fixedLiterals, fixedDistances = fixedCodes()
+
+func fixedCodes() (lit, dst code) {
+	var l [288]uint8
 	for s := range l {
 		switch {
 		case s < 144:
@@ -82,11 +87,12 @@ func (d *Decoder) fixed() {
 			l[s] = 8
 		}
 	}
-	d.lit.build(l)
+	lit.build(l[:])
 	for s := range 30 {
 		l[s] = 5
 	}
-	d.dst.build(l[:30])
+	dst.build(l[:30])
+	return lit, dst
 }
 
 // counts reads how many code lengths follow, RFC 1951 §3.2.7.
