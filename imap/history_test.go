@@ -11,6 +11,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"posthouse/store/engine"
+	"posthouse/store/engine/local"
+	"posthouse/store/engine/mem"
 )
 
 // The history checker: many connections do at random what clients do to the same
@@ -19,7 +23,8 @@ import (
 //
 // A and B: anything goes. K and L: messages come by APPEND and go from one to the other by
 // MOVE, so that each must be there once, for ever. R0 to R2 are made, renamed and deleted
-// under those who use them.
+// under those who use them. Some of the clients are of another account, with which the
+// first four are shared; some are told of all at once (NOTIFY), some speak compressed.
 
 // A ledger is what all witnesses know together.
 type ledger struct {
@@ -60,7 +65,7 @@ func (w *witness) set() (uid, set string) {
 	n := len(w.msgs)
 	a := w.r.IntN(n)
 	b := min(n-1, a+w.r.IntN(4))
-	if w.kind == "uidonly" || w.r.IntN(2) == 0 {
+	if w.byUID() || w.r.IntN(2) == 0 {
 		return "UID ", fmt.Sprintf("%d:%d", w.msgs[a].uid, w.msgs[b].uid)
 	}
 	return "", fmt.Sprintf("%d:%d", a+1, b+1)
@@ -79,7 +84,7 @@ func (w *witness) act() {
 		return
 	}
 	if w.box == "" {
-		w.selectBox(pick(w.r, append(slices.Clone(lastingBoxes), passingBoxes...)))
+		w.selectBox(w.any())
 		return
 	}
 	switch k := w.r.IntN(40); {
@@ -90,7 +95,7 @@ func (w *witness) act() {
 	case k < 7:
 		w.resync()
 	case k < 9:
-		w.selectBox(pick(w.r, append(slices.Clone(lastingBoxes), passingBoxes...)))
+		w.selectBox(w.any())
 	case k < 11:
 		w.manage()
 	case k < 14 || len(w.msgs) == 0:
@@ -106,7 +111,7 @@ func (w *witness) append() {
 		box = pick(w.r, lastingBoxes)
 	}
 	literal, token := w.message()
-	cmd, tokens := "APPEND "+box+` (\Flagged) `+literal, []string{token}
+	cmd, tokens := "APPEND "+w.name(box)+` (\Flagged) `+literal, []string{token}
 	if w.r.IntN(4) == 0 { // two at once
 		more, second := w.message()
 		cmd, tokens = cmd+" "+more, append(tokens, second)
@@ -123,10 +128,22 @@ func (w *witness) append() {
 	}
 }
 
+// any is a mailbox to go to.
+func (w *witness) any() string {
+	if w.user == "ben" {
+		return pick(w.r, lastingBoxes)
+	}
+	return pick(w.r, append(slices.Clone(lastingBoxes), passingBoxes...))
+}
+
 // manage makes, renames and deletes mailboxes, and asks about some.
 func (w *witness) manage() {
 	a, b := pick(w.r, passingBoxes), pick(w.r, passingBoxes)
-	switch w.r.IntN(5) {
+	k := w.r.IntN(5)
+	if w.user == "ben" {
+		k = 4
+	}
+	switch k {
 	case 0, 1:
 		w.do("CREATE " + a)
 	case 2:
@@ -138,7 +155,7 @@ func (w *witness) manage() {
 			w.do("DELETE " + a)
 		}
 	case 4:
-		w.do("STATUS " + pick(w.r, lastingBoxes) + " (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)")
+		w.do("STATUS " + w.name(pick(w.r, lastingBoxes)) + " (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)")
 	}
 }
 
@@ -163,15 +180,15 @@ func (w *witness) change(k int) {
 	case k < 30 && !keeps(w.box):
 		w.do(fmt.Sprintf("UID EXPUNGE %d", w.msgs[w.r.IntN(len(w.msgs))].uid))
 	case k < 32:
-		w.do(fmt.Sprintf("%sCOPY %s %s", uid, set, to))
+		w.do(fmt.Sprintf("%sCOPY %s %s", uid, set, w.name(to)))
 	case k < 35:
-		w.do(fmt.Sprintf("%sMOVE %s %s", uid, set, other))
+		w.do(fmt.Sprintf("%sMOVE %s %s", uid, set, w.name(other)))
 	case k < 37:
 		w.search()
 	case k < 38 && !keeps(w.box):
 		literal, _ := w.message()
 		first, _, _ := strings.Cut(set, ":")
-		w.do(fmt.Sprintf("%sREPLACE %s %s %s", uid, first, pick(w.r, []string{w.box, "A", "B"}), literal))
+		w.do(fmt.Sprintf("%sREPLACE %s %s %s", uid, first, w.name(pick(w.r, []string{w.box, "A", "B"})), literal))
 	case k < 39 && !keeps(w.box):
 		w.do("CLOSE")
 		w.leave()
@@ -183,7 +200,7 @@ func (w *witness) change(k int) {
 // search asks for all messages; those that are gone already and not yet told are left
 // out.
 func (w *witness) search() {
-	if w.kind == "uidonly" || w.r.IntN(2) == 0 {
+	if w.byUID() || w.r.IntN(2) == 0 {
 		w.do("UID SEARCH ALL")
 		return
 	}
@@ -217,8 +234,10 @@ func (w *witness) settle(truth map[string][]fact) {
 	if w.gone {
 		w.connect()
 	}
-	if w.box == "" && !w.selectBox(pick(w.r, lastingBoxes)) {
-		return
+	if w.box == "" {
+		if box := pick(w.r, lastingBoxes); !w.selectBox(box) {
+			w.fault("%s cannot be selected", w.name(box))
+		}
 	}
 	w.do("NOOP")
 	w.learn()
@@ -227,21 +246,21 @@ func (w *witness) settle(truth map[string][]fact) {
 	}
 	known := plainFacts(w.msgs)
 	if len(w.msgs) > 0 {
-		cmd := "FETCH 1:* (UID FLAGS)"
-		if w.kind == "uidonly" {
-			cmd = "UID " + cmd
-		}
-		w.do(cmd)
+		w.do(w.all("(UID FLAGS)"))
 	}
 	if now := plainFacts(w.msgs); !slices.Equal(known, now) {
 		w.fault("it knew %v, there is %v", known, now)
 	}
-	key := w.boxID + "." + w.valid
+	key := w.truth()
 	if want, ok := truth[key]; ok && !slices.Equal(want, known) {
 		w.fault("it knows %v, another %v", known, want)
 	}
 	truth[key] = known
 }
+
+// truth names what all who see the same must know: what somebody has seen of a shared
+// mailbox is his own matter.
+func (w *witness) truth() string { return w.boxID + "." + w.valid + "." + w.user }
 
 func plainFacts(fs []fact) []fact {
 	out := slices.Clone(fs)
@@ -262,32 +281,60 @@ type history struct {
 }
 
 func TestHistories(t *testing.T) {
-	long, seed := 4*time.Second, uint64(1)
+	t.Run("mem", func(t *testing.T) { histories(t, mem.New()) })
+	t.Run("local", func(t *testing.T) {
+		eng, err := local.Open(t.Context(), local.Options{Dir: t.TempDir(), MinFree: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		histories(t, eng)
+	})
+}
+
+// recruit makes the clients: in five dialects, every third of ben, every fourth told at
+// once and every fifth when it suits, half of them compressed.
+func (s *history) recruit(seed uint64) {
+	kinds := []string{"plain", "condstore", "qresync", "uidonly", "rev2"}
+	for i := range 20 {
+		w := &witness{l: s.l, h: s.h, id: i, kind: kinds[i%len(kinds)], user: "ada", squeeze: i%2 == 1, next: map[string]int{}, r: rand.New(rand.NewPCG(seed, uint64(i)))}
+		if i%3 == 2 {
+			w.user = "ben"
+		}
+		switch i % 9 {
+		case 1, 3, 8:
+			w.notify = "SELECTED"
+		case 4, 6, 2:
+			w.notify = "SELECTED-DELAYED"
+		}
+		s.witnesses = append(s.witnesses, w)
+	}
+	s.census = &witness{l: s.l, h: s.h, id: 99, kind: "qresync", user: "ada", next: map[string]int{}, r: rand.New(rand.NewPCG(seed, 99))}
+}
+
+func histories(t *testing.T, eng engine.Engine) {
+	long, seed, acts := 3*time.Second, uint64(1), 12
 	if os.Getenv("POSTHOUSE_LONG") != "" {
-		long, seed = time.Minute, uint64(time.Now().UnixNano())
+		long, seed, acts = time.Minute, uint64(time.Now().UnixNano()), 25
 	}
 	if s := os.Getenv("POSTHOUSE_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("seed %d", seed)
-	s := &history{t: t, h: newHouse(t, Options{AllowPlaintextLogin: true}), saved: map[*witness]checkpoint{},
+	s := &history{t: t, h: newHouseOver(t, eng, Options{AllowPlaintextLogin: true}), saved: map[*witness]checkpoint{},
 		l: &ledger{content: map[string]string{}, kept: map[string]bool{}}}
-	kinds := []string{"plain", "condstore", "qresync", "uidonly", "rev2"}
-	for i := range 20 {
-		s.witnesses = append(s.witnesses, &witness{l: s.l, h: s.h, id: i, kind: kinds[i%len(kinds)], next: map[string]int{}, r: rand.New(rand.NewPCG(seed, uint64(i)))})
-	}
-	s.census = &witness{l: s.l, h: s.h, id: 99, kind: "qresync", next: map[string]int{}, r: rand.New(rand.NewPCG(seed, 99))}
+	s.recruit(seed)
 	s.guarded(s.census, func(w *witness) {
 		w.connect()
 		for _, box := range lastingBoxes {
 			w.do("CREATE " + box)
+			w.do("SETACL " + box + " ben lrswipkxtea")
 		}
 	})
 	s.each(func(w *witness) { w.connect() })
 	rounds := 0
 	for began := time.Now(); time.Since(began) < long && len(s.l.faults) == 0; rounds++ {
 		s.each(func(w *witness) {
-			for range 25 {
+			for range acts {
 				w.act()
 			}
 		})
@@ -363,7 +410,7 @@ func (s *history) settle() {
 }
 
 func (w *witness) compare(truth map[string][]fact) {
-	if want, ok := truth[w.boxID+"."+w.valid]; ok && !slices.Equal(want, plainFacts(w.msgs)) {
+	if want, ok := truth[w.truth()]; ok && !slices.Equal(want, plainFacts(w.msgs)) {
 		w.fault("there is %v, others know %v", plainFacts(w.msgs), want)
 	}
 }

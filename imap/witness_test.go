@@ -27,7 +27,12 @@ type witness struct {
 	h    *house
 	id   int
 	kind string // plain, condstore, qresync, uidonly, rev2
-	r    *rand.Rand
+	// user is whose connection it is: ada, to whom the mailboxes belong, or ben, with whom
+	// she shares those that last. notify is how it is told of the selected mailbox: "" when
+	// it asks, SELECTED-DELAYED or SELECTED at once. squeeze: over COMPRESS.
+	user, notify string
+	squeeze      bool
+	r            *rand.Rand
 
 	nc   net.Conn
 	in   *bufio.Reader
@@ -73,7 +78,10 @@ func (w *witness) connect() {
 	if w.nc != nil {
 		w.nc.Close()
 	}
-	nc, err := w.h.login("ada")
+	nc, err := w.h.login(cmp.Or(w.user, "ada"))
+	if err == nil && w.squeeze {
+		nc, err = compressed(nc)
+	}
 	if err != nil {
 		w.fault("login: %v", err)
 	}
@@ -90,15 +98,45 @@ func (w *witness) connect() {
 	case "rev2":
 		w.do("ENABLE IMAP4rev2")
 	}
+	if w.notify != "" {
+		items := "(UID FLAGS)"
+		if w.knowsModSeq() {
+			items = "(UID FLAGS MODSEQ)"
+		}
+		w.do("NOTIFY SET (" + w.notify + " (MessageNew " + items + " MessageExpunge FlagChange)) (personal (MessageNew MessageExpunge MailboxName SubscriptionChange))")
+	}
+}
+
+// name is how it calls a mailbox.
+func (w *witness) name(box string) string {
+	if w.user == "ben" {
+		return `"Other Users/ada@demo.test/` + box + `"`
+	}
+	return box
+}
+
+// byUID: it may not say numbers, for they can change under it (RFC 5465 §3.1).
+func (w *witness) byUID() bool { return w.kind == "uidonly" || w.notify == "SELECTED" }
+
+// all asks for something of all messages.
+func (w *witness) all(items string) string {
+	if w.byUID() {
+		return "UID FETCH 1:* " + items
+	}
+	return "FETCH 1:* " + items
 }
 
 func (w *witness) write(s string) {
 	w.note("C: " + strings.TrimRight(s, "\r\n"))
 	w.nc.SetWriteDeadline(time.Now().Add(60 * time.Second))
-	if _, err := io.WriteString(w.nc, s); err != nil {
+	if _, err := io.WriteString(w.nc, s); err != nil && !w.mayEnd() {
 		w.fault("write: %v", err)
 	}
 }
+
+// mayEnd: the connection may end at any time, since somebody else may have deleted the
+// mailbox and NOTIFY tells of it at once.
+func (w *witness) mayEnd() bool { return w.notify != "" && strings.HasPrefix(w.box, "R") }
 
 // line reads one response with its literals; ok is false if none comes in time.
 func (w *witness) line(patience time.Duration) (line string, ok bool) {
@@ -109,6 +147,9 @@ func (w *witness) line(patience time.Duration) (line string, ok bool) {
 		if err != nil {
 			if isTimeout(err) {
 				return "", false
+			}
+			if w.mayEnd() {
+				return "* BYE [NONEXISTENT] the connection is closed", true
 			}
 			w.fault("read: %v after %q", err, w.part)
 		}
@@ -257,6 +298,8 @@ func (w *witness) take(cmd, l string) {
 		w.told(cmd, l, w.place(uid), m[2]+" UID "+m[1])
 	} else if strings.HasPrefix(cmd, "DELETE") && strings.HasPrefix(l, "* OK [CLOSED]") {
 		w.leave() // its own mailbox, which somebody gave that name
+	} else if strings.Contains(l, "[NOTIFICATIONOVERFLOW]") {
+		w.gone = true // nothing more would be told
 	} else {
 		w.tellCode(l)
 	}
@@ -382,7 +425,13 @@ func (w *witness) fetchFrom(i int) string {
 	if w.knowsModSeq() {
 		items = "(UID FLAGS MODSEQ)"
 	}
-	if w.kind != "uidonly" {
+	switch {
+	case w.kind == "uidonly":
+	case w.byUID() && i > 0:
+		return fmt.Sprintf("UID FETCH %d:* %s", w.msgs[i-1].uid+1, items)
+	case w.byUID():
+		return "UID FETCH 1:* " + items
+	default:
 		return fmt.Sprintf("FETCH %d:* %s", i+1, items)
 	}
 	return fmt.Sprintf("UID FETCH %d:* %s", w.floor+1, items)
@@ -390,15 +439,23 @@ func (w *witness) fetchFrom(i int) string {
 
 // selectBox selects a mailbox with nothing known of it. It reports whether it is there.
 func (w *witness) selectBox(box string) bool {
+	if w.box != "" && w.notify != "" { // what is said of that one must not be taken for this one
+		if w.do("UNSELECT"); w.gone {
+			w.connect()
+		}
+	}
 	w.leave()
 	w.boxID, w.valid = "", ""
-	_, end := w.opened(box, "SELECT "+box)
+	_, end := w.opened(box, "SELECT "+w.name(box))
 	if end != "OK" {
 		return false
 	}
 	w.learn()
 	return !w.gone
 }
+
+// ofOthers reports a line about a mailbox that is not selected.
+func ofOthers(line string) bool { return strings.HasPrefix(line, "* STATUS ") }
 
 func (w *witness) leave() { w.box, w.msgs, w.modseq, w.floor = "", nil, 0, 0 }
 
@@ -410,6 +467,7 @@ func (w *witness) opened(box, cmd string) (lines []string, end string) {
 		w.leave()
 		return lines, end
 	}
+	lines = slices.DeleteFunc(lines, ofOthers)
 	for _, l := range lines {
 		if m := validRE.FindStringSubmatch(l); m != nil {
 			w.valid = m[1]
@@ -435,8 +493,8 @@ func (w *witness) resync() {
 	box, state := w.box, w.state()
 	if w.r.IntN(2) == 0 {
 		w.connect()
-	} else {
-		w.do("UNSELECT")
+	} else if w.do("UNSELECT"); w.gone {
+		w.connect()
 	}
 	w.resume(box, state)
 }
@@ -469,7 +527,7 @@ func (w *witness) resume(box string, from checkpoint) {
 	w.box, w.boxID, w.valid = box, "", ""
 	w.tag++
 	tag := fmt.Sprintf("t%d", w.tag)
-	w.write(fmt.Sprintf("%s SELECT %s (QRESYNC (%s))\r\n", tag, box, params))
+	w.write(fmt.Sprintf("%s SELECT %s (QRESYNC (%s))\r\n", tag, w.name(box), params))
 	var lines []string
 	for {
 		l, ok := w.line(60 * time.Second)
@@ -489,7 +547,7 @@ func (w *witness) resume(box string, from checkpoint) {
 			break
 		}
 	}
-	w.rebuild(from, lines, limited)
+	w.rebuild(from, slices.DeleteFunc(lines, ofOthers), limited)
 }
 
 // rebuild makes the view anew from a checkpoint and the answer to a SELECT. limited: it
