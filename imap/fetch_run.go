@@ -95,7 +95,10 @@ func (f *fetch) each(cur *store.Snapshot, lo, hi int, visit func(i int, row stor
 		case f.need == needRow && !f.conditional:
 			// Expunged, but the client may not be told yet. It may still learn the UID,
 			// without which VANISHED would say nothing to it (RFC 2180 §4.1.2).
+			// Its flags are those of some time ago, and later ones may have been told: so that
+			// its ModSeq does not go back it is the mailbox's, with which it went.
 			row = sel.Row(i)
+			row.ModSeq = cur.Mailbox().HighestModSeq
 		default:
 			f.missing = true
 			continue
