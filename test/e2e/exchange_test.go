@@ -18,19 +18,18 @@ import (
 	"testing"
 	"time"
 
-	"posthouse/dns/dnstest"
 	"posthouse/internal/peers"
 	"posthouse/tlspolicy/dane"
 )
 
-// An exchange is the world of TestExchange: a.test and pf.test publish TLSA records in
-// signed zones, b.test and ex.test MTA-STS policies in mode enforce.
+// An exchange is the world of TestExchange: all zones are signed, and Unbound validates
+// them; a.test and pf.test publish TLSA records, b.test and ex.test MTA-STS policies in
+// mode enforce.
 type exchange struct {
 	*lab
 	dir  string
 	ca   *paper
 	sts  map[string]string // MX that the policy of a domain names
-	dns  *dnstest.Server
 	rigs map[string]*rig
 }
 
@@ -52,6 +51,7 @@ func TestExchange(t *testing.T) {
 	if err := peers.HasPostfix(); err != nil {
 		t.Skip(err)
 	}
+	programs := signingPrograms(t)
 	dir, err := os.MkdirTemp("", "phx") // short: Postfix makes sockets below it
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +66,11 @@ func TestExchange(t *testing.T) {
 	for _, h := range exchangeHosts {
 		papers[h] = newPaper(t, dir, "mx."+h+".test", x.ca)
 	}
-	x.dns = dnstest.NewOn(t, x.net+"1:53", x.zone(papers, ""))
-	x.dns.SetSecure("a.test")
-	x.dns.SetSecure("pf.test")
+	zones, anchors := x.zones(papers), ""
+	for i := range zones {
+		anchors += x.sign(t, programs, &zones[i], "")
+	}
+	x.unbound(t, programs["unbound"], zones, anchors)
 	x.servePolicies(t)
 	for _, h := range []string{"a", "b"} {
 		x.posthouse(t, h, papers[h])
@@ -109,7 +111,7 @@ func TestExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.judge(t, pf, hosts)
-	x.failures(t, papers)
+	x.failures(t)
 }
 
 // judge looks in the logs by what policy mail went. A line may come after the mail.
@@ -158,15 +160,13 @@ func (x *exchange) lacking(pf *peers.Postfix, hosts []string) string {
 
 // failures: REQUIRETLS that goes and that comes back; a TLSA record of another key and a
 // policy for another host, which keep mail waiting.
-func (x *exchange) failures(t *testing.T, papers map[string]*paper) {
+func (x *exchange) failures(t *testing.T) {
 	a := x.imap(t, "a")
 	x.send(t, "a", "b", " REQUIRETLS")
 	waitFor(t, x.imap(t, "b"), "INBOX", `SUBJECT "requiretls"`, 1)
 	x.send(t, "a", "pf", " REQUIRETLS")
 	waitFor(t, a, "INBOX", `SUBJECT "Undelivered"`, 1)
 
-	x.dns.SetZone(t, x.zone(papers, "wrong.test. MX 10 mx.pf.test.\nother.test. MX 10 mx.b.test.\n_mta-sts.other.test. TXT \"v=STSv1; id=1\"\nmta-sts.other.test. A "+x.net+"1\n"+
-		fmt.Sprintf("bad.pf.test. MX 10 mx2.pf.test.\nmx2.pf.test. A %s\n_25._tcp.mx2.pf.test. TLSA 3 1 1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", x.addr("pf"))))
 	x.submit(t, "a", "ada@bad.pf.test", "")
 	x.submit(t, "a", "ada@other.test", "")
 	r := x.rigs["a"]
@@ -181,24 +181,31 @@ func (x *exchange) failures(t *testing.T, papers map[string]*paper) {
 	}
 }
 
-// zone is the DNS of the lab.
-func (x *exchange) zone(papers map[string]*paper, more string) string {
-	var b strings.Builder
-	for _, h := range exchangeHosts {
-		fmt.Fprintf(&b, "%[1]s.test. MX 10 mx.%[1]s.test.\nmx.%[1]s.test. A %[2]s\n", h, x.addr(h))
-		if h == "a" || h == "pf" {
-			fmt.Fprintf(&b, "_25._tcp.mx.%s.test. TLSA %s\n", h, dane.String(dane.RecordOf(papers[h].pair.Leaf)))
-		} else {
-			x.sts[h+".test"] = "mx." + h + ".test"
-			fmt.Fprintf(&b, "_mta-sts.%[1]s.test. TXT \"v=STSv1; id=1\"\nmta-sts.%[1]s.test. A %[2]s1\n", h, x.net)
-		}
+// zones are the DNS of the lab: also bad.pf.test, whose TLSA record is of another key, and
+// other.test, whose policy is for another host.
+func (x *exchange) zones(papers map[string]*paper) []signedZone {
+	var list []signedZone
+	sts := func(domain, mx string) string {
+		x.sts[domain] = mx
+		return "_mta-sts IN TXT \"v=STSv1; id=1\"\nmta-sts IN A " + x.net + "1\n"
 	}
-	return b.String() + more
+	for _, h := range exchangeHosts {
+		text := "@ IN MX 10 mx\nmx IN A " + x.addr(h) + "\n"
+		if h == "a" || h == "pf" {
+			text += "_25._tcp.mx IN TLSA " + dane.String(dane.RecordOf(papers[h].pair.Leaf)) + "\n"
+		} else {
+			text += sts(h+".test", "mx."+h+".test")
+		}
+		if h == "pf" {
+			text += "bad IN MX 10 mx2\nmx2 IN A " + x.addr(h) + "\n_25._tcp.mx2 IN TLSA " + otherKey + "\n"
+		}
+		list = append(list, signedZone{name: h + ".test", signed: true, text: text})
+	}
+	return append(list, signedZone{name: "other.test", signed: true, text: "@ IN MX 10 mx.b.test.\n" + sts("other.test", "mx.elsewhere.test")})
 }
 
 // servePolicies is the policy host of all domains.
 func (x *exchange) servePolicies(t *testing.T) {
-	x.sts["other.test"] = "mx.elsewhere.test"
 	p := newPaper(t, x.dir, "mta-sts.b.test", x.ca)
 	q, r := newPaper(t, x.dir, "mta-sts.ex.test", x.ca), newPaper(t, x.dir, "mta-sts.other.test", x.ca)
 	l, err := tls.Listen("tcp", x.net+"1:443", &tls.Config{Certificates: []tls.Certificate{p.pair, q.pair, r.pair}})

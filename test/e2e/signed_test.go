@@ -22,6 +22,7 @@ type signedZone struct {
 	signed bool
 	dates  []string          // of the signatures, for ldns-signzone
 	tlsa   string            // RIGHT is that of the server's key; "": none
+	text   string            // its records but SOA and NS; "": an MX on host b
 	forge  map[string]string // replaced in the zone after it was signed
 	want   []string          // in the story of the message
 }
@@ -41,17 +42,7 @@ func TestSignedDNS(t *testing.T) {
 		{name: "late.test", signed: true, tlsa: "RIGHT", dates: []string{"-i", "20200101", "-e", "20200201"}, want: []string{"451 4.4.3", "It waits, and is tried again"}},
 	}
 	x := &exchange{lab: newLab(t, "a", "b"), rigs: map[string]*rig{}}
-	programs := map[string]string{}
-	for _, name := range []string{"unbound", "ldns-keygen", "ldns-signzone"} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			if os.Getenv("POSTHOUSE_NEED_PEERS") == "1" {
-				t.Fatalf("%s is not installed: run test/install.sh", name)
-			}
-			t.Skipf("%s is not installed", name)
-		}
-		programs[name] = path
-	}
+	programs := signingPrograms(t)
 	x.dir = t.TempDir()
 	x.ca = newPaper(t, x.dir, "ca", nil)
 	papers := map[string]*paper{"a": newPaper(t, x.dir, "mx.a.test", x.ca), "b": newPaper(t, x.dir, "mx.b.test", x.ca)}
@@ -74,10 +65,31 @@ func TestSignedDNS(t *testing.T) {
 	}
 }
 
+// signingPrograms are the programs that sign zones and serve them, by name.
+func signingPrograms(t *testing.T) map[string]string {
+	t.Helper()
+	programs := map[string]string{}
+	for _, name := range []string{"unbound", "ldns-keygen", "ldns-signzone"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			if os.Getenv("POSTHOUSE_NEED_PEERS") == "1" {
+				t.Fatalf("%s is not installed: run test/install.sh", name)
+			}
+			t.Skipf("%s is not installed", name)
+		}
+		programs[name] = path
+	}
+	return programs
+}
+
 // sign makes a zone and returns the key by which it is known.
 func (x *exchange) sign(t *testing.T, programs map[string]string, z *signedZone, right string) (anchor string) {
 	t.Helper()
-	text := fmt.Sprintf("$ORIGIN %[1]s.\n$TTL 60\n@ IN SOA ns.%[1]s. h.%[1]s. 1 3600 600 86400 60\n@ IN NS ns\nns IN A %[2]s1\n@ IN MX 10 mx\nmx IN A %[3]s\n", z.name, x.net, x.addr("b"))
+	text := fmt.Sprintf("$ORIGIN %[1]s.\n$TTL 60\n@ IN SOA ns.%[1]s. h.%[1]s. 1 3600 600 86400 60\n@ IN NS ns\nns IN A %[2]s1\n", z.name, x.net)
+	if z.text == "" {
+		text += "@ IN MX 10 mx\nmx IN A " + x.addr("b") + "\n"
+	}
+	text += z.text
 	if z.tlsa != "" {
 		text += "_25._tcp.mx IN TLSA " + strings.ReplaceAll(z.tlsa, "RIGHT", right) + "\n"
 	}
@@ -152,7 +164,7 @@ func (x *exchange) unbound(t *testing.T, path string, zones []signedZone, anchor
 	defer c.Close()
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // polling, bounded
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		a, err := c.LookupMX(ctx, "good.test")
+		a, err := c.LookupMX(ctx, zones[0].name)
 		cancel()
 		if err == nil && a.Secure {
 			return
