@@ -175,7 +175,7 @@ export const scenarios = [
     },
   },
   {
-    id: '09', name: 'unsubscribe: the server makes the one request',
+    id: '09', name: 'unsubscribe: the server makes the one request; a receipt only when one says so',
     allow: offline,
     async run(s, srv) {
       await deliver(srv, mail({ headers: { Subject: 'A list with one click', 'List-Unsubscribe': '<https://list.elsewhere.example/u/1>', 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' } }))
@@ -184,6 +184,19 @@ export const scenarios = [
       await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Unsubscribe' }).click()
       await s.page.locator('.toast', { hasText: /Unsubscribed|did not take it/ }).first().waitFor() // the demo reaches nobody
       assert(s.requests.every((r) => /^(data|blob|about):/.test(r.url()) || r.url().startsWith(srv.url)), 'the browser asked nobody')
+      const ben = await imap(srv, 'ben@demo.test'), told = async (what) => { await ben.run('SELECT INBOX'); return /\* SEARCH \d/.test(await ben.run(`SEARCH SUBJECT "Read: ${what}"`)) }
+      for (const what of ['Did you read it', 'Or this']) await deliver(srv, mail({ headers: { From: 'Ben <ben@demo.test>', Subject: what, 'Disposition-Notification-To': '<ben@demo.test>', 'Return-Path': '<ben@demo.test>' } }), 'ada@demo.test', 'ben@demo.test')
+      await s.openRow('Or this')
+      await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Do not tell' }).click()
+      await s.page.locator('.toast', { hasText: 'The sender is not told' }).waitFor()
+      await s.openRow('Did you read it')
+      await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Tell them' }).waitFor()
+      await s.shot('receipt')
+      await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Tell them' }).click()
+      await s.page.locator('.toast', { hasText: 'The sender is told' }).waitFor()
+      await eventually(() => told('Did you read it'), 'Ben is told')
+      assert(!(await told('Or this')), 'of the other he is not')
+      ben.end()
     },
   },
   {
@@ -937,6 +950,27 @@ export const scenarios = [
       await s.page.reload()
       await eventually(async () => (await s.subjects()).length > 0, 'the address is the state')
       await s.axe(s.page, 'search')
+      // Kept as a view: under its name, also after a reload, until it is removed and brought back.
+      await s.page.getByRole('button', { name: 'Keep as a view' }).click()
+      await s.page.getByRole('dialog').getByLabel('Name').fill('Unread of Grace')
+      await s.axe(s.page, 'keep a view')
+      await s.page.keyboard.press('Enter')
+      await s.page.getByRole('button', { name: 'Remove the view' }).waitFor()
+      if (s.o.phone) return
+      await s.page.keyboard.press('g'); await s.page.keyboard.press('i')
+      await eventually(() => s.page.evaluate(() => document.title.includes('Inbox')), 'in the inbox')
+      const view = s.page.getByRole('navigation', { name: 'Mailboxes' }).getByRole('link', { name: 'Unread of Grace' })
+      await view.click()
+      await eventually(() => s.page.evaluate(() => document.title.includes('Unread of Grace')), 'the view')
+      const before = (await s.subjects()).length
+      await deliver(srv, mail({ headers: { From: 'Grace Okafor <grace@okafor.example>', Subject: 'For the view' } }))
+      await s.row('For the view').waitFor()
+      assert((await s.subjects()).length > before || before > 10, 'it is live')
+      await s.shot('view')
+      await s.page.getByRole('button', { name: 'Remove the view' }).click()
+      await eventually(async () => (await view.count()) === 0, 'removed')
+      await s.page.locator('.toast').last().getByRole('button', { name: 'Undo' }).click()
+      await view.waitFor()
     },
   },
   {

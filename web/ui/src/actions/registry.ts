@@ -4,7 +4,7 @@
 import { mail, type Patch, type Right } from '../store/mail.svelte'
 import { ofAccount } from '../jmap/accounts'
 import { transfer } from '../store/shared'
-import { ui, go, openThread, openCard, compose, targets, rowThread, boxName, inboxes, closeComposer } from '../store/ui.svelte'
+import { ui, go, filterFor, openThread, openCard, compose, targets, rowThread, boxName, inboxes, viewNow, closeComposer } from '../store/ui.svelte'
 import { settings, save, look } from '../store/settings.svelte'
 import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
@@ -217,6 +217,19 @@ const aCard = () => !!ui.card && !ui.cardEdit
 const someCards = () => ui.cards.length > 0 || aCard()
 const menu = (id: string) => () => document.querySelector<HTMLElement>(`#${id} button`)?.click()
 
+// Kept searches, like everything else, come back with undo.
+export function keepView(name: string) {
+  const id = crypto.randomUUID().slice(0, 8), before = settings.views, search = ui.search
+  const after = { ...before, [id]: { name, search, filter: filterFor('search', search, 'all'), sort: [{ property: 'receivedAt', isAscending: false }] } }
+  mail.act(new Map(), t('View {name} kept', { name }), [], { also: (done) => save({ views: done ? after : before }) })
+}
+function removeView() {
+  const id = viewNow(), before = settings.views
+  if (!id) return
+  const { [id]: gone, ...after } = before
+  mail.act(new Map(), t('View {name} removed', { name: gone.name }), [], { also: (done) => save({ views: done ? after : before }) })
+}
+
 // addSender opens the sender of the open message in the address book, or the form for a new contact.
 async function addSender() {
   const id = ui.message, e = mail.email(id) || mail.thread(targets()[0] || '').at(-1), from = e?.from?.[0]
@@ -303,6 +316,8 @@ export const actions: Action[] = [
   a('headers', 'Show headers', 'View', 'list', [], () => { ui.sourceOf = ui.message; ui.overlay = 'headers' }, { when: () => !!ui.thread }),
   a('source', 'Show source', 'View', 'code', [], () => { ui.sourceOf = ui.message; ui.overlay = 'source' }, { when: () => !!ui.thread }),
   a('print', 'Print', 'View', 'print', ['Ctrl+P'], () => window.print(), { when: () => !!ui.thread }),
+  a('view-keep', 'Keep as a view', 'View', 'filter', [], () => (ui.overlay = 'view'), { when: () => !!ui.search && !viewNow() }),
+  a('view-remove', 'Remove the view', 'View', 'filter', [], removeView, { when: () => !!viewNow() }),
   a('refresh', 'Look for new mail', 'View', 'refresh', [], () => mail.sync()),
   a('sign-out', 'Sign out', 'Account', 'out', [], () => signOut()),
 ]

@@ -20,7 +20,7 @@ export const boot: Boot = JSON.parse(document.querySelector<HTMLMetaElement>('me
 if (boot.shell) try { Object.assign(boot, JSON.parse(localStorage.getItem('session') || '{}')) } catch { /* nobody */ }
 
 const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
-const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'urn:ietf:params:jmap:vacationresponse', 'https://posthouse.email/jmap']
+const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'urn:ietf:params:jmap:vacationresponse', 'urn:ietf:params:jmap:mdn', 'https://posthouse.email/jmap']
 
 interface Waiting { calls: [string, Args][]; done: (r: Invocation[]) => void; fail: (e: unknown) => void }
 

@@ -7,7 +7,7 @@ export type { Mailbox, Identity }
 
 const list = ['id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'preview', 'receivedAt', 'hasAttachment', 'size', 'blobId'] as const satisfies (keyof AnyEmail)[]
 const detail = ['cc', 'bcc', 'replyTo', 'sentAt', 'messageId', 'inReplyTo', 'references'] as const satisfies (keyof AnyEmail)[]
-const headers = ['header:List-Unsubscribe:asURLs', 'header:List-Unsubscribe-Post:asText', 'header:List-Id:asText'] as const
+const headers = ['header:List-Unsubscribe:asURLs', 'header:List-Unsubscribe-Post:asText', 'header:List-Id:asText', 'header:Disposition-Notification-To:asAddresses'] as const
 export const listProperties: string[] = [...list]
 export const detailProperties: string[] = [...list, ...detail, 'attachments', ...headers]
 
@@ -20,4 +20,5 @@ export type Detail = Email & Pick<AnyEmail, (typeof detail)[number]> & { attachm
   'header:List-Unsubscribe:asURLs'?: string[] | null
   'header:List-Unsubscribe-Post:asText'?: string | null
   'header:List-Id:asText'?: string | null
+  'header:Disposition-Notification-To:asAddresses'?: Address[] | null
 }

@@ -5,9 +5,10 @@ export interface Settings {
   original: string[] // senders whose mail is not made dark
   undoSeconds: number; swipeStart: string; swipeEnd: string; plain: boolean; signature: string
   templates: { name: string; subject: string; html: string; text: string }[]
+  views: Record<string, { name: string; search: string; filter: unknown; sort: unknown }> // searches that are kept, by id; null in a patch takes one away
   sieve: string // rules, and what else stands in the script
 }
-export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], sieve: '' }
+export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], views: {}, sieve: '' }
 
 function load(): Settings {
   try { return { ...defaults, ...JSON.parse(localStorage.getItem('settings') || '{}') } } catch { return { ...defaults } }

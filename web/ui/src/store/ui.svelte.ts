@@ -3,7 +3,7 @@
 import { mail, type Asked } from './mail.svelte'
 import { ofAccount } from '../jmap/accounts'
 import { parseSearch } from './search'
-import { look } from './settings.svelte'
+import { look, settings } from './settings.svelte'
 import type { Part } from '../jmap/types'
 
 export interface ComposeSeed {
@@ -19,7 +19,7 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view',
   preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
   card: '', cards: [] as string[], cardFocus: '', cardEdit: false, cardSeed: { name: '', email: '' }, group: '', // contacts, by uid
   paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
@@ -114,13 +114,15 @@ export function fromURL(): { place: string; thread: string; search: string; card
 }
 
 export function placeName(t: (s: string) => string): string {
-  if (ui.search) return t('Search')
+  if (ui.search) { const v = viewNow(); return v ? settings.views[v].name : t('Search') }
   if (ui.place === 'starred') return t('Starred')
   if (ui.place === 'contacts') return t('Contacts')
   if (ui.place === 'unified') return t('All inboxes')
   const b = mail.boxByID(ui.place), whose = ofAccount(ui.place)
   return b ? boxName(b, t) + (whose ? ` · ${accountName(whose)}` : '') : ''
 }
+// viewNow is the id of the kept search that is shown.
+export const viewNow = () => (ui.search ? Object.keys(settings.views).find((k) => settings.views[k].search === ui.search) : undefined)
 export const accountName = (id: string) => mail.shared.find((s) => s.id === id)?.name || ''
 const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
 export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
