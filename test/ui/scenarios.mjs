@@ -1019,6 +1019,11 @@ export const scenarios = [
       await eventually(async () => (await names()).length === 1, 'the file is taken back')
       await p.locator('#contact-file').setInputFiles({ name: 'people.vcf', mimeType: 'text/vcard', buffer: Buffer.from(vcf) })
       await eventually(async () => (await names()).length === 8, 'and brought in again')
+      // And out again, as a file for another program.
+      await p.getByRole('button', { name: 'More actions' }).click()
+      const [file] = await Promise.all([p.waitForEvent('download'), p.getByRole('menuitem', { name: 'Export contacts' }).click()])
+      const out = readFileSync(await file.path(), 'utf8')
+      assert(out.split('BEGIN:VCARD').length === 10 && /Knows the harbour master/.test(out) && /Žofie/.test(out), 'nine cards in the file: ' + out.slice(0, 400))
       // Two of one person.
       await p.getByRole('button', { name: 'Look', exact: true }).click()
       await s.axe(p, 'twice')

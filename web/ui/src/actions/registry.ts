@@ -256,6 +256,7 @@ export const actions: Action[] = [
   a('contact-back', 'Back to the contacts', 'Contacts', 'back', ['u', 'Escape'], () => { if (ui.cards.length) ui.cards = []; else if (ui.card || ui.cardEdit) openCard(ui.cardEdit ? ui.card : ''); else goRole('inbox')() }),
   a('contact-search', 'Search contacts', 'Contacts', 'search', ['/'], () => document.getElementById('find-contact')?.focus()),
   a('contact-import', 'Import contacts…', 'Contacts', 'save', [], () => document.getElementById('contact-file')?.click()),
+  a('contact-export', 'Export contacts', 'Contacts', 'draft', [], book((m) => m.give())),
   a('contact-twins', 'Find contacts that are there twice', 'Contacts', 'filter', [], () => (ui.overlay = 'twins')),
   a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: may('mayRemoveItems', 'archive'), mail: true }),
   a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: may('mayRemoveItems', 'trash'), mail: true }),

@@ -235,6 +235,17 @@ export async function take(file: File) {
     if (r.notImported) announce(t('{n, plural, one {# could not be read} other {# could not be read}}', { n: r.notImported }))
   } catch (e) { toast(t('The file could not be read: {why}', { why: why(e) }), undefined, true) }
 }
+// give makes a vCard file of what is chosen, or of the group that is shown, or of all.
+export async function give(uids = ui.cards.length ? ui.cards : ui.group ? [ui.group, ...Object.keys(contacts.byUID(ui.group)?.members || {})] : []) {
+  try {
+    const ids = uids.map((u) => contacts.byUID(u)?.id).filter((id) => id && !id.startsWith('new'))
+    const r = pick(await client.write([['ContactCard/export', uids.length ? { ids } : {}]]), 0)
+    const a = document.createElement('a')
+    a.href = client.downloadURL(r.blobId, 'contacts.vcf', 'text/vcard'); a.download = 'contacts.vcf'
+    a.click()
+    announce(t('{n, plural, one {# contact} other {# contacts}}', { n: r.exported }))
+  } catch (e) { toast(t('The file could not be made: {why}', { why: why(e) }), undefined, true) }
+}
 function cardsOf(j: any): Card[] {
   const all = Array.isArray(j) ? j : Array.isArray(j.cards) ? j.cards : [j]
   return all.filter((c: any) => c && typeof c === 'object' && (c['@type'] === 'Card' || c.name || c.emails)).slice(0, 5000).map((c: any) => { const { id: _, '@type': __, version: ___, ...rest } = c; return { ...fresh(), ...rest, uid: String(c.uid || fresh().uid) } })

@@ -1,4 +1,6 @@
 const words: Record<string, string> = {
+  "Export contacts": "تصدير جهات الاتصال",
+  "The file could not be made: {why}": "تعذر إنشاء الملف: {why}",
   "Views": "طرق العرض",
   "Keep as a view": "حفظ كطريقة عرض",
   "Remove the view": "إزالة طريقة العرض",

@@ -1,4 +1,6 @@
 const words: Record<string, string> = {
+  "Export contacts": "Kontakte exportieren",
+  "The file could not be made: {why}": "Die Datei konnte nicht erstellt werden: {why}",
   "Views": "Ansichten",
   "Keep as a view": "Als Ansicht behalten",
   "Remove the view": "Ansicht entfernen",

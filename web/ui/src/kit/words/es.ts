@@ -1,4 +1,6 @@
 const words: Record<string, string> = {
+  "Export contacts": "Exportar contactos",
+  "The file could not be made: {why}": "No se pudo crear el archivo: {why}",
   "Views": "Vistas",
   "Keep as a view": "Guardar como vista",
   "Remove the view": "Quitar la vista",

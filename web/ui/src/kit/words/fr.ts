@@ -1,4 +1,6 @@
 const words: Record<string, string> = {
+  "Export contacts": "Exporter les contacts",
+  "The file could not be made: {why}": "Le fichier n’a pas pu être créé : {why}",
   "Views": "Vues",
   "Keep as a view": "Garder comme vue",
   "Remove the view": "Retirer la vue",

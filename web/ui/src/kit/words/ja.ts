@@ -1,4 +1,6 @@
 const words: Record<string, string> = {
+  "Export contacts": "連絡先を書き出す",
+  "The file could not be made: {why}": "ファイルを作成できませんでした: {why}",
   "Views": "ビュー",
   "Keep as a view": "ビューとして保存",
   "Remove the view": "ビューを削除",
