@@ -85,8 +85,13 @@ func newChunk(base UID, n int) *chunk {
 
 // extend returns a chunk that shares k's slots and may push behind its end.
 func (k *chunk) extend() *chunk {
-	cols, mark := *k.cols, *k.mark
-	return &chunk{k.base, &cols, &mark}
+	c := &struct { // one allocation for each message that is stored, not three
+		chunk
+		columns
+		marks
+	}{chunk{base: k.base}, *k.cols, *k.mark}
+	c.cols, c.mark = &c.columns, &c.marks
+	return &c.chunk
 }
 
 // clip returns a chunk whose next push copies instead of using free slots.

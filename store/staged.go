@@ -120,8 +120,13 @@ func (s *Staged) Finish() error {
 	}
 	m := s.parser.Close()
 	s.parser = nil
-	p := &parsed{message: m, envelope: m.AppendEnvelope(nil), structure: m.AppendBodyStructure(nil),
-		table: m.AppendTable(nil), preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
+	buf := m.AppendEnvelope(make([]byte, 0, 768)) // all three of most messages
+	structure := len(buf)
+	buf = m.AppendBodyStructure(buf)
+	table := len(buf)
+	buf = m.AppendTable(buf)
+	p := &parsed{message: m, envelope: buf[:structure:structure], structure: buf[structure:table:table],
+		table: buf[table:], preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
 	if raw := m.Header.Raw(); int64(len(raw)) == m.Parts[0].BodyStart { // all of it
 		p.fields = message.AppendFields(nil, raw, p.envelope)
 	}

@@ -214,7 +214,7 @@ func (tx *Tx) batch() *engine.Batch {
 	for _, id := range tx.dirty {
 		if mb := st.box(id); mb != nil {
 			mb.recent = tx.acct.claimed(mb)
-			tx.set(mailboxKey(id), appendMailbox(nil, mb))
+			tx.set(mailboxKey(id), appendMailbox(make([]byte, 0, 128), mb))
 		}
 	}
 	tx.writeCounts()

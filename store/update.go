@@ -71,7 +71,10 @@ type update struct {
 
 // compute runs fn and hands its changes to the engine, with all accounts locked.
 func (u *update) compute(fn func(txs []*Tx) error) error {
-	locked := slices.SortedFunc(slices.Values(u.accts), func(a, b *Account) int { return byID(a.account, b.account) })
+	locked := u.accts
+	if len(locked) > 1 {
+		locked = slices.SortedFunc(slices.Values(locked), func(a, b *Account) int { return byID(a.account, b.account) })
+	}
 	for _, a := range locked {
 		a.mu.Lock()
 		defer a.mu.Unlock()
