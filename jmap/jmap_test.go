@@ -118,7 +118,7 @@ func newRig(t testing.TB, o Options) *rig {
 		}
 	}
 	o.Store, o.Directory, o.Hostname = st, people{&r.senders}, "mx.demo.test"
-	o.Delivery = r.delivery(nil)
+	o.Delivery, o.Trace = r.delivery(nil), r.trace
 	r.srv = New(o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

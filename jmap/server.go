@@ -49,6 +49,8 @@ type Options struct {
 	VAPID *ecdsa.PrivateKey
 	// Queued calls f with what waits in the queue, as Told would be; nil: nothing does.
 	Queued func(ctx context.Context, f func(account mail.AccountID, trace string, list []Sent) bool) error
+	// Trace remembers what became of messages; nil: nothing does.
+	Trace Tracer
 	// Domains answers which domains take mail; nil: it is not known.
 	Domains MailDomains
 }

@@ -71,7 +71,7 @@ func objectTypes() []*objectType {
 func extraMethods() []*method {
 	return append([]*method{
 		{name: "Core/echo", capability: capCore, noAccount: true, anyArgs: true, do: echo},
-		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(), exportCardsMethod(), historyMethod(), replyMethod(),
+		importMethod(), parseMethod(), copyMethod(), snippetMethod(), unsubscribeMethod(), recipientMethod(), suggestMethod(), importCardsMethod(), exportCardsMethod(), historyMethod(), traceMethod(), replyMethod(),
 	}, slices.Concat(blobMethods(), bulkMethods(), mdnMethods())...)
 }
 

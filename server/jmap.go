@@ -77,7 +77,7 @@ func (s *Server) openJMAP() error {
 	}
 	o := jmap.Options{
 		Store: s.store, Directory: s.dir, Delivery: s.deliv, Hostname: s.hostname, Limits: jmapLimits(s.cfg.Limits), Message: messageLimits(s.cfg.Limits),
-		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, VAPID: key,
+		Logger: s.log, AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, VAPID: key, Trace: s.trace,
 	}
 	o.Queued = func(ctx context.Context, f func(account mail.AccountID, trace string, list []jmap.Sent) bool) error {
 		return s.queue.List(ctx, 0, func(in queue.Info) bool { return in.Account == 0 || f(in.Account, in.TraceID, sentOf(in)) })

@@ -115,3 +115,24 @@ const (
 	maxNotes = 40
 	maxIndex = 100 // recipients by which a message is found
 )
+
+// String is the name of a kind, as programs are told: "received".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return kindNames[Unknown]
+}
+
+var kindNames = [...]string{"unknown", "received", "refused", "abandoned", "attempt", "unreachable", "reported", "operated", "forgotten", "held", "released",
+	"scheduled", "filtered", "sent", "givenUp", "waiting"}
+
+// String is the name of a fate, as programs are told: "delivered".
+func (b Became) String() string {
+	if int(b) < len(fateNames) {
+		return fateNames[b]
+	}
+	return fateNames[Nothing]
+}
+
+var fateNames = [...]string{"nothing", "delivered", "queued", "forwarded", "turned", "deferred", "dropped", "relayed", "expired", "ruled"}

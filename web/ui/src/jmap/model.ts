@@ -419,6 +419,7 @@ export interface Arguments {
   'Settings/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'Thread/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
   'Thread/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Trace/get': { accountId: Id; ids: Id[]; }
   'VacationResponse/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
   'VacationResponse/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'VacationResponse/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
