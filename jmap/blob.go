@@ -227,7 +227,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *principal) 
 		(&requestError{"", http.StatusBadRequest, "the upload was cut off", ""}).write(w)
 		return
 	case err != nil:
-		s.log.Error("jmap: upload failed", "account", uint64(who.account.ID), "err", err)
+		s.failed(r.Context(), "jmap: upload failed", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, mail.TextOf(err), ""}).write(w)
 		return
 	}
@@ -278,7 +278,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request, who *principal
 		return err
 	})
 	if err != nil {
-		s.log.Error("jmap: download failed", "account", uint64(who.account.ID), "err", err)
+		s.failed(r.Context(), "jmap: download failed", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	}

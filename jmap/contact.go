@@ -158,11 +158,11 @@ func cardKey(r record, property string) string {
 
 // cardsChanged is what changed of a query over cards. Who belongs to a group changes with
 // the group and not with the member: then all is asked anew.
-func cardsChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+func cardsChanged(c *call, v *store.View, q *query, d *delta, res results) (removed []string, added []int, err error) {
 	if q.filter.asks("memberOf") && slices.ContainsFunc(d.objects, func(o store.ObjectRef) bool { return o.Kind == store.ObjectContact }) {
 		return nil, nil, errCannotCalculate
 	}
-	return objectsChanged(store.ObjectContact, queryCards)(c, v, q, d)
+	return objectsChanged(store.ObjectContact)(c, v, q, d, res)
 }
 
 // asks reports whether a filter has a condition.

@@ -371,7 +371,7 @@ func (c *call) collapse(order []store.EmailID) []store.EmailID {
 
 // emailQueryChanged: what the log names may have come, gone or moved. With collapsed
 // threads, or conditions on threads, that holds for all messages of a thread.
-func emailQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+func emailQueryChanged(c *call, _ *store.View, q *query, d *delta, res results) (removed []string, added []int, err error) {
 	changed, list, ok := c.concerned(q, d)
 	if !ok {
 		return nil, nil, errCannotCalculate
@@ -384,10 +384,6 @@ func emailQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []st
 		if _, named := d.emails[id]; was && (named || is) { // the others of a thread did not go since
 			removed = append(removed, emailID(id))
 		}
-	}
-	res, err := queryEmails(c, v, q)
-	if err != nil {
-		return nil, nil, err
 	}
 	for i, id := range res.(*emailResults).ids {
 		if _, moved := changed[id]; moved {

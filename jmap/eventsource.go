@@ -32,7 +32,7 @@ func (s *Server) eventSource(w http.ResponseWriter, r *http.Request, who *princi
 		}
 	}
 	if err != nil {
-		s.log.Error("jmap: event stream", "account", uint64(who.account.ID), "err", err)
+		s.failed(r.Context(), "jmap: event stream", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	}

@@ -112,7 +112,7 @@ func mailboxFits(v *store.View, f *filter, m *store.Mailbox) bool {
 }
 
 // mailboxQueryChanged: mailboxes are few, so whenever one changed all are told anew.
-func mailboxQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+func mailboxQueryChanged(c *call, v *store.View, _ *query, d *delta, res results) (removed []string, added []int, err error) {
 	changed := false
 	for _, what := range d.boxes {
 		changed = changed || what&^boxMessages != 0
@@ -135,10 +135,6 @@ func mailboxQueryChanged(c *call, v *store.View, q *query, d *delta) (removed []
 	}
 	for _, m := range v.Mailboxes() {
 		removed = append(removed, mailboxID(m))
-	}
-	res, err := queryMailboxes(c, v, q)
-	if err != nil {
-		return nil, nil, err
 	}
 	for i := range res.len() {
 		added = append(added, i)

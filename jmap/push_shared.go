@@ -49,7 +49,7 @@ func (f *follow) share(resumed bool) error {
 		if len(f.others) >= maxSharedStreams || slices.ContainsFunc(f.others, func(o *sharedFollow) bool { return o.c.acct.ID() == id }) {
 			continue
 		}
-		a, err := f.c.sharedAccount(f.c.ctx, f.c.who, accountID(id))
+		a, err := f.c.openShared(f.c.ctx, f.c.who, p, id)
 		if err != nil {
 			continue // nothing of it may be seen, or not now: the next check tries again
 		}

@@ -15,8 +15,8 @@ type queryType struct {
 	// run answers a query.
 	run func(c *call, v *store.View, q *query) (results, error)
 	// changed returns what may have been in the results before a stretch of the log
-	// and is not where it was, and what of it is in them now, with its place.
-	changed func(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error)
+	// and is not where it was, and what of it is in them now, res, with its place.
+	changed func(c *call, v *store.View, q *query, d *delta, res results) (removed []string, added []int, err error)
 }
 
 // A filterProperty is one row of a table of filter conditions.
@@ -224,7 +224,7 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 		if err != nil {
 			return err
 		}
-		removed, places, err := t.query.changed(c, v, q, d)
+		removed, places, err := t.query.changed(c, v, q, d, res)
 		if err != nil {
 			return err
 		}
@@ -271,8 +271,8 @@ func sortedIDs(recs []record, by []comparator, key func(r record, property strin
 
 // objectsChanged is what changed of a query over the objects of one kind: those that
 // were written since are taken out, and put in where they are now.
-func objectsChanged(kind store.ObjectKind, run func(*call, *store.View, *query) (results, error)) func(*call, *store.View, *query, *delta) ([]string, []int, error) {
-	return func(c *call, v *store.View, q *query, d *delta) (removed []string, added []int, err error) {
+func objectsChanged(kind store.ObjectKind) func(*call, *store.View, *query, *delta, results) ([]string, []int, error) {
+	return func(_ *call, _ *store.View, _ *query, d *delta, res results) (removed []string, added []int, err error) {
 		changed := map[string]bool{}
 		for _, o := range d.objects {
 			if o.Kind == kind && !changed[o.ID] {
@@ -282,10 +282,6 @@ func objectsChanged(kind store.ObjectKind, run func(*call, *store.View, *query) 
 		}
 		if removed == nil {
 			return nil, nil, nil
-		}
-		res, err := run(c, v, q)
-		if err != nil {
-			return nil, nil, err
 		}
 		for i := range res.len() {
 			if changed[res.id(i)] {

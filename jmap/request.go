@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"io"
 	"mime"
 	"net/http"
@@ -165,7 +166,7 @@ func (s *Server) run(ctx context.Context, who *principal, req *request) {
 		if err != nil {
 			e, internal := asMethodError(err)
 			if internal {
-				s.log.Error("jmap: method failed", "method", name, "account", uint64(who.account.ID), "err", err)
+				s.failed(ctx, "jmap: method failed", "method", name, "account", uint64(who.account.ID), "err", err)
 			}
 			req.responses = append(req.responses, response{"error", e.object(), id})
 			continue
@@ -173,6 +174,16 @@ func (s *Server) run(ctx context.Context, who *principal, req *request) {
 		req.responses = append(req.responses, response{name, out, id})
 		req.responses = append(req.responses, one.implied...)
 	}
+}
+
+// failed reports what should not have happened; what came of a client that went away, in
+// a whisper.
+func (s *Server) failed(ctx context.Context, what string, args ...any) {
+	level := slog.LevelError
+	if ctx.Err() != nil {
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.WithoutCancel(ctx), level, what, args...)
 }
 
 // invoke does one call.

@@ -15,7 +15,7 @@ var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, cap
 func (s *Server) session(w http.ResponseWriter, r *http.Request, who *principal) {
 	shared, err := s.sharedAccounts(r.Context(), who)
 	if err != nil {
-		s.log.Error("jmap: session", "account", uint64(who.account.ID), "err", err)
+		s.failed(r.Context(), "jmap: session", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	}

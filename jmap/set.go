@@ -165,7 +165,7 @@ func (t *objectType) prepareOne(c *call, props map[string]any) (any, *setError) 
 	}
 	e, internal := asMethodError(err)
 	if internal {
-		c.log.Error("jmap: create failed", "type", t.name, "err", err)
+		c.failed(c.ctx, "jmap: create failed", "type", t.name, "err", err)
 	}
 	return nil, unfit(e.kind, e.text)
 }

@@ -47,7 +47,12 @@ func (s *Server) sharedAccount(ctx context.Context, who *principal, id string) (
 	if !slices.Contains(owners, mail.AccountID(n)) {
 		return nil, missing
 	}
-	a, err := s.opts.Store.Account(ctx, mail.AccountID(n))
+	return s.openShared(ctx, who, p, mail.AccountID(n))
+}
+
+// openShared is the account of an owner who shares something with the user, who is p.
+func (s *Server) openShared(ctx context.Context, who *principal, p store.Principal, owner mail.AccountID) (*account, error) {
+	a, err := s.opts.Store.Account(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +65,9 @@ func (s *Server) sharedAccount(ctx context.Context, who *principal, id string) (
 		return nil, err
 	}
 	if !visible { // an entry may take rights away
-		return nil, missing
+		return nil, refused("accountNotFound", "")
 	}
-	return &account{Account: a, id: id, index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true, as: p}, nil
+	return &account{Account: a, id: accountID(owner), index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true, as: p}, nil
 }
 
 // sharedAccounts are what the session says of the accounts of others.
@@ -77,7 +82,7 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 	}
 	var all wire.Object
 	for _, id := range owners {
-		if _, err := s.sharedAccount(ctx, who, accountID(id)); err != nil {
+		if _, err := s.openShared(ctx, who, p, id); err != nil {
 			continue
 		}
 		owner, err := s.opts.Directory.Account(ctx, id)

@@ -37,7 +37,7 @@ func submissionType() *objectType {
 		setArgs: []wire.Field{{Name: "onSuccessUpdateEmail?", Type: "Id[Any]"}, {Name: "onSuccessDestroyEmail?", Type: "Id[]"}},
 		query: &queryType{
 			filters: map[string]filterProperty{"identityIds": {"Id[]"}, "emailIds": {"Id[]"}, "threadIds": {"Id[]"}, "undoStatus": {"String"}, "before": {"UTCDate"}, "after": {"UTCDate"}},
-			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: objectsChanged(store.ObjectSubmission, querySubmissions),
+			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: objectsChanged(store.ObjectSubmission),
 		},
 		create: createSubmission, update: updateSubmission,
 		destroy: func(s *setter, id string) error {

@@ -35,7 +35,7 @@ func (s *Server) zipAttachments(w http.ResponseWriter, r *http.Request, who *pri
 	}
 	switch {
 	case err != nil && mail.KindOf(err) != mail.NotFound:
-		s.log.Error("jmap: zip failed", "account", uint64(who.account.ID), "err", err)
+		s.failed(r.Context(), "jmap: zip failed", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	case err != nil || e == nil:

@@ -102,7 +102,7 @@ func Judge(s Sender) Verdict {
 		result = "pass" // by an account of ours: only its own addresses are taken
 	}
 	v.Reasons = imitations(s, result == "pass")
-	if len(v.Reasons) > 0 {
+	if len(v.Warnings()) > 0 { // a note alone accuses nobody
 		v.Status = Suspicious
 	}
 	switch result {

@@ -61,6 +61,7 @@ func TestJudge(t *testing.T) {
 		{Sender{Domain: "demo.test", Received: from + "ESMTPSA id 1", Known: Known{Self: true}}, Verified, "verified"},
 		{Sender{Domain: "demo.test", Received: from + "LMTP id 1"}, Unknown, ""},
 		{Sender{Domain: "paypa1.com", Findings: found("dmarc", "pass")}, Suspicious, "lookalike verified"},
+		{Sender{Name: "Shop", Domain: "shop.example", ReplyTo: []string{"desk.example"}}, Unknown, "reply-to"},
 		{Sender{Domain: "a.example"}, Unknown, ""},
 		{Sender{}, Unknown, ""},
 	} {
