@@ -21,13 +21,13 @@ type Tracer interface {
 // traceMethod is Trace/get of the vendor capability: what became of a message of the
 // user's own, received or sent.
 func traceMethod() *method {
-	return &method{name: "Trace/get", capability: capPosthouse, args: []wire.Field{{Name: "ids", Type: "Id[]"}}, do: getTraces}
+	return &method{name: "Trace/get", capability: capPosthouse, args: []wire.Field{{Name: "ids", Type: "Id[]"}}, do: tracesOf}
 }
 
 // maxTraces bounds one call: each searches the records of all days that are kept.
 const maxTraces = 20
 
-func getTraces(c *call) (wire.Object, error) {
+func tracesOf(c *call) (wire.Object, error) {
 	ids := unique(c.strs("ids"))
 	if len(ids) > maxTraces {
 		return nil, refused("requestTooLarge", "too many ids")
