@@ -60,6 +60,11 @@ func (p *parse) check() {
 	if e := c.S3.Endpoint; e != "" && !strings.HasPrefix(e, "https://") && !strings.HasPrefix(e, "http://") {
 		p.problem("s3.endpoint", "%q is no URL, as https://s3.eu-central-1.amazonaws.com", e)
 	}
+	for _, place := range append([]string{c.Backup.Standby}, c.Backup.Repair...) {
+		if strings.HasPrefix(place, "s3://") && c.S3.Endpoint == "" {
+			p.problem("s3.endpoint", "is needed for %s", place)
+		}
+	}
 	if c.Backup.Wait && c.Backup.Standby == "" {
 		p.problem("backup.wait", "needs backup.standby")
 	}

@@ -165,18 +165,20 @@ type Store struct {
 
 // Backup is the section [backup].
 type Backup struct {
-	Standby string   `toml:"standby" doc:"A data directory, on another disk or machine, that becomes and stays a copy of this one: each commit is written there too. See backup.md of the manual. Empty: none." values:"the path of a directory"`
+	Standby string   `toml:"standby" doc:"A data directory, on another disk or machine, that becomes and stays a copy of this one: each commit is written there too. See backup.md of the manual. Empty: none." values:"the path of a directory, or s3://bucket/path"`
 	Wait    bool     `toml:"wait" doc:"Acknowledge nothing before the standby has it. While it cannot be reached, mail is refused for the time being." why:"Without, a disk that dies takes along what the standby did not have yet: usually milliseconds."`
 	Keep    Duration `toml:"keep" doc:"How long the standby keeps what was deleted here, so that posthouse restore --at can go to any moment since a backup that is not older. Off: not at all." why:"Needs space on the standby: what is deleted in that time."`
-	Repair  []string `toml:"repair" doc:"Directories with backups (posthouse backup create) from which damaged messages are mended, as they are from the standby." values:"list of paths"`
+	Repair  []string `toml:"repair" doc:"Directories with backups (posthouse backup create) from which damaged messages are mended, as they are from the standby." values:"list of paths, or of s3://bucket/path"`
 }
 
-// S3 is the section [s3]: the object store for backups named s3://bucket/path.
+// S3 is the section [s3]: the object store for backups and standbys named s3://bucket/path.
 type S3 struct {
-	Endpoint   string `toml:"endpoint" doc:"Where the object store answers. Bucket and names go into the path." values:"an https URL, as https://s3.eu-central-1.amazonaws.com"`
+	Endpoint   string `toml:"endpoint" doc:"Where the object store answers." values:"an https URL, as https://s3.eu-central-1.amazonaws.com"`
 	Region     string `toml:"region" doc:"Its region, a part of each signature."`
+	Hosted     bool   `toml:"hosted" doc:"The bucket's name is a part of the host's name (bucket.endpoint), not of the path." why:"Every store knows paths, but for a few that want this."`
+	CA         string `toml:"ca" doc:"File with the certificates (PEM) that vouch for the endpoint. Empty: those of the system."`
 	Key        string `toml:"key" doc:"The access key's id."`
-	SecretFile string `toml:"secret_file" doc:"File with the secret that belongs to it. Read when it is needed: the run user must be able to." why:"Secrets do not belong into a file that people show each other."`
+	SecretFile string `toml:"secret_file" doc:"File with the secret that belongs to it. Read when it is needed: the run user must be able to. Empty: it is in the environment variable POSTHOUSE_S3_SECRET." why:"Secrets do not belong into a file that people show each other."`
 }
 
 // Default returns the configuration that an empty file means.

@@ -10,7 +10,6 @@ import (
 
 	"posthouse/admin"
 	"posthouse/config"
-	"posthouse/internal/s3"
 	"posthouse/mail"
 	"posthouse/store/engine"
 	"posthouse/store/engine/local"
@@ -27,33 +26,9 @@ func backupOf(c config.Config, eng engine.Engine) func(ctx context.Context, dir 
 		if err != nil {
 			return admin.Backup{}, err
 		}
-		b, err := e.BackupTo(ctx, p.fs, p.dir, time.Now())
+		b, err := e.BackupTo(ctx, p.FS, p.Dir, time.Now())
 		return showBackup(b), err
 	}
-}
-
-// A place is where backups are: a directory, on the disk or in a bucket.
-type place struct {
-	fs  local.FS // nil: the disk
-	dir string
-}
-
-// placeOf reads a directory's path, or s3://bucket/path.
-func placeOf(ctx context.Context, c config.Config, path string) (place, error) {
-	rest, ok := strings.CutPrefix(path, admin.S3Scheme)
-	if !ok {
-		return place{dir: path}, nil
-	}
-	bucket, dir, _ := strings.Cut(rest, "/")
-	if c.S3.Endpoint == "" || bucket == "" {
-		return place{}, &mail.Error{Kind: mail.Invalid, Op: "backup", Text: path + " needs the section [s3] of the configuration, and the name of a bucket"}
-	}
-	secret, err := os.ReadFile(c.S3.SecretFile)
-	if err != nil {
-		return place{}, &mail.Error{Kind: mail.Invalid, Op: "backup", Text: "s3.secret_file cannot be read", Err: err}
-	}
-	client := &s3.Client{Endpoint: c.S3.Endpoint, Region: c.S3.Region, Bucket: bucket, Key: c.S3.Key, Secret: strings.TrimSpace(string(secret))}
-	return place{local.S3(ctx, client), "/" + strings.Trim(dir, "/")}, nil
 }
 
 func showBackup(b local.BackupInfo) admin.Backup {
@@ -67,7 +42,7 @@ func Backups(ctx context.Context, c config.Config, dir string) (list []admin.Bac
 	if err != nil {
 		return nil, nil, err
 	}
-	infos, damaged, err := local.Backups(p.fs, p.dir)
+	infos, damaged, err := local.Backups(p.FS, p.Dir)
 	list = make([]admin.Backup, len(infos))
 	for i, b := range infos {
 		list[i] = showBackup(b)
@@ -82,8 +57,8 @@ func VerifyBackups(ctx context.Context, c config.Config, path string, report fun
 	if err != nil {
 		return err
 	}
-	p, name := p.split()
-	return local.VerifyBackups(ctx, p.fs, p.dir, name, report)
+	p, name := placeAndName(p)
+	return local.VerifyBackups(ctx, p.FS, p.Dir, name, report)
 }
 
 // PruneBackups removes all but the newest keep backups in dir.
@@ -92,16 +67,16 @@ func PruneBackups(ctx context.Context, c config.Config, dir string, keep int) (g
 	if err != nil {
 		return nil, 0, err
 	}
-	return local.PruneBackups(ctx, p.fs, p.dir, keep)
+	return local.PruneBackups(ctx, p.FS, p.Dir, keep)
 }
 
-// split splits dir/name. A path that has a FORMAT is a directory.
-func (p place) split() (dir place, name string) {
-	if local.IsBackups(p.fs, p.dir) {
+// placeAndName splits dir/name. A path that has a FORMAT is a directory.
+func placeAndName(p local.Place) (dir local.Place, name string) {
+	if local.IsBackups(p.FS, p.Dir) {
 		return p, ""
 	}
-	up, name := filepath.Split(filepath.Clean(p.dir))
-	if dir = (place{p.fs, filepath.Clean(up)}); !local.IsBackups(dir.fs, dir.dir) {
+	up, name := filepath.Split(filepath.Clean(p.Dir))
+	if dir = (local.Place{FS: p.FS, Dir: filepath.Clean(up)}); !local.IsBackups(dir.FS, dir.Dir) {
 		return p, "" // its error says what is missing
 	}
 	return dir, strings.TrimSuffix(name, ".backup")
@@ -123,8 +98,9 @@ const restoring = "restoring"
 // A Source is what a restore is made from.
 type Source struct {
 	Backup string // a backup directory or s3://bucket/path, for the newest in it, or one of its backups
-	// Log is the data directory of a standby, or of a server that is lost: what was
-	// committed after the backup is taken from its log. "": nothing.
+	// Log is the data directory of a standby, which may be s3://bucket/path, or of a
+	// server that is lost: what was committed after the backup is taken from its log.
+	// "": nothing.
 	Log string
 	// At is the moment to go back to; zero: the latest that there is. Without a
 	// backup's name, the newest one from before is taken.
@@ -155,7 +131,11 @@ func Restore(ctx context.Context, c config.Config, from Source) (Restored, error
 	if err != nil {
 		return Restored{}, err
 	}
-	out, err := from.restore(ctx, p, storeDir(work))
+	log, err := storeAt(ctx, c, from.Log)
+	if err != nil {
+		return Restored{}, err
+	}
+	out, err := from.restore(ctx, p, log, storeDir(work))
 	if err == nil {
 		err = out.renew(ctx, work)
 	}
@@ -166,18 +146,18 @@ func Restore(ctx context.Context, c config.Config, from Source) (Restored, error
 }
 
 // restore makes the store in dir.
-func (from Source) restore(ctx context.Context, p place, dir string) (out Restored, err error) {
-	p, name := p.split()
+func (from Source) restore(ctx context.Context, p, log local.Place, dir string) (out Restored, err error) {
+	p, name := placeAndName(p)
 	if name == "" && !from.At.IsZero() {
-		if name, err = local.BackupAt(p.fs, p.dir, from.At); err != nil {
+		if name, err = local.BackupAt(p.FS, p.Dir, from.At); err != nil {
 			return out, err
 		}
 	}
-	info, err := local.RestoreBackup(ctx, p.fs, p.dir, name, nil, dir)
+	info, err := local.RestoreBackup(ctx, p.FS, p.Dir, name, nil, dir)
 	out = Restored{Backup: showBackup(info), Position: info.Position}
 	if err == nil && from.Log != "" {
 		var end local.Moment
-		end, err = local.Extend(ctx, nil, dir, filepath.Join(from.Log, StoreDir), from.At)
+		end, err = local.Extend(ctx, nil, dir, log, from.At)
 		out.Position, out.At = end.Position, end.At
 	}
 	return out, err

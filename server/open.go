@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"posthouse/admin"
@@ -71,14 +70,19 @@ func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bo
 		o.MemTable = min(64<<20, max(8<<20, memoryLimit(c)/64, min(16<<20, memoryLimit(c)/16)))
 	}
 	o.CollectRate, o.ScrubEvery = orUnlimited(c.Store.CollectRate.Int64()), c.Store.ScrubEvery.Duration()
-	o.Repair, o.NoRecycling = c.Backup.Repair, !c.Store.Recycle
-	if c.Backup.Standby != "" {
-		dir, err := filepath.Abs(filepath.Join(c.Backup.Standby, StoreDir))
+	o.NoRecycling = !c.Store.Recycle
+	for _, name := range c.Backup.Repair {
+		p, err := placeOf(context.WithoutCancel(ctx), c, name)
 		if err != nil {
 			return nil, err
 		}
-		o.Ship, o.ShipSync, o.ShipKeep = dir, c.Backup.Wait, max(0, c.Backup.Keep.Duration())
+		o.Repair = append(o.Repair, p)
 	}
+	standby, err := storeAt(context.WithoutCancel(ctx), c, c.Backup.Standby)
+	if err != nil {
+		return nil, err
+	}
+	o.Ship, o.ShipFS, o.ShipSync, o.ShipKeep = standby.Dir, standby.FS, c.Backup.Wait, max(0, c.Backup.Keep.Duration())
 	eng, err := local.Open(ctx, o)
 	if err != nil && errors.Is(err, engine.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", ErrInUse, err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -15,14 +16,21 @@ import (
 // promotion waits until the process that follows has let go.
 const (
 	followEvery = 100 * time.Millisecond
+	pullEvery   = 2 * time.Second // from elsewhere
 	followLast  = 30 * time.Second
 )
 
 // Follow keeps the standby in data directory dir ready: its index up to date
-// with what a server ships there. It ends with ctx, or when dir is promoted.
+// with what a server ships there. If the server ships elsewhere, as to a bucket,
+// from is that place, and dir becomes and stays a copy of what is there; ""
+// is the place that was named before. It ends with ctx, or when dir is promoted.
 // told is called with each new position, and with an error that stays.
-func Follow(ctx context.Context, dir string, told func(position uint64, err error)) error {
-	tick := time.NewTicker(followEvery)
+func Follow(ctx context.Context, c config.Config, from, dir string, told func(position uint64, err error)) error {
+	pull, err := pullerOf(ctx, c, from, dir)
+	if err != nil {
+		return err
+	}
+	tick, pulled := time.NewTicker(followEvery), time.Time{}
 	defer tick.Stop()
 	var f *local.Follower
 	defer func() {
@@ -33,7 +41,11 @@ func Follow(ctx context.Context, dir string, told func(position uint64, err erro
 	last, failures := uint64(0), 0
 	const patience = int(time.Second / followEvery)
 	for {
-		var err error
+		var err, perr error
+		if pull != nil && time.Since(pulled) >= pullEvery {
+			_, perr = pull.Pull(ctx)
+			pulled = time.Now()
+		}
 		if f == nil {
 			f, err = local.Follow(local.Options{Dir: filepath.Join(dir, StoreDir)})
 		}
@@ -50,6 +62,9 @@ func Follow(ctx context.Context, dir string, told func(position uint64, err erro
 		if failures++; err == nil {
 			failures = 0
 		}
+		if perr != nil && ctx.Err() == nil && (f == nil || !f.Promoted()) {
+			told(last, perr)
+		}
 		if failures == patience { // a frame that is being written may look torn
 			told(last, err)
 		}
@@ -65,6 +80,25 @@ func Follow(ctx context.Context, dir string, told func(position uint64, err erro
 	}
 }
 
+// pullerOf returns what copies the standby that dir is a copy of, or nil.
+func pullerOf(ctx context.Context, c config.Config, from, dir string) (*local.Puller, error) {
+	dir = filepath.Join(dir, StoreDir)
+	known, err := local.Source(nil, dir)
+	if err != nil || from == "" && known == "" {
+		return nil, err
+	}
+	p, err := storeAt(ctx, c, cmp.Or(from, known))
+	if err != nil {
+		return nil, err
+	}
+	if from != "" && from != known {
+		if err := local.SetSource(nil, dir, from); err != nil {
+			return nil, err
+		}
+	}
+	return local.NewPuller(nil, dir, p), nil
+}
+
 // Promoted is what Promote did.
 type Promoted struct {
 	Whole    bool `json:"whole"`    // no acknowledged change can be missing
@@ -73,13 +107,15 @@ type Promoted struct {
 
 // Promote makes the standby in data directory dir a server's own. If the server
 // that shipped did not wait for it, clients may have seen later states: then
-// every mailbox gets a new UIDVALIDITY, as after a restore.
-func Promote(ctx context.Context, c config.Config, dir string) (p Promoted, err error) {
+// every mailbox gets a new UIDVALIDITY, as after a restore. If dir is a copy of a
+// standby that lies elsewhere, that is promoted, and all it has is taken, unless
+// alone: for when it cannot be reached any more.
+func Promote(ctx context.Context, c config.Config, dir string, alone bool) (p Promoted, err error) {
 	c.Data, c.Backup = dir, config.Backup{}
 	if err := becomeOwner(c); err != nil {
 		return p, err
 	}
-	if p.Whole, err = local.Promote(nil, storeDir(c)); err != nil {
+	if p.Whole, err = promote(ctx, c, alone); err != nil {
 		return p, err
 	}
 	s, err := OpenStopped(ctx, c)
@@ -98,6 +134,21 @@ func Promote(ctx context.Context, c config.Config, dir string) (p Promoted, err 
 	return p, errors.Join(err, s.Close())
 }
 
+func promote(ctx context.Context, c config.Config, alone bool) (whole bool, err error) {
+	source, err := local.Source(nil, storeDir(c))
+	if err != nil || source == "" || alone {
+		if err != nil {
+			return false, err
+		}
+		return local.Promote(nil, storeDir(c))
+	}
+	from, err := storeAt(ctx, c, source)
+	if err != nil {
+		return false, err
+	}
+	return local.PromoteFrom(ctx, nil, storeDir(c), from)
+}
+
 // Standby is what can be told of a standby from outside.
 type Standby struct {
 	Complete    bool      `json:"complete"` // it could be promoted
@@ -108,8 +159,12 @@ type Standby struct {
 	Bytes       int64     `json:"bytes"`
 }
 
-// StandbyStatus looks at the standby in data directory dir.
-func StandbyStatus(dir string) (Standby, error) {
-	st, err := local.StandbyStatus(nil, filepath.Join(dir, StoreDir))
+// StandbyStatus looks at the standby in data directory dir, or s3://bucket/path.
+func StandbyStatus(ctx context.Context, c config.Config, dir string) (Standby, error) {
+	p, err := storeAt(ctx, c, dir)
+	if err != nil {
+		return Standby{}, err
+	}
+	st, err := local.StandbyStatus(p.FS, p.Dir)
 	return Standby{Complete: st.Complete, Promoted: st.Promoted, Synchronous: st.Synchronous, Position: st.Position, At: st.At, Bytes: st.Bytes}, err
 }

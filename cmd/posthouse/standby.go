@@ -14,13 +14,20 @@ func (a *app) standbyCommand() *cobra.Command {
 }
 
 func (a *app) standbyFollowCommand() *cobra.Command {
-	return &cobra.Command{
+	from := ""
+	c := &cobra.Command{
 		Use: "follow DIR", Short: "Keep a standby ready", Args: exactly(1, "the standby's data directory"),
 		Long: "Keep the standby in DIR ready, to which a server ships (backup.standby in its configuration), until it is\n" +
-			"promoted. Without this nothing is lost either, but the promotion takes longer.",
-		Example: "  posthouse standby follow /srv/standby",
+			"promoted. Without this nothing is lost either, but the promotion takes longer.\n" +
+			"If the server ships elsewhere, name that place with --from, once: DIR becomes and stays a copy of it. It may be\n" +
+			"s3://BUCKET/PATH, see [s3] of the configuration.",
+		Example: "  posthouse standby follow /srv/standby\n  posthouse standby follow /srv/standby --from s3://mail/standby",
 		RunE: func(c *cobra.Command, args []string) error {
-			return server.Follow(c.Context(), args[0], func(at uint64, err error) {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			return server.Follow(c.Context(), cfg, from, args[0], func(at uint64, err error) {
 				if err != nil {
 					fmt.Fprintln(a.errOut, "posthouse: "+errorText(err))
 					return
@@ -29,6 +36,8 @@ func (a *app) standbyFollowCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().StringVar(&from, "from", "", "where the server ships to, if that is not DIR")
+	return c
 }
 
 // promoted is the answer of standby promote.
@@ -38,11 +47,12 @@ type promoted struct {
 }
 
 func (a *app) standbyPromoteCommand() *cobra.Command {
-	yes := false
+	yes, alone := false, false
 	c := &cobra.Command{
 		Use: "promote DIR", Short: "Make a standby the server's data directory", Args: exactly(1, "the standby's data directory"),
 		Long: "Make the standby in DIR a data directory that a server can run on. For when the server that ships to it is lost:\n" +
-			"what that one does afterwards does not count.",
+			"what that one does afterwards does not count. If DIR is a copy (standby follow --from), what is missing is taken\n" +
+			"from where the server ships to.",
 		Example: "  posthouse standby promote /srv/standby",
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := a.config()
@@ -52,7 +62,7 @@ func (a *app) standbyPromoteCommand() *cobra.Command {
 			if err := a.confirm(yes, "The server that ships to "+args[0]+" must not run any more."); err != nil {
 				return err
 			}
-			got, err := server.Promote(c.Context(), cfg, args[0])
+			got, err := server.Promote(c.Context(), cfg, args[0], alone)
 			if err != nil {
 				return err
 			}
@@ -66,6 +76,7 @@ func (a *app) standbyPromoteCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&alone, "alone", false, "only with what DIR has: the place that it is a copy of is lost, too")
 	return c
 }
 
@@ -77,12 +88,16 @@ type standbyStatus struct {
 
 func (a *app) standbyStatusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status DIR", Short: "What a standby has", Args: exactly(1, "the standby's data directory"),
-		Long: "What the standby in DIR has, seen from its files. How far it is behind the server that ships to it, that one tells:\n" +
+		Use: "status DIR", Short: "What a standby has", Args: exactly(1, "the standby's data directory, or s3://BUCKET/PATH"),
+		Long: "What the standby in DIR has, which may be s3://BUCKET/PATH, seen from its files. How far it is behind the server that ships to it, that one tells:\n" +
 			"posthouse status, store.unshipped_ms. Exit code 6 if it could not be promoted.",
 		Example: "  posthouse standby status /srv/standby",
-		RunE: func(_ *cobra.Command, args []string) error {
-			st, err := server.StandbyStatus(args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			st, err := server.StandbyStatus(c.Context(), cfg, args[0])
 			if err != nil {
 				return err
 			}

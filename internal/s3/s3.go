@@ -1,13 +1,16 @@
 // Package s3 is a client for object stores that speak Amazon's S3 protocol: put,
-// get, list, delete, signed with version 4. It is as much of it as backups need.
+// get, list, delete, uploads in parts, signed with version 4. It is as much of it
+// as backups and a standby need.
 //
-// A Put is there as a whole or not at all, and durable once it returns. What
-// fails for a reason that may pass is tried again, a few times. Bucket and keys
-// are in the path of the URL, not in the name of the host, so that any endpoint
-// serves.
+// A Put is there as a whole or not at all, and durable once it returns. The store
+// verifies the SHA-256 of each request; that it has what was sent is verified by
+// the ETag it answers with, and if that is no MD5, by reading it back once. What
+// fails for a reason that may pass is tried again, a few times, and nothing waits
+// without a bound. Secrets are in no error and in no log.
 package s3
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -16,33 +19,49 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
-
-// MaxPut is the size in bytes of the largest object that can be put.
-const MaxPut = 5 << 30
 
 // A Client talks to one bucket. All methods may be called at once.
 type Client struct {
 	Endpoint string // as in https://s3.eu-central-1.amazonaws.com
 	Region   string
 	Bucket   string
+	Hosted   bool   // the bucket is a part of the host's name, not of the path
 	Key      string // who we are
 	Secret   string
 	HTTP     *http.Client                   // default: one with bounds on waiting
 	Now      func() time.Time               // default: the clock
 	Pause    func(try int) <-chan time.Time // before a try after a failure; default: 1 s, 2 s, 4 s …
+	Tries    int                            // default 6
+	Stall    time.Duration                  // for how long nothing may move; default 1 minute
+	PartSize int64                          // of uploads in parts; default 8 MiB, the least that Amazon takes is 5
 }
 
-const tries = 6
+const (
+	stall    = time.Minute
+	slowest  = 64 << 10 // bytes per second that a body moves at least
+	partSize = 8 << 20
+	maxParts = 10000
+)
 
-// stall bounds how long an answer may take to begin.
-const stall = time.Minute
+func (c *Client) tries() int {
+	if c.Tries > 0 {
+		return c.Tries
+	}
+	return 6
+}
+
+func (c *Client) stall() time.Duration {
+	if c.Stall > 0 {
+		return c.Stall
+	}
+	return stall
+}
 
 var defaultHTTP = &http.Client{Transport: &http.Transport{
-	Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: stall, TLSHandshakeTimeout: 20 * time.Second, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4,
+	Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 20 * time.Second, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4,
 }}
 
 // An Error is what the store answered.
@@ -59,55 +78,56 @@ func (e *Error) Is(target error) bool {
 	return target == fs.ErrNotExist && e.Status == http.StatusNotFound
 }
 
+// final tells whether trying again is of no use.
+func (e *Error) final() bool {
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusConflict: // the last: of conditions, asked at once
+		return false
+	case http.StatusNotImplemented:
+		return true
+	}
+	return e.Status/100 != 5
+}
+
 // A request, as often as it is tried.
 type request struct {
 	method, key string
 	query       url.Values
-	ranges      string
-	body        io.ReadSeeker
-	size        int64
-	sum         string // SHA-256 of the body in hex
+	header      map[string]string
+	body        []byte
 }
-
-var emptySum = hexSum(nil)
 
 // do sends a request until it is answered with success, or for good. The caller
 // closes the answer's body.
 func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
+	var resp *http.Response
+	err := c.again(ctx, func() (err error) {
+		resp, err = c.once(ctx, q)
+		return err
+	})
+	return resp, err
+}
+
+// again calls f until it succeeds, or fails for good, or too often.
+func (c *Client) again(ctx context.Context, f func() error) error {
 	var last error
-	for try := range tries {
+	for try := range c.tries() {
 		if try > 0 {
 			select {
 			case <-c.pause(try):
 			case <-ctx.Done():
-				return nil, errors.Join(ctx.Err(), last)
+				return errors.Join(ctx.Err(), last)
 			}
 		}
-		r, err := c.build(ctx, q)
-		if err != nil {
-			return nil, err
+		if last = f(); last == nil {
+			return nil
 		}
-		client := c.HTTP
-		if client == nil {
-			client = defaultHTTP
-		}
-		resp, err := client.Do(r)
-		if err == nil && resp.StatusCode/100 == 2 {
-			return resp, nil
-		}
-		if err == nil {
-			err = readError(resp)
-		}
-		last = err
 		var answer *Error
-		if errors.As(err, &answer) && answer.Status/100 != 5 && answer.Status != http.StatusTooManyRequests && answer.Status != http.StatusRequestTimeout {
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			return nil, err
+		if errors.As(last, &answer) && answer.final() || ctx.Err() != nil {
+			return last
 		}
 	}
-	return nil, fmt.Errorf("s3: given up after %d tries: %w", tries, last)
+	return fmt.Errorf("s3: given up after %d tries: %w", c.tries(), last)
 }
 
 func (c *Client) pause(try int) <-chan time.Time {
@@ -117,49 +137,88 @@ func (c *Client) pause(try int) <-chan time.Time {
 	return time.After(time.Second << (try - 1))
 }
 
+// once sends a request once. Its answer must begin, and its body move, in time.
+func (c *Client) once(ctx context.Context, q request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r, err := c.build(ctx, q)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	client := c.HTTP
+	if client == nil {
+		client = defaultHTTP
+	}
+	timer := time.AfterFunc(c.stall()+time.Duration(len(q.body))*time.Second/slowest, cancel)
+	resp, err := client.Do(r)
+	if err != nil {
+		timer.Stop()
+		cancel()
+		return nil, fmt.Errorf("s3: %w", err)
+	}
+	resp.Body = &watched{resp.Body, c.stall(), timer, cancel}
+	if resp.StatusCode/100 != 2 {
+		return nil, readError(resp)
+	}
+	return resp, nil
+}
+
+// A watched body must move.
+type watched struct {
+	io.ReadCloser
+	stall  time.Duration
+	timer  *time.Timer
+	cancel context.CancelFunc
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.stall)
+	return w.ReadCloser.Read(p)
+}
+
+func (w *watched) Close() error {
+	err := w.ReadCloser.Close()
+	w.timer.Stop()
+	w.cancel()
+	return err
+}
+
+// parameters are those of our queries, sorted as signatures want.
+var parameters = []string{"continuation-token", "delimiter", "list-type", "partNumber", "prefix", "uploadId", "uploads"}
+
 func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	u, err := url.Parse(c.Endpoint)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("s3: the endpoint is no URL")
 	}
 	u.Path = "/" + c.Bucket + "/" + q.key
+	if c.Hosted {
+		u.Host, u.Path = c.Bucket+"."+u.Host, "/"+q.key
+	}
 	u.RawPath = escape(u.Path, true)
 	var query []string
-	for _, k := range []string{"continuation-token", "delimiter", "list-type", "prefix"} { // sorted, as signatures want
+	for _, k := range parameters {
 		if q.query.Has(k) {
 			query = append(query, k+"="+escape(q.query.Get(k), false))
 		}
 	}
 	u.RawQuery = strings.Join(query, "&")
 	var body io.Reader
-	if q.body != nil {
-		if _, err := q.body.Seek(0, io.SeekStart); err != nil {
-			return nil, err
-		}
-		body = io.NopCloser(q.body) // it is ours to close
+	if len(q.body) > 0 {
+		body = bytes.NewReader(q.body)
 	}
 	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), body)
 	if err != nil {
 		return nil, err
 	}
-	if q.body != nil {
-		r.ContentLength = q.size
-	}
-	if q.size == 0 {
-		r.Body = nil
-	}
-	if q.ranges != "" {
-		r.Header.Set("Range", q.ranges)
-	}
-	sum := q.sum
-	if sum == "" {
-		sum = emptySum
+	for k, v := range q.header {
+		r.Header.Set(k, v)
 	}
 	now := time.Now
 	if c.Now != nil {
 		now = c.Now
 	}
-	c.sign(r, sum, now())
+	c.sign(r, hexSum(q.body), now())
 	return r, nil
 }
 
@@ -175,91 +234,4 @@ func readError(resp *http.Response) error {
 	}
 	e.Status = resp.StatusCode
 	return e
-}
-
-// Put makes key an object of size bytes; sum is their SHA-256, in hex, which the
-// store verifies.
-func (c *Client) Put(ctx context.Context, key string, body io.ReadSeeker, size int64, sum string) error {
-	if size > MaxPut {
-		return fmt.Errorf("s3: %s has %d bytes, the most is %d", key, size, int64(MaxPut))
-	}
-	resp, err := c.do(ctx, request{method: http.MethodPut, key: key, body: body, size: size, sum: sum})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-// Get reads an object from off on, n bytes at most, n < 0: all. What reads of the
-// result fail with is not tried again.
-func (c *Client) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	q := request{method: http.MethodGet, key: key}
-	switch {
-	case n > 0:
-		q.ranges = fmt.Sprintf("bytes=%d-%d", off, off+n-1)
-	case off > 0:
-		q.ranges = fmt.Sprintf("bytes=%d-", off)
-	}
-	resp, err := c.do(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return resp.Body, nil
-}
-
-// Stat returns an object's size and the time when it was put.
-func (c *Client) Stat(ctx context.Context, key string) (size int64, at time.Time, err error) {
-	resp, err := c.do(ctx, request{method: http.MethodHead, key: key})
-	if err != nil {
-		return 0, at, err
-	}
-	size, err = strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64)
-	if err != nil {
-		return 0, at, errors.Join(fmt.Errorf("s3: %s has no length: %w", key, err), resp.Body.Close())
-	}
-	at, _ = http.ParseTime(resp.Header.Get("Last-Modified"))
-	return size, at, resp.Body.Close()
-}
-
-// Delete removes an object. One that is not there is no error.
-func (c *Client) Delete(ctx context.Context, key string) error {
-	resp, err := c.do(ctx, request{method: http.MethodDelete, key: key})
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
-}
-
-// List returns the names directly below a prefix, which ends in a slash or is
-// empty: of objects, and with a slash at the end, of what has objects below it.
-func (c *Client) List(ctx context.Context, prefix string) (names []string, err error) {
-	q := url.Values{"list-type": {"2"}, "delimiter": {"/"}, "prefix": {prefix}}
-	for {
-		resp, err := c.do(ctx, request{method: http.MethodGet, query: q})
-		if err != nil {
-			return nil, err
-		}
-		var page struct {
-			Contents              []struct{ Key string }
-			CommonPrefixes        []struct{ Prefix string }
-			IsTruncated           bool
-			NextContinuationToken string
-		}
-		err = xml.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&page)
-		if err = errors.Join(err, resp.Body.Close()); err != nil {
-			return nil, err
-		}
-		for _, o := range page.Contents {
-			if n := strings.TrimPrefix(o.Key, prefix); n != "" {
-				names = append(names, n)
-			}
-		}
-		for _, p := range page.CommonPrefixes {
-			names = append(names, strings.TrimPrefix(p.Prefix, prefix))
-		}
-		if !page.IsTruncated || page.NextContinuationToken == "" {
-			return names, nil
-		}
-		q.Set("continuation-token", page.NextContinuationToken)
-	}
 }

@@ -4,6 +4,7 @@ package s3test
 
 import (
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -22,22 +23,40 @@ import (
 )
 
 // A Server is a store with one bucket. Fail, if not nil, is asked before each
-// request, and may answer it with a status.
+// request, and may answer it with a status, or one of the faults below.
 type Server struct {
-	t       testing.TB
-	Client  s3.Client // that may use it
-	Fail    func(r *http.Request) int
-	mu      sync.Mutex
-	objects map[string][]byte
+	t             testing.TB
+	Client        s3.Client // that may use it
+	Fail          func(r *http.Request) int
+	Unconditional bool // it does not know conditions
+	mu            sync.Mutex
+	objects       map[string]object
+	uploads       map[string]map[int][]byte
+	begun         int
 }
+
+type object struct {
+	b  []byte
+	at time.Time
+}
+
+// Faults that Fail may ask for, besides a status.
+const (
+	Cut    = -1 - iota // the connection ends in the middle of the request
+	Forget             // the connection ends when all is done, before the answer
+	Lie                // something else is stored, as its ETag says
+	Opaque             // the ETag is no MD5, as with some kinds of encryption
+	Hang               // there is no answer until the client goes
+)
 
 // New starts a store that ends with the test.
 func New(t testing.TB) *Server {
-	s := &Server{t: t, objects: map[string][]byte{}}
+	s := &Server{t: t, objects: map[string]object{}, uploads: map[string]map[int][]byte{}}
 	h := httptest.NewServer(s)
 	transport := &http.Transport{}
 	t.Cleanup(func() { transport.CloseIdleConnections(); h.Close() })
 	s.Client = s3.Client{Endpoint: h.URL, Region: "test-1", Bucket: "mail", Key: "AKIDTEST", Secret: "secret/key",
+		Stall: 20 * time.Second, PartSize: 64 << 10,
 		HTTP: &http.Client{Transport: transport}, Pause: func(int) <-chan time.Time { return time.After(time.Millisecond) }}
 	return s
 }
@@ -48,7 +67,7 @@ func (s *Server) Objects() map[string][]byte {
 	defer s.mu.Unlock()
 	all := map[string][]byte{}
 	for k, b := range s.objects {
-		all[k] = slices.Clone(b)
+		all[k] = slices.Clone(b.b)
 	}
 	return all
 }
@@ -57,20 +76,48 @@ func (s *Server) Objects() map[string][]byte {
 func (s *Server) Edit(key string, change func(b []byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(s.objects[key])
+	change(s.objects[key].b)
+}
+
+// Clone starts another store that has what this one has now.
+func (s *Server) Clone() *Server {
+	c := New(s.t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, o := range s.objects {
+		c.objects[k] = object{slices.Clone(o.b), o.at}
+	}
+	return c
+}
+
+// Uploads returns how many uploads in parts were begun and not ended.
+func (s *Server) Uploads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.uploads)
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault := 0
+	if s.Fail != nil {
+		fault = s.Fail(r)
+	}
+	if fault == Cut {
+		_, _ = io.CopyN(io.Discard, r.Body, max(0, r.ContentLength/2))
+		panic(http.ErrAbortHandler)
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client ended
 	}
-	if s.Fail != nil {
-		if status := s.Fail(r); status != 0 {
-			answer(w, status, "Told")
-			return
-		}
+	switch {
+	case fault == Hang:
+		<-r.Context().Done()
+		return
+	case fault > 0:
+		answer(w, fault, "Told")
+		return
 	}
 	if why := s.refuses(r, body); why != "" {
 		answer(w, http.StatusForbidden, why)
@@ -81,23 +128,103 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, "NoSuchBucket")
 		return
 	}
+	if fault == Lie && len(body) > 0 {
+		body[len(body)/2] ^= 1
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if fault == Forget {
+		s.serveLocked(httptest.NewRecorder(), r, key, body)
+		panic(http.ErrAbortHandler)
+	}
+	if fault == Opaque && r.Method != http.MethodGet {
+		w.Header().Set("ETag", `"opaque"`)
+	}
+	s.serveLocked(w, r, key, body)
+}
+
+func (s *Server) serveLocked(w http.ResponseWriter, r *http.Request, key string, body []byte) {
+	q := r.URL.Query()
 	switch {
+	case q.Has("uploads") || q.Has("uploadId"):
+		s.partsLocked(w, r, key, body)
 	case r.Method == http.MethodPut:
-		s.objects[key] = body
+		s.putLocked(w, r, key, body)
 	case r.Method == http.MethodDelete:
 		delete(s.objects, key)
 		w.WriteHeader(http.StatusNoContent)
 	case key == "":
 		s.listLocked(w, r)
 	default:
-		b, ok := s.objects[key]
+		o, ok := s.objects[key]
 		if !ok {
 			answer(w, http.StatusNotFound, "NoSuchKey")
 			return
 		}
-		http.ServeContent(w, r, "", time.Unix(1_800_000_000, 0), strings.NewReader(string(b)))
+		tag(w, o.b)
+		http.ServeContent(w, r, "", o.at, strings.NewReader(string(o.b)))
+	}
+}
+
+func etag(b []byte) string { return fmt.Sprintf(`"%x"`, md5.Sum(b)) }
+
+func tag(w http.ResponseWriter, b []byte) {
+	if w.Header().Get("ETag") == "" {
+		w.Header().Set("ETag", etag(b))
+	}
+}
+
+func (s *Server) putLocked(w http.ResponseWriter, r *http.Request, key string, body []byte) {
+	old, there := s.objects[key]
+	match, absent := r.Header.Get("If-Match"), r.Header.Get("If-None-Match") == "*"
+	switch {
+	case s.Unconditional && (match != "" || absent):
+		answer(w, http.StatusNotImplemented, "NotImplemented")
+		return
+	case absent && there || match != "" && (!there || match != etag(old.b)):
+		answer(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		return
+	}
+	s.objects[key] = object{body, time.Now().UTC()}
+	tag(w, body)
+}
+
+// partsLocked serves uploads in parts.
+func (s *Server) partsLocked(w http.ResponseWriter, r *http.Request, key string, body []byte) {
+	q := r.URL.Query()
+	id := q.Get("uploadId")
+	up, ok := s.uploads[id]
+	switch {
+	case q.Has("uploads"):
+		s.begun++
+		id = fmt.Sprint(key, "#", s.begun)
+		s.uploads[id] = map[int][]byte{}
+		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case !ok:
+		answer(w, http.StatusNotFound, "NoSuchUpload")
+	case r.Method == http.MethodPut:
+		n, err := strconv.Atoi(q.Get("partNumber"))
+		if err != nil || n < 1 {
+			answer(w, http.StatusBadRequest, "InvalidArgument")
+			return
+		}
+		up[n] = body
+		tag(w, body)
+	case r.Method == http.MethodDelete:
+		delete(s.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPost:
+		var whole []byte
+		for n := 1; n <= len(up); n++ {
+			if !strings.Contains(string(body), fmt.Sprintf("<PartNumber>%d</PartNumber>", n)) {
+				answer(w, http.StatusBadRequest, "InvalidPart")
+				return
+			}
+			whole = append(whole, up[n]...)
+		}
+		delete(s.uploads, id)
+		s.objects[key] = object{whole, time.Now().UTC()}
+		fmt.Fprintf(w, "<CompleteMultipartUploadResult><ETag>x-%d</ETag></CompleteMultipartUploadResult>", len(up))
 	}
 }
 
@@ -107,14 +234,18 @@ func answer(w http.ResponseWriter, status int, code string) {
 }
 
 // pageSize is small, so that lists have pages.
-const pageSize = 3
+const pageSize = 7
 
 func (s *Server) listLocked(w http.ResponseWriter, r *http.Request) {
-	type object struct{ Key string }
+	type content struct {
+		Key          string
+		Size         int
+		LastModified time.Time
+	}
 	type common struct{ Prefix string }
 	var out struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
-		Contents              []object
+		Contents              []content
 		CommonPrefixes        []common
 		IsTruncated           bool
 		NextContinuationToken string
@@ -124,7 +255,7 @@ func (s *Server) listLocked(w http.ResponseWriter, r *http.Request) {
 	names := map[string]bool{}
 	for k := range s.objects {
 		if rest, ok := strings.CutPrefix(k, prefix); ok {
-			if i := strings.IndexByte(rest, '/'); i >= 0 {
+			if i := strings.IndexByte(rest, '/'); i >= 0 && q.Get("delimiter") == "/" {
 				rest = rest[:i+1]
 			}
 			names[rest] = true
@@ -132,7 +263,7 @@ func (s *Server) listLocked(w http.ResponseWriter, r *http.Request) {
 	}
 	var sorted []string
 	for n := range names {
-		if n > q.Get("continuation-token") {
+		if !q.Has("continuation-token") || n > q.Get("continuation-token") {
 			sorted = append(sorted, n)
 		}
 	}
@@ -145,7 +276,8 @@ func (s *Server) listLocked(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(n, "/") {
 			out.CommonPrefixes = append(out.CommonPrefixes, common{prefix + n})
 		} else {
-			out.Contents = append(out.Contents, object{prefix + n})
+			o := s.objects[prefix+n]
+			out.Contents = append(out.Contents, content{prefix + n, len(o.b), o.at})
 		}
 	}
 	if err := xml.NewEncoder(w).Encode(out); err != nil {

@@ -2,25 +2,22 @@ package s3test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"io"
 	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"posthouse/internal/s3"
 )
 
 func TestClient(t *testing.T) {
 	s := New(t)
 	c := s.Client
 	ctx := t.Context()
-	put := func(key string, b []byte) error {
-		sum := sha256.Sum256(b)
-		return c.Put(ctx, key, bytes.NewReader(b), int64(len(b)), hex.EncodeToString(sum[:]))
-	}
 	var tries atomic.Int64
 	s.Fail = func(*http.Request) int { // each second request fails at first
 		if tries.Add(1)%2 == 1 {
@@ -34,26 +31,32 @@ func TestClient(t *testing.T) {
 		if n == "empty" {
 			b = nil
 		}
-		if err := put(n, b); err != nil {
+		if err := c.Put(ctx, n, b, s3.Condition{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := c.List(ctx, "a b+c/")
-	slices.Sort(got)
-	if want := []string{"2", "d/", "e/", "f", "ü&=.txt"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("List: %q, %v", got, err)
+	for direct, want := range map[bool][]string{true: {"2", "d/", "e/", "f", "ü&=.txt"}, false: {"2", "d/1", "d/2", "e/3", "f", "ü&=.txt"}} {
+		got, err := c.List(ctx, "a b+c/", direct)
+		var names []string
+		for _, o := range got {
+			names = append(names, o.Name)
+			if !strings.HasSuffix(o.Name, "/") && (o.Size == 0 || time.Since(o.At).Abs() > time.Hour) {
+				t.Errorf("%+v", o)
+			}
+		}
+		slices.Sort(names)
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("List: %q, %v", names, err)
+		}
 	}
 	for _, r := range []struct {
 		off, n int64
 		want   string
-	}{{0, -1, "content of top"}, {8, -1, "of top"}, {8, 2, "of"}} {
-		body, err := c.Get(ctx, "top", r.off, r.n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(body)
-		if body.Close(); err != nil || string(b) != r.want {
-			t.Errorf("Get from %d, %d bytes: %q, %v", r.off, r.n, b, err)
+	}{{0, 99, "content of top"}, {8, 6, "of top"}, {8, 2, "of"}, {14, 5, ""}} {
+		b := make([]byte, r.n)
+		n, err := c.Get(ctx, "top", b, r.off)
+		if err != nil || string(b[:n]) != r.want {
+			t.Errorf("Get from %d, %d bytes: %q, %v", r.off, r.n, b[:n], err)
 		}
 	}
 	if size, at, err := c.Stat(ctx, names[0]); err != nil || size != int64(len("content of "+names[0])) || at.IsZero() {
@@ -66,15 +69,79 @@ func TestClient(t *testing.T) {
 		t.Errorf("Stat of nothing: %v", err)
 	}
 	s.Fail = func(*http.Request) int { return http.StatusInternalServerError }
-	if err := put("x", nil); err == nil {
+	if err := c.Put(ctx, "x", nil, s3.Condition{}); err == nil {
 		t.Error("a store that always fails takes objects")
 	}
 	s.Fail = nil
-	if err := c.Put(ctx, "x", bytes.NewReader([]byte("abc")), 3, hex.EncodeToString(make([]byte, 32))); err == nil {
-		t.Error("a wrong checksum is taken")
-	}
 	c.Secret = "guessed"
-	if err := put("x", nil); err == nil {
-		t.Error("a wrong secret is taken")
+	if err := c.Put(ctx, "x", nil, s3.Condition{}); err == nil || strings.Contains(err.Error(), c.Secret) {
+		t.Errorf("a wrong secret: %v", err)
+	}
+}
+
+// TestConditions wants one of two writers refused.
+func TestConditions(t *testing.T) {
+	s := New(t)
+	c, ctx := s.Client, t.Context()
+	if err := c.Put(ctx, "k", []byte("1"), s3.Condition{Absent: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Put(ctx, "k", []byte("2"), s3.Condition{Absent: true}); !s3.IsConflict(err) {
+		t.Errorf("put over another: %v", err)
+	}
+	b, etag, err := c.Read(ctx, "k", 100)
+	if err != nil || string(b) != "1" {
+		t.Fatalf("%q, %v", b, err)
+	}
+	if err := c.Put(ctx, "k", []byte("3"), s3.Condition{ETag: etag}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Put(ctx, "k", []byte("4"), s3.Condition{ETag: etag}); !s3.IsConflict(err) {
+		t.Errorf("put over a newer one: %v", err)
+	}
+	s.Unconditional = true
+	if err := c.Put(ctx, "k", []byte("5"), s3.Condition{ETag: etag}); !s3.IsUnsupported(err) {
+		t.Errorf("a store without conditions: %v", err)
+	}
+}
+
+// TestFaults puts objects, small and in parts, into a store with each fault, now
+// and then: what is reported as put is there, byte by byte.
+func TestFaults(t *testing.T) {
+	for _, f := range []struct {
+		name  string
+		fault int
+	}{{"cut", Cut}, {"forget", Forget}, {"lie", Lie}, {"opaque", Opaque}, {"503", 503}, {"hang", Hang}} {
+		t.Run(f.name, func(t *testing.T) {
+			s := New(t)
+			c := s.Client
+			var n atomic.Int64
+			every := int64(3)
+			if f.fault == Hang {
+				c.Stall, every = 200*time.Millisecond, 9
+			}
+			s.Fail = func(r *http.Request) int {
+				if n.Add(1)%every == 0 {
+					return f.fault
+				}
+				return 0
+			}
+			for _, size := range []int{0, 1, 5000, 64 << 10, 64<<10 + 1, 300_000} {
+				want := bytes.Repeat([]byte("0123456789abc"), size/13+1)[:size]
+				if err := c.Upload(t.Context(), "k", bytes.NewReader(want), int64(size)); err != nil {
+					t.Fatalf("%d bytes: %v", size, err)
+				}
+				if got := s.Objects()["k"]; !bytes.Equal(got, want) {
+					t.Errorf("%d bytes: the store has others (%d)", size, len(got))
+				}
+				got := make([]byte, size+1)
+				if m, err := c.Get(t.Context(), "k", got, 0); err != nil || !bytes.Equal(got[:m], want) {
+					t.Errorf("%d bytes: read %d, %v", size, m, err)
+				}
+			}
+			if f.fault != Forget && s.Uploads() > 0 {
+				t.Errorf("%d uploads were never ended", s.Uploads())
+			}
+		})
 	}
 }

@@ -50,6 +50,9 @@ func syncDir(fsys vfs.FS, dir string) error {
 
 // makeDir makes a directory whose entry in its parent is durable.
 func makeDir(fsys vfs.FS, dir string) error {
+	if remote(fsys) != nil {
+		return nil // a part of names
+	}
 	parent := fsys.PathDir(dir)
 	if _, err := fsys.Stat(parent); errors.Is(err, errNotExist) && parent != dir {
 		if err := makeDir(fsys, parent); err != nil {

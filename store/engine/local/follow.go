@@ -88,15 +88,21 @@ func (f *Follower) Close() error { return f.e.closeFiles() }
 // acknowledged commit is missing.
 func Promote(fsys vfs.FS, dir string) (whole bool, err error) {
 	fsys = orDisk(fsys)
-	mode, err := readFile(fsys, fsys.PathJoin(dir, shippedName))
-	if errors.Is(err, errNotExist) {
+	if _, err := fsys.Stat(fsys.PathJoin(dir, shippedName)); errors.Is(err, errNotExist) {
 		return false, &mail.Error{Kind: mail.NotFound, Op: "local.Promote", Text: dir + " is no standby"}
-	}
-	if err != nil {
+	} else if err != nil {
 		return false, err
 	}
 	if _, err := fsys.Stat(fsys.PathJoin(dir, "FORMAT")); err != nil {
 		return false, &mail.Error{Kind: mail.Invalid, Op: "local.Promote", Text: dir + " has no complete copy of a store", Err: err}
 	}
-	return string(mode) == modeSync, writeFile(fsys, dir, promotedName, nil)
+	lock, err := fence(fsys, dir)
+	if err != nil {
+		return false, err
+	}
+	mode, err := readFile(fsys, fsys.PathJoin(dir, shippedName))
+	if err == nil {
+		err = writeFile(fsys, dir, promotedName, nil)
+	}
+	return string(mode) == modeSync, errors.Join(err, lock.Close())
 }

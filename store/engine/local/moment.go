@@ -48,34 +48,41 @@ type Moment struct {
 // on to what it was at a later time, the zero time for the latest, by the log of
 // the same store in from: that of a standby, or of a server that is lost. If
 // from has no longer all that target needs, it fails with mail.NotFound.
-func Extend(ctx context.Context, fsys vfs.FS, target, from string, until time.Time) (Moment, error) {
+func Extend(ctx context.Context, fsys vfs.FS, target string, from Place, until time.Time) (Moment, error) {
 	fsys = orDisk(fsys)
-	src, err := openLog(fsys, from)
+	src, err := openLog(orDisk(from.FS), from.Dir)
 	if err != nil {
 		return Moment{}, err
 	}
-	s := &shipper{e: src, dir: target, moment: moment{until: until}}
+	s := &shipper{e: src, fs: fsys, dir: target, moment: moment{until: until}}
 	s.moved.L = &s.mu
 	defer s.disconnect()
+	err = s.take(ctx)
+	return Moment{s.at.lsn, s.moment.at}, err
+}
+
+// take finds the end of the target's log and appends what the source has more.
+func (s *shipper) take(ctx context.Context) error {
+	fsys, target, src := s.fs, s.dir, s.e
 	format, err := readFile(fsys, fsys.PathJoin(target, "FORMAT"))
 	if err != nil {
-		return Moment{}, err
+		return err
 	}
-	theirs := &Engine{dir: target}
+	theirs := &Engine{fs: fsys, dir: target}
 	if err := theirs.parseFormat(string(format)); err != nil {
-		return Moment{}, err
+		return err
 	}
 	if theirs.store != src.store {
-		return Moment{}, &mail.Error{Kind: mail.Invalid, Op: "local.Extend", Text: from + " has the log of another store"}
+		return &mail.Error{Kind: mail.Invalid, Op: "local.Extend", Text: src.dir + " has the log of another store"}
 	}
 	err = s.resume()
 	if err == nil {
 		err = s.extend(ctx)
 	}
 	if errors.Is(err, errTooOld) {
-		err = &mail.Error{Kind: mail.NotFound, Op: "local.Extend", Text: from + " has lost commits that this backup needs: name a newer backup", Err: err}
+		err = &mail.Error{Kind: mail.NotFound, Op: "local.Extend", Text: src.dir + " has lost commits that this backup needs: name a newer backup", Err: err}
 	}
-	return Moment{s.at.lsn, s.moment.at}, err
+	return err
 }
 
 // openLog returns a store that is there only to read its log.
@@ -110,7 +117,7 @@ func (s *shipper) extend(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.segment(end); err != nil {
+		if err := s.segment(end); err != nil && !errors.Is(err, errNotExist) { // which was given up, after all of it
 			return err
 		}
 		next, err := s.nextSegment(end)
@@ -127,8 +134,10 @@ func (s *shipper) extend(ctx context.Context) error {
 		if ok && h.lsn > s.at.lsn+1 {
 			return errTooOld
 		}
-		if err := s.f.Close(); err != nil {
-			return err
+		if s.f != nil {
+			if err := s.f.Close(); err != nil {
+				return err
+			}
 		}
 		s.f, s.at.segment, s.at.off = nil, next, 0
 	}
@@ -208,7 +217,11 @@ func (e *Engine) lastTime(n uint32, lsn uint64) (time.Time, error) {
 		return m.at, err
 	}
 	sc, err := newScanner(f, n, e.store)
-	for off := int64(0); err == nil; {
+	begin := int64(0)
+	if o, ok := f.(*objectFile); ok {
+		begin = o.last()
+	}
+	for off := begin; err == nil; {
 		h, ok, herr := sc.header(off)
 		if herr != nil || !ok || h.lsn > lsn {
 			err = herr
@@ -225,6 +238,9 @@ func (e *Engine) lastTime(n uint32, lsn uint64) (time.Time, error) {
 
 // sizeOf returns the bytes of all files below a directory. Files come and go meanwhile.
 func sizeOf(fsys vfs.FS, dir string) (n int64, err error) {
+	if o := remote(fsys); o != nil {
+		return o.sizeOf(dir)
+	}
 	names, err := fsys.List(dir)
 	for _, name := range names {
 		path := fsys.PathJoin(dir, name)

@@ -13,8 +13,10 @@ import (
 
 // TestMoment restores a store, from a backup and the log of a standby or of the
 // store itself, as it was after each of its commits.
-func TestMoment(t *testing.T) {
-	disk, l := newDisk(t), newLoad(nil)
+func TestMoment(t *testing.T) { eachPlace(t, restoreMoments) }
+
+func restoreMoments(t *testing.T, disk *powerFS, place Place) {
+	l := newLoad(nil)
 	now := time.Unix(1_800_000_000, 0)
 	var clock atomic.Int64 // now, for the goroutines of the store
 	tick := func() {
@@ -23,6 +25,7 @@ func TestMoment(t *testing.T) {
 	}
 	tick()
 	opt := crashOptions(disk, rand.New(rand.NewPCG(1, 1)))
+	opt.ShipFS = place.FS
 	opt.SegmentSize, opt.Ship, opt.Now, opt.pruneWait, opt.ShipKeep = 8<<10, standbyDir, func() time.Time { return time.Unix(0, clock.Load()) }, 1, 1<<60
 	e := mustOpen(t, opt)
 	commit := func() {
@@ -59,7 +62,7 @@ func TestMoment(t *testing.T) {
 		t.Errorf("a backup from before the backup: %v", err)
 	}
 	restored := opt
-	restored.Ship = ""
+	restored.Ship, restored.ShipFS = "", nil
 	for i := uint64(0); i <= 60; i += 5 {
 		restored.Dir = fmt.Sprintf("/srv/at%d", i)
 		until := at.Add(time.Duration(i)*time.Second + time.Millisecond)
@@ -73,7 +76,7 @@ func TestMoment(t *testing.T) {
 		if i == 60 {
 			until = time.Time{}
 		}
-		m, err := Extend(context.Background(), disk, restored.Dir, standbyDir, until)
+		m, err := Extend(context.Background(), disk, restored.Dir, place, until)
 		if err != nil || i > 0 && !m.At.Equal(at.Add(time.Duration(i)*time.Second)) {
 			t.Fatalf("%d commits after the backup: %+v, %v", i, m, err)
 		}
@@ -83,11 +86,11 @@ func TestMoment(t *testing.T) {
 			t.Fatalf("%d commits after the backup: %v", i, err)
 		}
 	}
-	st, err := StandbyStatus(disk, standbyDir)
+	st, err := StandbyStatus(place.FS, standbyDir)
 	if err != nil || !st.Complete || st.Promoted || st.Synchronous || !st.At.Equal(now) || st.Bytes == 0 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if err := disk.Remove("/srv/standby/log/00000004.seg"); err != nil {
+	if err := place.FS.Remove("/srv/standby/log/00000004.seg"); err != nil {
 		t.Fatal(err)
 	}
 	if err := disk.RemoveAll(restoreDir); err != nil {
@@ -96,7 +99,7 @@ func TestMoment(t *testing.T) {
 	if _, err := RestoreBackup(context.Background(), disk, backupDir, "", disk, restoreDir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Extend(context.Background(), disk, restoreDir, standbyDir, time.Time{}); mail.KindOf(err) != mail.NotFound {
+	if _, err := Extend(context.Background(), disk, restoreDir, place, time.Time{}); mail.KindOf(err) != mail.NotFound {
 		t.Errorf("a log with a gap: %v", err)
 	}
 }

@@ -10,6 +10,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// A Place is a directory in some file system: that of [S3], or nil for the disk.
+type Place struct {
+	FS  vfs.FS
+	Dir string
+}
+
 // Options say how to open a store. The zero value of each field but Dir is a
 // sensible default for a small store.
 type Options struct {
@@ -62,12 +68,14 @@ type Options struct {
 	// goroutine at a time. It is logged in any case.
 	Damaged func(Damage)
 
-	// Repair are directories with backups, from which damaged blobs are mended, as
-	// they are from Ship.
-	Repair []string
-	// Ship is a directory that becomes and stays a copy of the store, see [Follower];
-	// "": none. With ShipSync no commit is acknowledged before the copy has it.
+	// Repair are places of backups, from which damaged blobs are mended, as they are
+	// from Ship.
+	Repair []Place
+	// Ship is a directory that becomes and stays a copy of the store, see [Follower]
+	// and [Pull]; "": none. It is in ShipFS, default FS; that of [S3] serves as well.
+	// With ShipSync no commit is acknowledged before the copy has it.
 	Ship     string
+	ShipFS   vfs.FS
 	ShipSync bool
 	// ShipKeep is for how long the copy keeps files that the store has given up,
 	// so that a backup and its log lead to any moment since; default 0.
@@ -81,6 +89,7 @@ type Options struct {
 
 // mutations are faults that a test builds in to prove that the tests find them.
 type mutations struct {
+	shipUnclaimed bool // who ships does not look whether another one does
 	acceptCRC     bool // recovery believes frames whose checksum is wrong
 	acceptLSN     bool // recovery believes frames that are out of sequence
 	publishEarly  bool // the applier gets a frame before it is synced
@@ -144,8 +153,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ScrubEvery == 0 {
 		o.ScrubEvery = 7 * 24 * time.Hour
 	}
+	if o.ShipFS == nil {
+		o.ShipFS = o.FS
+	}
 	if o.pruneWait == 0 {
 		o.pruneWait = time.Minute
+		if remote(o.ShipFS) != nil {
+			o.pruneWait = time.Hour // each look costs some hundred requests
+		}
 	}
 	if o.shipRetry == 0 {
 		o.shipRetry = time.Second

@@ -166,7 +166,7 @@ func (k *keeping) mendLarge(c storeCopy, r blobRecord) (err error) {
 		return err
 	}
 	tmp := name + ".tmp"
-	f, cp := backupFile{mtime: 1}, copier{ctx: k.ctx, from: e.fs, to: e.fs}
+	f, cp := backupFile{mtime: 1}, copier{ctx: k.ctx, from: c.fs, to: e.fs}
 	if err := cp.copySum(from, tmp, &f); err != nil {
 		return err
 	}
@@ -190,6 +190,7 @@ func (k *keeping) verifyLarge(name string, r blobRecord) error {
 
 // A storeCopy has the files of a store: a standby, or a backup.
 type storeCopy struct {
+	fs     vfs.FS
 	dir    string
 	set    *backupSet // of a backup
 	backup *manifest
@@ -205,18 +206,22 @@ func (c storeCopy) name() string {
 // copies returns the standby, then the backups, the newest first.
 func (e *Engine) copies() (list []storeCopy) {
 	if e.opt.Ship != "" {
-		list = append(list, storeCopy{dir: e.opt.Ship})
+		list = append(list, storeCopy{fs: e.opt.ShipFS, dir: e.opt.Ship})
 	}
-	for _, dir := range e.opt.Repair {
-		set, err := openSet(e.fs, dir, false)
+	for _, p := range e.opt.Repair {
+		fsys := p.FS
+		if fsys == nil {
+			fsys = e.fs
+		}
+		set, err := openSet(fsys, p.Dir, false)
 		if err != nil {
-			e.log.Warn("no backups to mend from", "dir", dir, "err", err)
+			e.log.Warn("no backups to mend from", "dir", p.Dir, "err", err)
 			continue
 		}
 		names, err := set.names()
 		for i := len(names) - 1; err == nil && i >= 0; i-- {
 			if m, merr := set.manifest(names[i]); merr == nil && m.info.Store == fmt.Sprintf("%016x", e.store) {
-				list = append(list, storeCopy{dir, set, m})
+				list = append(list, storeCopy{fsys, p.Dir, set, m})
 			}
 		}
 	}
@@ -259,7 +264,7 @@ func (c storeCopy) sameBlob(e *Engine, id engine.BlobID, r blobRecord) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	f, err := e.fs.Open(name)
+	f, err := c.fs.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +301,7 @@ func (c storeCopy) loggedBlob(e *Engine, id engine.BlobID) (r blobRecord, err er
 			break
 		}
 		var found, older bool
-		if r, found, older, err = e.findBlob(name, segs[i], lsn, id); found || older {
+		if r, found, older, err = e.findBlob(c.fs, name, segs[i], lsn, id); found || older {
 			if err == nil && !found {
 				err = errNoBlob(id)
 			}
@@ -311,7 +316,7 @@ func (c storeCopy) loggedBlob(e *Engine, id engine.BlobID) (r blobRecord, err er
 
 func (c storeCopy) segments(e *Engine) (segs []uint32, err error) {
 	if c.set == nil {
-		return (&Engine{fs: e.fs, dir: c.dir}).segments()
+		return (&Engine{fs: c.fs, dir: c.dir}).segments()
 	}
 	for _, f := range c.backup.files {
 		if dir, name := path.Split(f.path); dir == "log/" {
@@ -325,8 +330,8 @@ func (c storeCopy) segments(e *Engine) (segs []uint32, err error) {
 
 // findBlob looks for the record of a blob in the frame lsn of a segment. older:
 // the segment begins before that frame.
-func (e *Engine) findBlob(name string, n uint32, lsn uint64, id engine.BlobID) (r blobRecord, found, older bool, err error) {
-	f, err := e.fs.Open(name, vfs.RandomReadsOption)
+func (e *Engine) findBlob(fsys vfs.FS, name string, n uint32, lsn uint64, id engine.BlobID) (r blobRecord, found, older bool, err error) {
+	f, err := fsys.Open(name, vfs.RandomReadsOption)
 	if err != nil {
 		return r, false, false, err
 	}

@@ -7,13 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"posthouse/internal/s3/s3test"
 	"posthouse/store/engine"
 )
 
 // TestMend damages blobs in each place where they can be, and wants them mended
 // from a standby and from a backup that was made before they were moved.
 func TestMend(t *testing.T) {
-	for _, from := range []string{"standby", "backup", "nothing"} {
+	for _, from := range []string{"standby", "backup", "bucket", "backup in a bucket", "nothing"} {
 		t.Run(from, func(t *testing.T) { testMend(t, from) })
 	}
 }
@@ -22,6 +25,10 @@ func testMend(t *testing.T, from string) {
 	disk := newDisk(t)
 	opt := shipOptions(disk)
 	opt.ScrubEvery = -1
+	elsewhere := bucketPlace(s3test.New(t)).FS
+	if from == "bucket" {
+		opt.ShipFS = elsewhere
+	}
 	s := newSpaceTest(t, opt, 1)
 	for i := range 400 {
 		s.put(i%4, fmt.Sprintf("%05d", i), prose(uint64(i), 500+i*37%3000))
@@ -31,7 +38,11 @@ func testMend(t *testing.T, from string) {
 		await(t, "all shipped", func() bool { lsn, err := s.e.ship.shipped(); return err == nil && lsn == s.e.end.Load().lsn })
 	}
 	shipped()
-	if _, err := s.e.Backup(t.Context(), backupDir, backupAt(0)); err != nil {
+	backups := vfs.FS(disk)
+	if from == "backup in a bucket" {
+		backups = elsewhere
+	}
+	if _, err := s.e.BackupTo(t.Context(), backups, backupDir, backupAt(0)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 300 {
@@ -47,10 +58,10 @@ func testMend(t *testing.T, from string) {
 	places := map[place]engine.BlobID{}
 	opt.Ship, opt.Repair = "", nil
 	switch from {
-	case "standby":
+	case "standby", "bucket":
 		opt.Ship = standbyDir
-	case "backup":
-		opt.Repair = []string{"/srv/nobackups", backupDir}
+	case "backup", "backup in a bucket":
+		opt.Repair = []Place{{Dir: "/srv/nobackups"}, {backups, backupDir}}
 	}
 	s.e = mustOpen(t, opt)
 	var hit []string

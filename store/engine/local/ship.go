@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -13,7 +14,7 @@ import (
 	"posthouse/store/engine"
 )
 
-// Shipping: a second directory becomes a copy of the store, and each frame of
+// Shipping: a second directory, or the like in a bucket, becomes a copy of the store, and each frame of
 // the log is appended to it, at its place, once it is durable here. Large-blob
 // and cold files are copied before the frame that names them. So at each moment
 // the directory is a store as it was a little while ago: a [Follower] keeps its
@@ -24,15 +25,19 @@ const (
 	modeSync     = "synchronous\n"
 	modeAsync    = "asynchronous\n"
 	shipBatch    = 4 << 20 // bytes between syncs
+	shipLast     = 15 * time.Second
+	shipRemind   = 10 * time.Minute // of a failure that stays
 )
 
 // A shipper ships. All but what mu guards is its goroutine's.
 type shipper struct {
 	e       *Engine
+	fs      vfs.FS // of dir
 	dir     string
 	wake    chan struct{} // of size 1
 	closing chan struct{}
 	wg      sync.WaitGroup
+	giveUp  context.CancelFunc // ends requests under way
 
 	mu     sync.Mutex
 	moved  sync.Cond
@@ -42,14 +47,16 @@ type shipper struct {
 	fresh  time.Duration // since the engine's begin: all that was durable then is there
 	ended  bool
 
+	claim claiming
 	open  bool // at is known
 	moded bool // the follower knows the mode
 	held  bool // keeper.files, while something is missing there
 	at    position
-	there uint64  // last frame that is synced there
-	holes bool    // the last frame lacks blobs
-	spare pruning // what the follower may be able to do without
+	safe  position // up to where all is synced there
+	holes bool     // the last frame lacks blobs
+	spare pruning  // what the follower may be able to do without
 	moment
+	told   time.Duration   // since the engine's begin: the last failure was logged
 	synced map[string]bool // directories there whose names are durable
 	f      vfs.File        // the follower's segment at.segment
 	buf    []byte
@@ -59,14 +66,21 @@ func (e *Engine) startShipping() {
 	if e.opt.Ship == "" {
 		return
 	}
-	s := &shipper{e: e, dir: e.opt.Ship, wake: make(chan struct{}, 1), closing: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &shipper{e: e, fs: e.opt.ShipFS, dir: e.opt.Ship, wake: make(chan struct{}, 1), closing: make(chan struct{}), giveUp: cancel}
 	s.moved.L = &s.mu
-	// Only a copy that is complete can keep up; until then nobody waits for it.
-	_, err := e.fs.Stat(e.fs.PathJoin(s.dir, "FORMAT"))
-	s.strict = e.opt.ShipSync && err == nil
-	if err == nil && !e.opt.ShipSync {
-		if err := s.setMode(); err != nil { // found again by the first pass
-			e.log.Warn("shipping", "err", err)
+	if o := remote(s.fs); o != nil {
+		s.fs = o.patient(ctx)
+	}
+	if err := s.claim.load(e); err != nil {
+		e.log.Error("shipping", "err", err) // found again by the first pass
+	}
+	// As long as the copy says that nobody goes on without it, nobody does. Only one
+	// that is complete can keep up; until then nobody waits for it.
+	s.strict = e.opt.ShipSync || s.claim.waited
+	if remote(s.fs) == nil {
+		if _, err := s.fs.Stat(s.fs.PathJoin(s.dir, "FORMAT")); errors.Is(err, errNotExist) {
+			s.strict = false
 		}
 	}
 	e.ship = s
@@ -160,20 +174,26 @@ func (s *shipper) lag(lsn uint64) (shipped uint64, behind time.Duration) {
 // end is called when the engine closes. Commits under way are shipped, unless
 // the follower cannot be reached.
 func (s *shipper) end() {
-	if s != nil {
-		close(s.closing)
-		s.wg.Wait()
+	if s == nil {
+		return
 	}
+	close(s.closing)
+	t := time.AfterFunc(shipLast, s.giveUp)
+	s.wg.Wait()
+	t.Stop()
+	s.giveUp()
 }
 
 func (s *shipper) run() {
 	defer s.close()
-	for {
+	for failures := 0; ; {
 		err := s.pass()
 		s.report(err)
 		var retry <-chan time.Time
-		if err != nil {
-			retry = time.After(s.e.opt.shipRetry)
+		if failures++; err == nil {
+			failures = 0
+		} else {
+			retry = time.After(s.e.opt.shipRetry << min(failures-1, 4))
 		}
 		select {
 		case <-s.closing:
@@ -189,13 +209,15 @@ func (s *shipper) run() {
 
 func (s *shipper) report(err error) {
 	s.mu.Lock()
-	before := s.fault
+	before, now := s.fault, s.e.space.since()
 	s.fault = err
+	behind := now - s.fresh
 	s.mu.Unlock()
 	s.moved.Broadcast()
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		s.e.log.Error("shipping the log failed, will try again", "to", s.dir, "err", err)
+	case err != nil && (before == nil || now-s.told > shipRemind):
+		s.told = now
+		s.e.log.Error("shipping the log failed, will try again", "to", s.dir, "err", err, "behind", behind.Round(time.Second))
 	case err == nil && before != nil:
 		s.e.log.Info("the log is shipped again", "to", s.dir)
 	}
@@ -217,7 +239,11 @@ func (s *shipper) disconnect() {
 	if s.f != nil {
 		_ = s.f.Close() // what counts is synced
 	}
-	s.f, s.open, s.synced = nil, false, nil
+	s.f, s.synced = nil, nil
+	// What was put into a bucket stays as it was; of a directory nobody knows.
+	s.open = s.open && remote(s.fs) != nil
+	s.at = s.safe
+	s.claim.unlock()
 }
 
 // pass gives the follower all that is durable. As long as something is missing
@@ -227,7 +253,10 @@ func (s *shipper) pass() error {
 	// for us. What it removes meanwhile was sealed long ago.
 	s.held = s.held || s.e.keeper.files.TryRLock()
 	begin := s.e.space.since()
-	err := s.catchUp()
+	err := s.claim.lock(s)
+	if err == nil {
+		err = s.catchUp()
+	}
 	if errors.Is(err, errTooOld) {
 		s.e.log.Warn("the standby is too old to catch up: copying the store anew", "to", s.dir, "err", err)
 		if err = s.rebase(); err == nil {
@@ -238,7 +267,7 @@ func (s *shipper) pass() error {
 		s.mu.Lock()
 		s.fresh = begin
 		s.mu.Unlock()
-		err = s.prune()
+		err = errors.Join(s.prune(), s.tidy(false))
 	}
 	if err != nil {
 		s.disconnect()
@@ -248,11 +277,11 @@ func (s *shipper) pass() error {
 		s.e.keeper.files.RUnlock()
 		s.held = false
 	}
-	if s.moded {
-		return nil
+	if !s.moded {
+		err = s.setMode() // only now all that was acknowledged before is there
+		s.moded = err == nil
 	}
-	err = s.setMode() // only now all that was acknowledged before is there
-	s.moded = err == nil
+	s.claim.unlock()
 	return err
 }
 
@@ -262,7 +291,27 @@ func (s *shipper) setMode() error {
 	if s.e.opt.ShipSync {
 		mode = modeSync
 	}
-	return writeFile(s.e.fs, s.dir, shippedName, []byte(mode))
+	if s.e.opt.ShipSync {
+		if err := s.claim.wait(s.e, true); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(s.fs, s.dir, shippedName, []byte(mode)); err != nil || s.e.opt.ShipSync {
+		return err
+	}
+	if err := s.claim.wait(s.e, false); err != nil {
+		return err
+	}
+	s.relax()
+	return nil
+}
+
+// tidy puts small objects of a segment together.
+func (s *shipper) tidy(sealed bool) error {
+	if f, ok := s.f.(*appendFile); ok {
+		return f.tidy(sealed)
+	}
+	return nil
 }
 
 func (e *Engine) isClosing() bool {
@@ -295,7 +344,7 @@ func (s *shipper) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if err := s.f.Close(); err != nil {
+		if err := errors.Join(s.tidy(true), s.f.Close()); err != nil {
 			return err
 		}
 		s.f, s.at.segment, s.at.off = nil, next, 0
@@ -401,7 +450,7 @@ func (s *shipper) frame(sc *scanner, h header) error {
 			crc = crc32.Update(crc, castagnoli, part[lo-off:hi-off])
 		}
 		if off == begin && !s.e.opt.mutate.shipClaims {
-			h.durable = s.there
+			h.durable = s.safe.lsn
 			h.encode(part)
 		}
 		if _, err := s.f.WriteAt(part, off); err != nil {
@@ -422,25 +471,29 @@ func (s *shipper) acknowledge() error {
 			return err
 		}
 	}
-	s.there = s.at.lsn
-	if err := s.promoted(); err != nil {
+	s.safe = s.at
+	if err := s.confirm(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	s.lsn = s.at.lsn
-	s.strict = s.e.opt.ShipSync
+	s.strict = s.e.opt.ShipSync || s.claim.waited
 	s.mu.Unlock()
 	s.moved.Broadcast()
 	return nil
 }
 
 func (s *shipper) promoted() error {
-	_, err := s.e.fs.Stat(s.e.fs.PathJoin(s.dir, promotedName))
+	_, err := s.fs.Stat(s.fs.PathJoin(s.dir, promotedName))
 	switch {
 	case errors.Is(err, errNotExist):
 		return nil
 	case err == nil:
-		return s.refuse("the standby was promoted: this store is no longer the one that counts")
+		return s.refusePromoted()
 	}
 	return err
+}
+
+func (s *shipper) refusePromoted() error {
+	return s.refuse("the standby was promoted: this store is no longer the one that counts")
 }

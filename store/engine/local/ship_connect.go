@@ -12,9 +12,12 @@ import (
 
 // connect finds out what the follower has, or gives it a first copy.
 func (s *shipper) connect() error {
-	fsys := s.e.fs
+	fsys := s.fs
 	if err := s.promoted(); err != nil {
 		return err
+	}
+	if s.claim.lost != nil {
+		return s.claim.lost
 	}
 	format, err := readFile(fsys, fsys.PathJoin(s.dir, "FORMAT"))
 	if errors.Is(err, errNotExist) {
@@ -23,12 +26,15 @@ func (s *shipper) connect() error {
 	if err != nil {
 		return err
 	}
-	own, err := readFile(fsys, s.e.path("FORMAT"))
+	own, err := readFile(s.e.fs, s.e.path("FORMAT"))
 	if err != nil {
 		return err
 	}
 	if string(own) != string(format) {
 		return s.refuse("it is the copy of another store")
+	}
+	if err := s.claim.take(s); err != nil {
+		return err
 	}
 	return s.resume()
 }
@@ -36,9 +42,13 @@ func (s *shipper) connect() error {
 // rebase copies the store anew to a follower that cannot catch up. Large-blob and
 // cold files that are there stay, which are most of the mail in an old store.
 func (s *shipper) rebase() error {
-	fsys := s.e.fs
+	fsys := s.fs
 	s.disconnect()
-	if err := s.promoted(); err != nil {
+	s.open = false
+	if err := s.confirm(); err != nil {
+		return err
+	}
+	if err := s.claim.lock(s); err != nil {
 		return err
 	}
 	if err := writeFile(fsys, s.dir, shippedName, []byte(modeAsync)); err != nil {
@@ -69,7 +79,7 @@ func (s *shipper) relax() {
 
 // lock keeps the process away that follows: it lets go of a directory without FORMAT.
 func (s *shipper) lock() (interface{ Close() error }, error) {
-	l, err := s.e.fs.Lock(s.e.fs.PathJoin(s.dir, "LOCK"))
+	l, err := s.fs.Lock(s.fs.PathJoin(s.dir, "LOCK"))
 	if err != nil {
 		return nil, fmt.Errorf("local: the standby is in use: %w", err)
 	}
@@ -79,7 +89,7 @@ func (s *shipper) lock() (interface{ Close() error }, error) {
 // firstCopy copies the store as it is now, after it emptied the directories
 // named. FORMAT comes last: without it, what is there is begun anew.
 func (s *shipper) firstCopy(empty ...string) (err error) {
-	fsys := s.e.fs
+	fsys := s.fs
 	if err := makeDir(fsys, s.dir); err != nil {
 		return err
 	}
@@ -88,9 +98,15 @@ func (s *shipper) firstCopy(empty ...string) (err error) {
 		return err
 	}
 	_, serr := fsys.Stat(fsys.PathJoin(s.dir, shippedName))
-	names = slices.DeleteFunc(names, func(n string) bool { return n == "LOCK" })
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "LOCK" || strings.HasPrefix(n, claimName) })
 	if len(names) > 0 && serr != nil {
 		return s.refuse("it is not empty")
+	}
+	if err := s.claim.take(s); err != nil {
+		return err
+	}
+	if err := s.claim.lock(s); err != nil {
+		return err
 	}
 	lock, err := s.lock()
 	if err != nil {
@@ -119,18 +135,21 @@ func (s *shipper) firstCopy(empty ...string) (err error) {
 		if strings.HasPrefix(path, "big/") || strings.HasPrefix(path, "cold/") {
 			return s.beside(name)
 		}
+		if remote(fsys) != nil && strings.HasPrefix(path, "kv/") {
+			return nil // it is made anew where it is needed
+		}
 		return s.copy(name, fsys.PathJoin(s.dir, path), size)
 	})
 	if err != nil {
 		return err
 	}
 	s.at = end
-	return fsys.RemoveAll(s.e.path(shipIndex))
+	return s.e.fs.RemoveAll(s.e.path(shipIndex))
 }
 
 // resume finds the end of the follower's log, and whether it is a part of ours.
 func (s *shipper) resume() error {
-	theirs := &Engine{fs: s.e.fs, dir: s.dir}
+	theirs := &Engine{fs: s.fs, dir: s.dir}
 	segs, err := theirs.segments()
 	if err != nil {
 		return err
@@ -148,22 +167,43 @@ func (s *shipper) resume() error {
 			return err
 		}
 		// Who shipped before may have written what it did not sync.
-		if err := syncDir(s.e.fs, theirs.path("log")); err != nil {
+		if err := syncDir(s.fs, theirs.path("log")); err != nil {
 			return err
 		}
 		return s.openSegment()
 	}
-	return s.refuse("it has no log")
+	return s.resumeEmpty()
+}
+
+// resumeEmpty begins a log that had no frame when it was copied.
+func (s *shipper) resumeEmpty() error {
+	segs, err := s.e.segments()
+	if err != nil {
+		return err
+	}
+	s.at = position{}
+	if len(segs) == 0 {
+		return nil
+	}
+	h, ok, err := s.e.firstFrame(segs[0])
+	if err == nil && ok && h.lsn != 1 {
+		err = fmt.Errorf("%w: it has no log, and commit 1 is no longer in ours", errTooOld)
+	}
+	s.at.segment = segs[0]
+	return err
 }
 
 // scanTo returns the end of the follower's segment n, and its last frame.
 func (s *shipper) scanTo(theirs *Engine, n uint32) (at position, last header, err error) {
 	at.segment = n
-	f, err := s.e.fs.Open(theirs.segmentName(n))
+	f, err := theirs.fs.Open(theirs.segmentName(n))
 	if err != nil {
 		return at, last, err
 	}
 	sc, err := newScanner(f, n, s.e.store)
+	if o, ok := f.(*objectFile); ok {
+		at.off = uint64(o.last())
+	}
 	for err == nil {
 		var h header
 		var ok bool

@@ -28,14 +28,17 @@ func (s *shipper) beside(name string) error {
 	if err != nil {
 		return err
 	}
-	if have, err := s.e.fs.Stat(to); err == nil && have.Size() == st.Size() {
-		return s.named(s.e.fs.PathDir(to))
+	if have, err := s.fs.Stat(to); err == nil && have.Size() == st.Size() {
+		return s.named(s.fs.PathDir(to))
 	}
 	return s.copy(name, to, -1)
 }
 
 func (s *shipper) copy(name, to string, size int64) error {
-	fsys := s.e.fs
+	fsys := s.fs
+	if o := remote(fsys); o != nil {
+		return o.copyIn(s.e.fs, name, to, size)
+	}
 	f := backupFile{size: size}
 	if size < 0 {
 		f.mtime = 1 // all of it
@@ -44,7 +47,7 @@ func (s *shipper) copy(name, to string, size int64) error {
 	if err := makeDir(fsys, dir); err != nil {
 		return err
 	}
-	cp := copier{context.Background(), fsys, fsys, s.buffer()}
+	cp := copier{context.Background(), s.e.fs, fsys, s.buffer()}
 	if err := cp.copySum(name, to+".tmp", &f); err != nil {
 		return err
 	}
@@ -59,8 +62,9 @@ func (s *shipper) openSegment() error {
 	if s.f != nil {
 		return nil
 	}
-	fsys, name := s.e.fs, s.target(s.e.segmentName(s.at.segment))
-	if _, err := fsys.Stat(name); errors.Is(err, errNotExist) {
+	fsys, name := s.fs, s.target(s.e.segmentName(s.at.segment))
+	if remote(fsys) != nil { // it is there once it has something
+	} else if _, err := fsys.Stat(name); errors.Is(err, errNotExist) {
 		f, err := fsys.Create(name, vfs.WriteCategoryUnspecified)
 		if err == nil {
 			err = f.Close()
@@ -87,10 +91,10 @@ func (s *shipper) named(dir string) error {
 	if s.synced[dir] {
 		return nil
 	}
-	if err := makeDir(s.e.fs, dir); err != nil {
+	if err := makeDir(s.fs, dir); err != nil {
 		return err
 	}
-	if err := syncDir(s.e.fs, dir); err != nil {
+	if err := syncDir(s.fs, dir); err != nil {
 		return err
 	}
 	if s.synced == nil {

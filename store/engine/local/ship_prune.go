@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A pruning knows what was looked at last.
@@ -41,16 +43,25 @@ func (s *shipper) prune() error {
 // unneeded returns the follower's files that the store has no more; young: there
 // are more, to be kept for a while.
 func (s *shipper) unneeded() (names []string, young bool, err error) {
+	lists := map[string]map[string]bool{} // of the store's directories, made after the follower's was
 	keep := func(dir, name string) error {
-		to := s.e.fs.PathJoin(s.dir, dir, name)
-		_, err := s.e.fs.Stat(s.e.path(dir, name))
-		if err == nil {
+		to := s.fs.PathJoin(s.dir, dir, name)
+		ours, ok := lists[dir]
+		if !ok {
+			list, err := listDir(s.e.fs, s.e.path(dir))
+			if err != nil {
+				return err
+			}
+			ours = make(map[string]bool, len(list))
+			for _, n := range list {
+				ours[n] = true
+			}
+			lists[dir] = ours
+		}
+		if ours[name] {
 			return nil
 		}
-		if !errors.Is(err, errNotExist) {
-			return err
-		}
-		st, err := s.e.fs.Stat(to)
+		st, err := s.fs.Stat(to)
 		switch {
 		case err != nil:
 			return err
@@ -61,11 +72,11 @@ func (s *shipper) unneeded() (names []string, young bool, err error) {
 		}
 		return nil
 	}
-	theirs := &Engine{fs: s.e.fs, dir: s.dir}
+	theirs := &Engine{fs: s.fs, dir: s.dir}
 	segs, err := theirs.segments()
 	for _, n := range segs {
 		if err == nil && n < s.at.segment {
-			err = keep("log", s.e.fs.PathBase(theirs.segmentName(n)))
+			err = keep("log", s.fs.PathBase(theirs.segmentName(n)))
 		}
 	}
 	if err != nil {
@@ -92,7 +103,7 @@ func (s *shipper) unneeded() (names []string, young bool, err error) {
 }
 
 func (s *shipper) eachTheirs(dir string, f func(name string) error) error {
-	names, err := s.e.fs.List(s.e.fs.PathJoin(s.dir, dir))
+	names, err := s.fs.List(s.fs.PathJoin(s.dir, dir))
 	for _, n := range names {
 		if err == nil {
 			err = f(n)
@@ -104,13 +115,16 @@ func (s *shipper) eachTheirs(dir string, f func(name string) error) error {
 // shipBase gives the follower the index's copy, if it has an older one, and all
 // commits that are in it.
 func (s *shipper) shipBase() error {
-	fsys := s.e.fs
+	fsys := s.fs
 	theirs := &Engine{fs: fsys, dir: s.dir, store: s.e.store}
 	tmp := fsys.PathJoin(s.dir, baseName+".tmp")
 	have, err := theirs.baseLSN()
 	newer := err != nil || have < s.e.keeper.base.Load()
+	if o := remote(fsys); o != nil {
+		return s.putBase(o, newer)
+	}
 	if newer {
-		f, cp := backupFile{mtime: 1}, copier{context.Background(), fsys, fsys, s.buffer()}
+		f, cp := backupFile{mtime: 1}, copier{context.Background(), s.e.fs, fsys, s.buffer()}
 		if err := cp.copySum(s.e.path(baseName), tmp, &f); err != nil {
 			return err
 		}
@@ -128,8 +142,28 @@ func (s *shipper) shipBase() error {
 	return syncDir(fsys, s.dir)
 }
 
+// putBase is shipBase to a bucket: what is opened is not what replaces it.
+func (s *shipper) putBase(o *objectFS, newer bool) (err error) {
+	if !newer {
+		return s.catchUp()
+	}
+	f, err := s.e.fs.Open(s.e.path(baseName), vfs.SequentialReadsOption)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := s.catchUp(); err != nil {
+		return err
+	}
+	return o.c.Upload(o.ctx, objectKey(s.dir)+"/"+baseName, f, st.Size())
+}
+
 func (s *shipper) removeUnneeded(names []string) error {
-	fsys := s.e.fs
+	fsys := s.fs
 	dirs := map[string]struct{}{}
 	for _, name := range names {
 		if err := fsys.Remove(name); err != nil && !errors.Is(err, errNotExist) {

@@ -51,30 +51,34 @@ func shipOptions(fs vfs.FS) Options {
 // promoted opens the standby as a store of its own.
 func (s *spaceTest) promoted(opt Options) {
 	s.t.Helper()
-	if _, err := Promote(opt.FS, standbyDir); err != nil {
-		s.t.Fatal(err)
+	place := Place{opt.ShipFS, standbyDir}
+	if place.FS == nil {
+		place.FS = opt.FS
 	}
-	opt.Dir, opt.Ship = standbyDir, ""
+	opt.Dir, _ = promoteHere(s.t, opt.FS, place)
+	opt.Ship, opt.ShipFS = "", nil
 	s.e = mustOpen(s.t, opt)
 	s.verify()
 }
 
 // TestStandbyShrinks wants a standby to lose what the store has given up, and to
 // be whole nevertheless, also when nobody kept its index up to date.
-func TestStandbyShrinks(t *testing.T) {
-	disk := newDisk(t)
+func TestStandbyShrinks(t *testing.T) { eachPlace(t, standbyShrinks) }
+
+func standbyShrinks(t *testing.T, disk *powerFS, place Place) {
 	opt := shipOptions(disk)
+	opt.ShipFS = place.FS
 	s := newSpaceTest(t, opt, 1)
 	await(t, "a first copy", func() bool { lsn, err := s.e.ship.shipped(); return err == nil && lsn == s.e.end.Load().lsn })
 	s.messages(400)
-	before := len(filesIn(t, disk, standbyDir+"/log"))
+	before := len(filesIn(t, place.FS, standbyDir+"/log"))
 	same := func(dir string) bool {
-		return slices.Equal(filesIn(t, disk, opt.Dir+dir), filesIn(t, disk, standbyDir+dir))
+		return slices.Equal(filesIn(t, disk, opt.Dir+dir), filesIn(t, place.FS, standbyDir+dir))
 	}
 	await(t, "a standby without what is dead", func() bool {
 		s.collect() // what is not shipped yet stays for the next time
 		s.e.ship.notify()
-		return 2*len(filesIn(t, disk, standbyDir+"/log")) <= before && same("/log") && same("/cold") && same("/big/0000000000000")
+		return 2*len(filesIn(t, place.FS, standbyDir+"/log")) <= before && same("/log") && same("/cold") && same("/big/0000000000000")
 	})
 	if err := s.e.Close(); err != nil {
 		t.Fatal(err)
@@ -87,9 +91,17 @@ func TestStandbyShrinks(t *testing.T) {
 
 // TestStandbyKeeps wants a standby to keep what the store has given up as long as told.
 func TestStandbyKeeps(t *testing.T) {
-	disk := vfs.NewMem() // knows times
+	for name, place := range shipPlaces {
+		t.Run(name, func(t *testing.T) {
+			disk := vfs.NewMem() // knows times
+			standbyKeeps(t, disk, place(t, disk))
+		})
+	}
+}
+
+func standbyKeeps(t *testing.T, disk vfs.FS, place Place) {
 	opt := shipOptions(disk)
-	opt.ShipKeep = time.Hour
+	opt.ShipKeep, opt.ShipFS = time.Hour, place.FS
 	s := newSpaceTest(t, opt, 1)
 	s.messages(400)
 	await(t, "collection here", func() bool {
@@ -104,7 +116,7 @@ func TestStandbyKeeps(t *testing.T) {
 	if err := s.e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if own, theirs := len(filesIn(t, disk, opt.Dir+"/log")), len(filesIn(t, disk, standbyDir+"/log")); own*2 > theirs {
+	if own, theirs := len(filesIn(t, disk, opt.Dir+"/log")), len(filesIn(t, place.FS, standbyDir+"/log")); own*2 > theirs {
 		t.Errorf("%d segments here, %d there", own, theirs)
 	}
 	s.promoted(opt)
