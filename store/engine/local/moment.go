@@ -128,6 +128,9 @@ func (s *shipper) extend(ctx context.Context) error {
 			return err
 		}
 		h, ok, err := s.e.firstFrame(next)
+		if errors.Is(err, errNotExist) && next == end.segment { // some buckets list what is just being put
+			return nil
+		}
 		if err != nil {
 			return err
 		}

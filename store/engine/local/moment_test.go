@@ -26,7 +26,7 @@ func restoreMoments(t *testing.T, disk *powerFS, place Place) {
 	tick()
 	opt := crashOptions(disk, rand.New(rand.NewPCG(1, 1)))
 	opt.ShipFS = place.FS
-	opt.SegmentSize, opt.Ship, opt.Now, opt.pruneWait, opt.ShipKeep = 8<<10, standbyDir, func() time.Time { return time.Unix(0, clock.Load()) }, 1, 1<<60
+	opt.SegmentSize, opt.Ship, opt.Now, opt.pruneWait, opt.ShipKeep = 8<<10, place.Dir, func() time.Time { return time.Unix(0, clock.Load()) }, 1, 1<<60
 	e := mustOpen(t, opt)
 	commit := func() {
 		t.Helper()
@@ -86,11 +86,11 @@ func restoreMoments(t *testing.T, disk *powerFS, place Place) {
 			t.Fatalf("%d commits after the backup: %v", i, err)
 		}
 	}
-	st, err := StandbyStatus(place.FS, standbyDir)
+	st, err := StandbyStatus(place.FS, place.Dir)
 	if err != nil || !st.Complete || st.Promoted || st.Synchronous || !st.At.Equal(now) || st.Bytes == 0 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if err := place.FS.Remove("/srv/standby/log/00000004.seg"); err != nil {
+	if err := place.FS.Remove(place.Dir + "/log/00000004.seg"); err != nil {
 		t.Fatal(err)
 	}
 	if err := disk.RemoveAll(restoreDir); err != nil {

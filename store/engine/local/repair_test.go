@@ -70,6 +70,9 @@ func testMend(t *testing.T, from string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r.place == inLog && uint32(r.where) == s.e.end.Load().segment {
+			continue // MemFS: what edit writes is another file than that which is appended to
+		}
 		if places[r.place] != 0 || key == "1/large" != (r.place == inFile) {
 			continue
 		}

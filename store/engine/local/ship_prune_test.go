@@ -51,7 +51,7 @@ func shipOptions(fs vfs.FS) Options {
 // promoted opens the standby as a store of its own.
 func (s *spaceTest) promoted(opt Options) {
 	s.t.Helper()
-	place := Place{opt.ShipFS, standbyDir}
+	place := Place{opt.ShipFS, opt.Ship}
 	if place.FS == nil {
 		place.FS = opt.FS
 	}
@@ -67,18 +67,19 @@ func TestStandbyShrinks(t *testing.T) { eachPlace(t, standbyShrinks) }
 
 func standbyShrinks(t *testing.T, disk *powerFS, place Place) {
 	opt := shipOptions(disk)
-	opt.ShipFS = place.FS
+	opt.ShipFS, opt.Ship = place.FS, place.Dir
 	s := newSpaceTest(t, opt, 1)
 	await(t, "a first copy", func() bool { lsn, err := s.e.ship.shipped(); return err == nil && lsn == s.e.end.Load().lsn })
 	s.messages(400)
-	before := len(filesIn(t, place.FS, standbyDir+"/log"))
+	await(t, "all shipped", func() bool { return s.e.ship.reaches(s.e.end.Load().lsn, nil) })
+	before := len(filesIn(t, place.FS, place.Dir+"/log"))
 	same := func(dir string) bool {
-		return slices.Equal(filesIn(t, disk, opt.Dir+dir), filesIn(t, place.FS, standbyDir+dir))
+		return slices.Equal(filesIn(t, disk, opt.Dir+dir), filesIn(t, place.FS, place.Dir+dir))
 	}
 	await(t, "a standby without what is dead", func() bool {
 		s.collect() // what is not shipped yet stays for the next time
 		s.e.ship.notify()
-		return 2*len(filesIn(t, place.FS, standbyDir+"/log")) <= before && same("/log") && same("/cold") && same("/big/0000000000000")
+		return 2*len(filesIn(t, place.FS, place.Dir+"/log")) <= before && same("/log") && same("/cold") && same("/big/0000000000000")
 	})
 	if err := s.e.Close(); err != nil {
 		t.Fatal(err)
