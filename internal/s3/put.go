@@ -54,10 +54,16 @@ func (c *Client) Put(ctx context.Context, key string, b []byte, on Condition) er
 		if err := resp.Body.Close(); err != nil {
 			return err
 		}
-		if isMD5(resp.Header.Get("ETag"), b) {
+		etag := resp.Header.Get("ETag")
+		if isMD5(etag, b) {
 			return nil
 		}
-		return c.same(ctx, key, bytes.NewReader(b), int64(len(b)))
+		err = c.same(ctx, key, bytes.NewReader(b), int64(len(b)))
+		if errors.Is(err, errOther) && on != (Condition{}) { // the next try is to replace what this one left
+			delete(q.header, "If-None-Match")
+			q.header["If-Match"] = etag
+		}
+		return err
 	})
 }
 

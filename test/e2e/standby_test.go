@@ -11,11 +11,35 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"posthouse/internal/s3/s3test"
 )
 
 // TestStandby kills a loaded server whose commits wait for a standby, promotes
 // that, and wants every acknowledged change there, under the same UIDs.
 func TestStandby(t *testing.T) {
+	for _, form := range []string{"directory", "bucket"} {
+		t.Run(form, func(t *testing.T) { takeOver(t, form == "bucket") })
+	}
+}
+
+// standbyIn returns the place of a standby, what the configuration says of it, and
+// what it says of commits that wait.
+func standbyIn(t *testing.T, r *rig, standby string, bucket bool) (place, text string, mode func() string) {
+	if !bucket {
+		return standby, "", func() string {
+			b, _ := os.ReadFile(filepath.Join(standby, "store", "SHIPPED"))
+			return string(b)
+		}
+	}
+	s := s3test.New(t)
+	secret := filepath.Join(r.dir, "s3.secret")
+	writeFile(t, secret, "%s\n", s.Client.Secret)
+	text = fmt.Sprintf("\n[s3]\nendpoint = %q\nregion = %q\nkey = %q\nsecret_file = %q\n", s.Client.Endpoint, s.Client.Region, s.Client.Key, secret)
+	return "s3://" + s.Client.Bucket + "/standby", text, func() string { return string(s.Objects()["standby/store/SHIPPED"]) }
+}
+
+func takeOver(t *testing.T, bucket bool) {
 	seed := uint64(time.Now().UnixNano())
 	out := startSink(t)
 	r := newRig(t, rigOptions{relay: out.addr})
@@ -24,7 +48,9 @@ func TestStandby(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, r.config, "%s\n[backup]\nstandby = %q\nwait = true\n", text, standby)
+	place, section, mode := standbyIn(t, r, standby, bucket)
+	text = append(text, section...)
+	writeFile(t, r.config, "%s\n[backup]\nstandby = %q\nwait = true\n", text, place)
 	var acked atomic.Int64
 	var ledgers []*ledger
 	for i := range 3 {
@@ -34,15 +60,18 @@ func TestStandby(t *testing.T) {
 	}
 	r.start(t)
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // polling, bounded
-		b, _ := os.ReadFile(filepath.Join(standby, "store", "SHIPPED"))
-		if string(b) == "synchronous\n" {
+		if mode() == "synchronous\n" {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the standby is never complete: %q", b)
+			t.Fatalf("the standby is never complete: %q", mode())
 		}
 	}
-	follow := exec.Command(binary, "standby", "follow", standby)
+	follow := exec.Command(binary, "--config", r.config, "standby", "follow", standby)
+	if bucket {
+		follow.Args = append(follow.Args, "--from", place)
+	}
+	follow.Stderr = os.Stderr
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +90,16 @@ func TestStandby(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	r.kill(t)
 	wait()
+	if bucket {
+		for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // polling, bounded
+			if _, err := os.Stat(filepath.Join(standby, "store", "FORMAT")); err == nil {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("the copy is never complete")
+			}
+		}
+	}
 	if text := r.run(t, "", "standby", "promote", standby, "--yes"); !strings.Contains(text, "Everything") {
 		t.Error(text)
 	}

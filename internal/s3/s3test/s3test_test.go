@@ -145,3 +145,28 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestConditionalLie wants a conditional put that was stored wrongly to be mended by
+// its next try, which meets what the first one left.
+func TestConditionalLie(t *testing.T) {
+	s := New(t)
+	c, ctx := s.Client, t.Context()
+	lies := 0
+	s.Fail = func(r *http.Request) int {
+		if lies++; r.Method == http.MethodPut && lies == 1 {
+			return Lie
+		}
+		return 0
+	}
+	if err := c.Put(ctx, "k", []byte("one"), s3.Condition{Absent: true}); err != nil || string(s.Objects()["k"]) != "one" {
+		t.Errorf("%q, %v", s.Objects()["k"], err)
+	}
+	_, etag, err := c.Read(ctx, "k", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lies = 0
+	if err := c.Put(ctx, "k", []byte("two"), s3.Condition{ETag: etag}); err != nil || string(s.Objects()["k"]) != "two" {
+		t.Errorf("%q, %v", s.Objects()["k"], err)
+	}
+}

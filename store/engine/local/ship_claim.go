@@ -53,7 +53,7 @@ func claimText(epoch uint64, owner string) []byte {
 
 func parseClaim(b []byte) (epoch uint64, owner string, err error) {
 	if n, err := fmt.Sscanf(string(b), claimFirst+"epoch %d\nowner %s\n", &epoch, &owner); err != nil || n != 2 || !bytes.Equal(b, claimText(epoch, owner)) {
-		return 0, "", fmt.Errorf("local: the file %s is not understood", claimName)
+		return 0, "", fmt.Errorf("local: the file %s is damaged: remove it if no other server ships there", claimName)
 	}
 	return epoch, owner, nil
 }
