@@ -490,7 +490,13 @@ export function sortBoxes(list: Mailbox[]): Mailbox[] {
   // Two mailboxes are known by their names: no special use is registered for them.
   for (const b of list) if (!b.role && !b.parentId && (b.name === 'Snoozed' || b.name === 'Scheduled')) b.role = b.name.toLowerCase()
   const rank = (b: Mailbox) => b.role ? (order.indexOf(b.role) + 1 || 90) : 100
-  return list.sort((a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name))
+  list.sort((a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name, undefined, { numeric: true }))
+  // Those below another follow it; below one that cannot be seen, they stand by themselves.
+  const seen = new Set(list.map((b) => b.id)), below = new Map<string, Mailbox[]>(), out: Mailbox[] = []
+  for (const b of list) { const p = b.parentId && !b.role && seen.has(b.parentId) ? b.parentId : ''; below.set(p, [...(below.get(p) || []), b]) }
+  const put = (p: string, n: number) => { for (const b of below.get(p) || []) { out.push(b); if (n < 50) put(b.id, n + 1) } }
+  put('', 0)
+  return out
 }
 
 export const mail = new Mail()

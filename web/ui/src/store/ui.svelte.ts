@@ -126,6 +126,12 @@ export const viewNow = () => (ui.search ? Object.keys(settings.views).find((k) =
 export const accountName = (id: string) => mail.shared.find((s) => s.id === id)?.name || ''
 const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
 export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
+// boxPath is the name with those that it is below: of "Topic" there may be many.
+export function boxPath(b: { name: string; role: string | null; parentId: string | null }, t: (s: string) => string): string {
+  let path = boxName(b, t)
+  for (let p = mail.boxByID(b.parentId || ''), n = 0; p && n < 50; p = mail.boxByID(p.parentId || ''), n++) path = `${boxName(p, t)} / ${path}`
+  return path
+}
 
 // rowThread is the thread of a visible row.
 export function rowThread(i: number): string | undefined {
