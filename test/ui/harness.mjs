@@ -188,6 +188,14 @@ export class Stage {
     const r = await page.evaluate(() => axe.run(document, { iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }))
     for (const v of r.violations) this.faults.push(`axe ${name}: ${v.id}: ${v.nodes.length}× ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary?.replace(/\s+/g, ' ').slice(0, 200) || ''}`)
   }
+  // watchShifts counts what moves on the screen by itself, in windows that are opened from now on.
+  watchShifts() {
+    return this.context.addInitScript(() => {
+      window.shifts = []
+      new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.shifts.push([e.value, ...e.sources.map((x) => x.node?.className || x.node?.nodeName)].join(' ')) }).observe({ type: 'layout-shift', buffered: true })
+    })
+  }
+  async still(what, page = this.page) { equal(await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(window.shifts))))), [], what + ' moves nothing') }
   async close() {
     await within(this.context.close(), 60_000, 'the window closes: the browser hangs')
     if (this.faults.length) throw new Error([...new Set(this.faults)].slice(0, 8).join('\n  '))
