@@ -1,6 +1,7 @@
 // The forty scenarios. dark and phone say in which other looks one runs as well.
 import { readFileSync } from 'node:fs'
 import { assert, equal, eventually, imap, deliver, mail, demo, hold } from './harness.mjs'
+import { versions, loaded, shells } from './upgrade.mjs'
 
 const offline = [/Failed to load resource/, /net::ERR/]
 
@@ -1315,6 +1316,57 @@ export const scenarios = [
       await s.page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
       await s.page.getByText('Sign in as Ada').waitFor()
       equal(await s.page.evaluate(async () => [(await indexedDB.databases()).map((d) => d.name), await caches.keys(), localStorage.length, (await navigator.serviceWorker.getRegistrations()).length]), [[], [], 0, 0], 'the device is empty')
+    },
+  },
+  {
+    id: '38b', name: 'the server has a new version: the old window goes on whole, is told, and changes with its draft', stage: { worker: true }, allow: [...offline, /404/],
+    async run(s, srv) {
+      const v = await versions(srv)
+      try {
+        s.srv = { ...srv, url: v.url }
+        await s.signIn()
+        await eventually(() => s.page.evaluate(() => !!navigator.serviceWorker.controller), 'the worker is there')
+        await s.openRow('Sourdough, slowly') // something was begun: it does not change by itself
+        equal([await loaded(s.page), await shells(s.page)], [[1], [1]], 'the first version')
+        const offer = (page) => page.locator('.toast', { hasText: 'A new version is ready.' })
+        // Another window brings the new version, and takes it.
+        v.now = 2
+        const other = await s.window()
+        await other.goto(v.url + '/')
+        await eventually(async () => {
+          if ((await loaded(other)).includes(2)) return true
+          if (await offer(other).count()) await offer(other).getByRole('button', { name: 'Reload' }).click({ timeout: 1000 })
+        }, 'the other window has the new version')
+        await other.locator('.row:not(.sk) .from').first().waitFor()
+        equal(await loaded(other), [2], 'nothing of the old one')
+        await other.close()
+        // This one goes on as it was begun: what it had not loaded yet is there.
+        await offer(s.page).waitFor()
+        await s.page.keyboard.press('Escape')
+        await s.page.keyboard.press('c')
+        await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
+        await s.page.locator('.cmp input[id^=subject-]').fill('Begun in the old version')
+        const ed = await (await s.page.locator('.cmp iframe').elementHandle()).contentFrame()
+        await ed.locator('[contenteditable=true]').fill('It stays.')
+        await s.page.locator('.cmp header small', { hasText: 'Saved' }).waitFor()
+        equal([await loaded(s.page), await shells(s.page), v.missing], [[1], [1, 2], []], 'the old window is of the old version')
+        await s.shot('told')
+        await offer(s.page).getByRole('button', { name: 'Reload' }).click()
+        await eventually(async () => (await loaded(s.page)).includes(2) && (await s.page.locator('.cmp input[id^=subject-]').inputValue({ timeout: 1000 })) === 'Begun in the old version', 'the draft is open in the new version')
+        const again = await (await s.page.locator('.cmp iframe').elementHandle()).contentFrame()
+        await again.getByText('It stays.').waitFor()
+        equal(await loaded(s.page), [2], 'nothing of the old one')
+        // A version that only waited was in use by nobody: it does not take the place of the one that was.
+        for (v.now of [3, 4]) {
+          await s.page.evaluate(() => navigator.serviceWorker.getRegistration().then((r) => r.update()).then(() => null))
+          await eventually(async () => (await shells(s.page)).includes(v.now) && (await s.page.evaluate(async (n) => (await (await caches.open((await caches.keys()).find((k) => k.startsWith('shell-') && k.endsWith('-' + n)))).match('/shell')) !== undefined && (await navigator.serviceWorker.getRegistration()).installing === null, v.now)), `version ${v.now} waits`)
+        }
+        await offer(s.page).getByRole('button', { name: 'Reload' }).click()
+        await eventually(async () => (await loaded(s.page)).includes(4), 'the newest')
+        await s.page.locator('.row:not(.sk) .from').first().waitFor()
+        await eventually(async () => JSON.stringify(await shells(s.page)) === '[2,4]', 'the version before is kept, and no other')
+        equal([await loaded(s.page), v.missing], [[4], []], 'all of it is of one version')
+      } finally { v.close() }
     },
   },
   {

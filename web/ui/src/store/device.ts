@@ -3,7 +3,7 @@
 import { client, boot } from '../jmap/client'
 import { mail } from './mail.svelte'
 import { ui } from './ui.svelte'
-import { toast } from './toasts.svelte'
+import { toast, drop, type Toast } from './toasts.svelte'
 import { bodyURL, keepBody, wipe } from './cache'
 import { unsubscribe } from './push.svelte'
 import { t } from '../kit/i18n'
@@ -28,18 +28,22 @@ let began = Date.now()
 export async function installWorker() {
   if (!navigator.serviceWorker) return
   began = Date.now()
-  let mine = false
+  let mine = false, told: Toast | undefined
   try {
     const had = !!navigator.serviceWorker.controller
     const r = await navigator.serviceWorker.register(policy ? policy.createScriptURL('/sw.js') : '/sw.js', { updateViaCache: 'none' })
-    navigator.serviceWorker.addEventListener('controllerchange', () => { if (mine) location.reload() })
+    // Where another window has taken the new version already, there is nothing left to wait for.
+    const go = () => { mine = true; if (r.waiting) r.waiting.postMessage('activate'); else location.reload() }
+    const tell = () => { if (told) drop(told.id); told = toast(t('A new version is ready.'), { text: t('Reload'), run: go }, false, 3600) }
+    let controlled = had
+    navigator.serviceWorker.addEventListener('controllerchange', () => { if (mine) location.reload(); else if (controlled) tell(); controlled = true })
+    // A part that is nowhere any more: this window is older than what is kept.
+    addEventListener('unhandledrejection', (e) => { if (/dynamically imported module|module script/i.test(String(e.reason))) tell() })
     const fresh = () => {
-      const w = r.waiting
-      if (!w || !had) return
-      const go = () => { mine = true; w.postMessage('activate') }
+      if (!r.waiting || !r.active) return
       // Nobody has begun with anything yet: the new version simply shows.
-      if (Date.now() - began < 5000 && !ui.composers.length && !ui.thread && !mail.waiting) go()
-      else toast(t('A new version is ready.'), { text: t('Reload'), run: go }, false, 3600)
+      if (had && Date.now() - began < 5000 && !ui.composers.length && !ui.thread && !mail.waiting) go()
+      else tell()
     }
     fresh()
     r.addEventListener('updatefound', () => { const w = r.installing; w?.addEventListener('statechange', () => { if (w.state === 'installed') fresh() }) })

@@ -9,20 +9,38 @@ const worker = self as unknown as {
 const build = worker.BUILD
 const shell = 'shell-' + build.version
 
-worker.addEventListener('install', (e) => e.waitUntil(caches.open(shell).then((c) => c.addAll(['/shell', ...build.files]))))
+worker.addEventListener('install', (e) => e.waitUntil((async () => {
+  const c = await caches.open(shell)
+  await c.addAll(['/shell', ...build.files])
+  // A server that was changed between two of these answers gives the page of another version.
+  const page = await (await c.match('/shell'))!.text()
+  if ([...page.matchAll(/"(\/assets\/[^"]+)"/g)].every((m) => build.files.includes(m[1]))) return
+  await caches.delete(shell)
+  throw new Error('the page is of another version')
+})()))
+
+// What was in use before stays, for the windows that were opened with it and have not loaded
+// all their parts; older ones go. A version that only waited was in use by nobody.
+const used = '/used'
 worker.addEventListener('activate', (e) => e.waitUntil((async () => {
-  for (const k of await caches.keys()) if (k.startsWith('shell-') && k !== shell) await caches.delete(k)
+  const others = (await caches.keys()).filter((k) => k.startsWith('shell-') && k !== shell)
+  const since = await Promise.all(others.map(async (k) => +((await (await caches.match(used, { cacheName: k }))?.text()) || 0)))
+  const before = others[since.indexOf(Math.max(...since))]
+  for (const k of others) if (k !== before) await caches.delete(k)
+  await (await caches.open(shell)).put(used, new Response(String(Date.now())))
   await worker.clients.claim()
 })()))
 worker.addEventListener('message', (e) => { if (e.data === 'activate') worker.skipWaiting() })
 
 const cached = async (key: string, request: Request) => (await caches.match(key, { cacheName: shell })) || fetch(request)
+// part is a file by its name, which is of its content: whichever version has it, it is this one.
+const part = async (key: string, request: Request) => (await caches.match(key, { cacheName: shell })) || (await caches.match(key)) || fetch(request)
 
 worker.addEventListener('fetch', (e) => {
   const r: Request = e.request, u = new URL(r.url)
   if (u.origin !== worker.location.origin || r.method !== 'GET') return
   if (r.mode === 'navigate' && r.destination === 'document' && /^\/($|mail\/|settings\/)/.test(u.pathname)) e.respondWith(cached('/shell', r))
-  else if (u.pathname.startsWith('/assets/')) e.respondWith(cached(u.pathname, r))
+  else if (u.pathname.startsWith('/assets/')) e.respondWith(part(u.pathname, r))
   else if (u.pathname.startsWith('/r/') && r.destination === 'iframe') e.respondWith(body(u, r))
 })
 
