@@ -120,12 +120,13 @@ func chill(ctx context.Context, p *peer) error {
 // imapReasons says why rows miss their aims, as profiles show; it is as old as the
 // figures that were looked at.
 const imapReasons = `Why rows miss their aim, from profiles. FETCH ENVELOPE and BODYSTRUCTURE: the whole record of a message, about 1.3 KB, is
-read out of the index, three to a block, and decoded, its preview copied; first and cold, the blocks are decompressed, too. HEADER.FIELDS is the same
+read out of the index, a dozen to a block, and decoded, its preview copied; first and cold, the blocks are decompressed, too. HEADER.FIELDS is the same
 since its fields come from the record; a field that is not kept there (Received, DKIM-Signature) needs the whole message, whose checksum is verified.
 BODY[]: messages are read from the segment, half of the time, and their checksums verified, a fifth. One command a message, LOGIN, SELECT, STATUS: two
 thirds of the time is waking up, reading and writing a socket in this guest; of a LOGIN also accepting and closing it. STORE of one message: a sync
 each, which Dovecot does not do. SEARCH of headers: records are read one by one; there are no columns of header texts yet. CREATE and SUBSCRIBE: two
-commits, each with its sync. SEARCH TEXT: the bytes of all messages are read and searched. SELECT cold was not profiled.`
+commits, each with its sync. SEARCH TEXT: the bytes of all messages are read and searched. SELECT cold: half is reading the chunks of the mailbox from the disk,
+columns and marks at the same time, the rest the account's records and what of the program was not in memory.`
 
 // runIMAP is the part "imap": commands on a large mailbox, and on many mailboxes.
 func runIMAP(ctx context.Context, b *benchmark) (table, error) {

@@ -128,14 +128,15 @@ func appendMarks(dst []byte, m *marks) []byte {
 	return appendColumn(dst, m.modseq)
 }
 
-// decodeMarks decodes the marks of a chunk of n messages in an account with the
-// given number of flag sets.
-func decodeMarks(v []byte, n, sets int) (*marks, error) {
+// decodeMarks decodes the marks of a chunk in an account with the given number of
+// flag sets.
+func decodeMarks(v []byte, sets int) (*marks, error) {
 	d := openRecord(v)
-	if d.uvarint() != uint64(n) {
+	n := d.uvarint()
+	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk flags")
 	}
-	m := &marks{flags: column[FlagSet](&d, n), modseq: column[ModSeq](&d, n)}
+	m := &marks{flags: column[FlagSet](&d, int(n)), modseq: column[ModSeq](&d, int(n))}
 	if err := d.err("chunk flags"); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func TestChunkCodec(t *testing.T) {
 		}
 		cols, err := decodeColumns(appendColumns(nil, k.cols))
 		must(t, err)
-		mark, err := decodeMarks(appendMarks(nil, k.mark), n, 3)
+		mark, err := decodeMarks(appendMarks(nil, k.mark), 3)
 		must(t, err)
 		back := chunk{10, cols, mark}
 		for j := range n {
@@ -35,7 +35,7 @@ func TestChunkCodec(t *testing.T) {
 				t.Fatalf("row %d: %+v, want %+v", j, back.row(j), k.row(j))
 			}
 		}
-		if _, err := decodeMarks(appendMarks(nil, k.mark), n, 1); n > 1 && mail.KindOf(err) != mail.Corrupt {
+		if _, err := decodeMarks(appendMarks(nil, k.mark), 1); n > 1 && mail.KindOf(err) != mail.Corrupt {
 			t.Errorf("a flag set that does not exist: %v", err)
 		}
 	}
@@ -62,7 +62,7 @@ func FuzzColumns(f *testing.F) {
 			!slices.Equal(again.email.appendTo(nil, 0, len(cols.uid)), cols.email.appendTo(nil, 0, len(cols.uid))) {
 			t.Fatalf("columns do not survive: %v", err)
 		}
-		if mark, err := decodeMarks(m, len(cols.uid), 9); err == nil && slices.Max(mark.flags) >= 9 {
+		if mark, err := decodeMarks(m, 9); err == nil && slices.Max(mark.flags) >= 9 {
 			t.Fatal("bad marks accepted")
 		}
 	})

@@ -269,10 +269,36 @@ func (rt *root) load() (*content, error) {
 	return rt.c, nil
 }
 
-// loadChunks reads what the last checkpoint wrote.
+// loadChunks reads what the last checkpoint wrote: what never changes of messages, and
+// what does, at the same time, since either waits for the disk where nothing was read
+// lately.
 func loadChunks(r engine.Reader, m MailboxID, sets int) (*content, error) {
+	read := make(chan markedChunks, 1)
+	go func() { read <- loadMarks(r, m, sets) }()
+	c, err := loadColumns(r, m)
+	marks := <-read // also after an error: r is the caller's again
+	if err == nil {
+		err = marks.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(marks.of) != len(c.dir) {
+		return nil, corrupt("chunk flags")
+	}
+	for i, k := range marks.of {
+		if c.dir[i].c.base != k.base || len(k.mark.flags) != len(c.dir[i].c.cols.uid) {
+			return nil, corrupt("chunk flags")
+		}
+		c.dir[i].c.mark = k.mark
+	}
+	c.saved = c.chunks()
+	return c, nil
+}
+
+func loadColumns(r engine.Reader, m MailboxID) (*content, error) {
 	c := &content{}
-	err := scan(r, key64(keyColumns, uint64(m)), func(k, v []byte) error {
+	return c, scan(r, key64(keyColumns, uint64(m)), func(k, v []byte) error {
 		cols, err := decodeColumns(v)
 		if err != nil {
 			return err
@@ -287,27 +313,24 @@ func loadChunks(r engine.Reader, m MailboxID, sets int) (*content, error) {
 		c.push(&chunk{base: base, cols: cols})
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	i := 0
-	err = scan(r, key64(keyMarks, uint64(m)), func(k, v []byte) error {
-		if len(k) != 4 || i == len(c.dir) || UID(binary.BigEndian.Uint32(k)) != c.dir[i].c.base {
+}
+
+// markedChunks are the marks of a mailbox's chunks, in their order.
+type markedChunks struct {
+	of  []chunk // without columns
+	err error
+}
+
+func loadMarks(r engine.Reader, m MailboxID, sets int) (all markedChunks) {
+	all.err = scan(r, key64(keyMarks, uint64(m)), func(k, v []byte) error {
+		if len(k) != 4 {
 			return corrupt("chunk flags")
 		}
-		var err error
-		c.dir[i].c.mark, err = decodeMarks(v, len(c.dir[i].c.cols.uid), sets)
-		i++
+		mark, err := decodeMarks(v, sets)
+		all.of = append(all.of, chunk{base: UID(binary.BigEndian.Uint32(k)), mark: mark})
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	if i != len(c.dir) {
-		return nil, corrupt("chunk flags")
-	}
-	c.saved = c.chunks()
-	return c, nil
+	return all
 }
 
 // push puts a chunk behind the others as it is.

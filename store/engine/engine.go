@@ -118,7 +118,8 @@ type BlobReader interface {
 	Size() int64
 }
 
-// A Reader is a consistent view. Close it soon: it holds back reclamation.
+// A Reader is a consistent view, for several goroutines at once. Close it soon: it
+// holds back reclamation.
 type Reader interface {
 	// Get returns the value of key, or ErrNotFound. The caller owns the slice.
 	Get(key []byte) ([]byte, error)
