@@ -6,7 +6,7 @@ import "posthouse/imap/wire"
 // when it was stored, so LAZY (§4.1) gets them too.
 var extPreview = &extension{name: "PREVIEW", rfc: "RFC 8970",
 	fetch: []fetchItem{{"PREVIEW", needRecord, readLazy, func(f *fetch, m *fetched, _ *boundItem, dst []byte) []byte {
-		return wire.AppendString(append(dst, "PREVIEW "...), m.email.Preview, f.c.dia.utf8())
+		return wire.AppendString(append(dst, "PREVIEW "...), string(m.email.Preview), f.c.dia.utf8())
 	}}},
 }
 

@@ -220,7 +220,7 @@ func hasAttachment(_ *getter, e *email) (any, error) {
 
 func (e *email) preview() string {
 	if e.rec != nil {
-		return e.rec.Preview
+		return string(e.rec.Preview)
 	}
 	return e.msg.Preview()
 }

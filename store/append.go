@@ -123,7 +123,7 @@ func (tx *Tx) addFlagSet(flags []mail.Flag) (FlagSet, error) {
 func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) {
 	p := m.parsed
 	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
-		Preview: p.preview, HasAttachment: p.attachment, Prefix: o.Prefix,
+		Preview: []byte(p.preview), HasAttachment: p.attachment, Prefix: o.Prefix,
 		findings: appendFindings(nil, o.Findings),
 		fields:   p.fields,
 		table:    p.table, references: p.references, fresh: tx.group.blob(m)}

@@ -40,7 +40,7 @@ func appendEmail(dst []byte, e *Email) []byte {
 	dst = appendBytes(dst, e.Envelope)
 	dst = appendBytes(dst, e.BodyStructure)
 	dst = appendBytes(dst, e.table)
-	dst = appendText(dst, e.Preview)
+	dst = appendBytes(dst, e.Preview)
 	dst = appendBytes(dst, e.Prefix)
 	dst = binary.AppendUvarint(dst, uint64(len(e.references)))
 	for _, h := range e.references {
@@ -71,7 +71,7 @@ func decodeEmail(e *Email, id EmailID, v []byte) error {
 	e.Envelope = d.bytes()
 	e.BodyStructure = d.bytes()
 	e.table = d.bytes()
-	e.Preview = string(d.bytes())
+	e.Preview = d.bytes()
 	e.Prefix = d.bytes()
 	for range d.count(8) {
 		e.references = append(e.references, d.fixed64())

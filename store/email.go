@@ -21,7 +21,7 @@ type Email struct {
 	Sent          time.Time // Date header; zero if there is none that parses
 	Envelope      []byte    // IMAP form, parentheses included
 	BodyStructure []byte    // IMAP form, parentheses included
-	Preview       string
+	Preview       []byte    // UTF-8
 	HasAttachment bool
 	Prefix        []byte // header lines put before the stored bytes at delivery
 

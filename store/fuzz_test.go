@@ -163,7 +163,7 @@ func FuzzJournal(f *testing.F) {
 
 func sampleEmail() *Email {
 	return &Email{ID: 9, Thread: 4, Size: 1000, Sent: sentTime(1_700_000_000, 330), Envelope: []byte("(NIL)"), BodyStructure: []byte("(x)"),
-		Preview: "Hello", HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63},
+		Preview: []byte("Hello"), HasAttachment: true, Prefix: []byte("A: b\r\n"), table: []byte{1, 0, 0}, references: []uint64{1, 1 << 63},
 		findings: appendFindings(nil, []mail.Finding{{Check: "spf", Result: "fail", Weight: -3}}),
 		fields:   message.AppendFields(nil, []byte("Date: x\r\nTo: y\r\n\r\n"), nil)}
 }
