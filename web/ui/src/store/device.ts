@@ -33,7 +33,13 @@ export async function installWorker() {
     const had = !!navigator.serviceWorker.controller
     const r = await navigator.serviceWorker.register(policy ? policy.createScriptURL('/sw.js') : '/sw.js', { updateViaCache: 'none' })
     // Where another window has taken the new version already, there is nothing left to wait for.
-    const go = () => { mine = true; if (r.waiting) r.waiting.postMessage('activate'); else location.reload() }
+    // A worker that does not take over in time is asked again by the page that comes then.
+    const go = () => {
+      mine = true
+      if (!r.waiting) { location.reload(); return }
+      r.waiting.postMessage('activate')
+      setTimeout(() => location.reload(), 5000)
+    }
     const tell = () => { if (told) drop(told.id); told = toast(t('A new version is ready.'), { text: t('Reload'), run: go }, false, 3600) }
     let controlled = had
     navigator.serviceWorker.addEventListener('controllerchange', () => { if (mine) location.reload(); else if (controlled) tell(); controlled = true })
