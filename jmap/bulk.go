@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ import (
 // undo it. A job goes on where it was after a restart.
 
 const (
-	jobBatch = 500     // messages of one transaction
+	jobBatch = 10_000  // messages of one transaction
+	oneBatch = 500     // of one that changes each on its own, at most
 	maxBulk  = 500_000 // messages of one job
 	maxJobs  = 20      // that are kept
 )
@@ -40,8 +42,19 @@ func jobType() *objectType {
 	t.keep(store.ObjectJob)
 	load := t.load
 	t.load = func(c *call, v *store.View, ids []string) ([]record, error) { // what a job consists of are objects too
-		list, err := load(c, v, ids)
-		return slices.DeleteFunc(list, func(r record) bool { return strings.Contains(r.id, "-") }), err
+		whole := []string{}
+		var err error
+		if ids == nil {
+			err = v.Objects(store.ObjectJob, func(o store.Object) bool {
+				whole = append(whole, o.ID)
+				return true
+			})
+		}
+		whole = slices.DeleteFunc(append(whole, ids...), func(id string) bool { return strings.Contains(id, "-") })
+		if err != nil {
+			return nil, err
+		}
+		return load(c, v, whole)
 	}
 	touched := t.touched
 	t.touched = func(c *call, v *store.View, d *delta) ([]touch, error) {
@@ -88,6 +101,8 @@ func startBulk(c *call) (wire.Object, error) {
 	if c.flag("collapseThreads") {
 		ids = c.wholeThreads(ids)
 	}
+	slices.Sort(ids) // neighbours are quick to find, and get UIDs in the order they came
+	ids = slices.Compact(ids)
 	if len(ids) > maxBulk {
 		return nil, refused("requestTooLarge", "too many messages for one job")
 	}
@@ -219,6 +234,10 @@ func (s *Server) ringJob(ctx context.Context, a alarm) error {
 			b.refused[half.key] = half.err
 			continue
 		}
+		if _, ours := asSetError(err); ours && !b.singly { // which one it is will show
+			b.singly = true
+			continue
+		}
 		if err == nil && b.more {
 			s.timers.set(a, s.opts.Now())
 		}
@@ -231,6 +250,7 @@ type batch struct {
 	*call
 	id      string
 	more    bool
+	singly  bool // each message on its own: together they failed
 	refused map[string]*setError
 }
 
@@ -272,31 +292,24 @@ func (b *batch) forward(s *setter, job values) error {
 	ids := decodeIDs(o.Value)
 	done := int(uintOf(job["done"]))
 	todo := ids[min(done, len(ids)):]
-	todo = todo[:min(len(todo), jobBatch)]
-	undo := map[string]any{}
+	todo = todo[:min(len(todo), b.size())]
+	groups, err := b.alike(s, todo)
+	if err != nil {
+		return err
+	}
+	var undo []any
 	failed := int(uintOf(job["failed"]))
-	r := rows{v: &s.tx.View, snaps: map[store.MailboxID]*store.Snapshot{}}
-	for _, id := range todo {
-		e, err := s.loadEmail(&r, id)
+	for _, g := range groups {
+		was := b.before(g)
+		err := b.changeAll(s, job, g)
+		if _, ours := asSetError(err); ours && g.refused {
+			failed += len(g.ids)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if e == nil { // gone meanwhile
-			continue
-		}
-		before, err := b.before(e)
-		if err != nil {
-			return err
-		}
-		if err := b.change(s, job, emailID(id)); err != nil {
-			if _, ours := asSetError(err); !ours {
-				return err
-			}
-			failed++
-			continue
-		}
-		undo[emailID(id)] = before
-		clear(r.snaps)
+		undo = append(undo, was)
 	}
 	job["done"], job["failed"] = done+len(todo), failed
 	if done+len(todo) >= len(ids) {
@@ -305,16 +318,97 @@ func (b *batch) forward(s *setter, job values) error {
 	if len(undo) == 0 || job["destroy"] == true {
 		return nil
 	}
-	return s.tx.PutObject(store.ObjectJob, fmt.Sprintf("%s-%08x", b.id, done), wire.Append(nil, undo), nil)
+	return s.tx.PutObject(store.ObjectJob, fmt.Sprintf("%s-%08x", b.id, done), wire.Append(nil, map[string]any{"groups": undo}), nil)
 }
 
-// before is what a message is: mailboxes by number, and keywords.
-func (b *batch) before(e *email) (any, error) {
+func (b *batch) size() int {
+	if b.singly {
+		return min(oneBatch, b.jobBatch)
+	}
+	return b.jobBatch
+}
+
+// A likeness is messages that are in the same mailboxes with the same flags, so that a
+// patch does the same to each.
+type likeness struct {
+	e       *email // one of them; what belongs to it alone is not filled in
+	ids     []store.EmailID
+	refused bool // the patch does not fit them: nothing was changed
+}
+
+// alike sorts messages by likeness; those that are gone are left out.
+func (b *batch) alike(s *setter, ids []store.EmailID) ([]*likeness, error) {
+	places, err := s.tx.MembershipsOf(ids)
+	if err != nil {
+		return nil, err
+	}
+	r := rows{v: &s.tx.View, snaps: map[store.MailboxID]*store.Snapshot{}}
+	var list []*likeness
+	byKey := map[string]*likeness{}
+	var key []byte
+	for i, id := range ids {
+		key = key[:0]
+		for _, m := range places[i] {
+			row, _, _ := r.row(m)
+			key = binary.BigEndian.AppendUint64(key, uint64(m.Mailbox))
+			key = binary.BigEndian.AppendUint32(key, uint32(row.Flags))
+		}
+		g := byKey[string(key)]
+		if g == nil || b.singly {
+			g = &likeness{e: &email{id: id, places: places[i]}}
+			byKey[string(key)] = g
+			if g.e.read(&r) {
+				list = append(list, g)
+			}
+		}
+		g.ids = append(g.ids, id)
+	}
+	return list, nil
+}
+
+// before is what messages are: mailboxes by number, and keywords.
+func (b *batch) before(g *likeness) any {
 	boxes := []any{}
-	for _, p := range e.places {
+	for _, p := range g.e.places {
 		boxes = append(boxes, int64(p.Mailbox))
 	}
-	return map[string]any{"in": boxes, "keywords": maps.Clone(e.keywords)}, nil
+	return map[string]any{"in": boxes, "keywords": maps.Clone(g.e.keywords), "ids": base64.StdEncoding.EncodeToString(appendIDs(nil, g.ids))}
+}
+
+// changeAll does to messages that are alike what the job is for.
+func (b *batch) changeAll(s *setter, job values, g *likeness) error {
+	if b.singly {
+		err := b.change(s, job, emailID(g.e.id))
+		var half *halfway
+		g.refused = err != nil && !errors.As(err, &half)
+		return err
+	}
+	if job["destroy"] == true {
+		return s.tx.SetMailboxesOf(g.ids, nil)
+	}
+	changed, err := s.typ.patched(s, record{emailID(g.e.id), g.e}, job["patch"])
+	var ch emailChange
+	if err == nil {
+		ch, err = s.emailChange(g.e, changed)
+	}
+	if err != nil {
+		g.refused = true
+		return err
+	}
+	if err := s.flagAll(g.ids, ch.flags); err != nil || ch.targets == nil {
+		return err
+	}
+	return s.tx.SetMailboxesOf(g.ids, ch.targets)
+}
+
+// flagAll changes flags of many messages.
+func (s *setter) flagAll(ids []store.EmailID, changes []store.FlagChange) error {
+	for _, c := range changes {
+		if err := s.tx.SetFlagsOf(ids, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *batch) change(s *setter, job values, id string) error {
@@ -333,89 +427,4 @@ func (b *batch) change(s *setter, job values, id string) error {
 		half.key = key
 	}
 	return err
-}
-
-// backward undoes one batch, the last first.
-func (b *batch) backward(s *setter, job values) error {
-	var last store.Object
-	if err := s.tx.Objects(store.ObjectJob, func(o store.Object) bool {
-		if strings.HasPrefix(o.ID, b.id+"-") && o.ID != b.id+"-ids" && len(o.Value) > 0 {
-			last = o
-		}
-		return true
-	}); err != nil {
-		return err
-	}
-	if last.ID == "" {
-		job["status"] = "undone"
-		return nil
-	}
-	undo, err := decodeValues(last.Value)
-	if err != nil {
-		return err
-	}
-	for _, id := range sortedNames(undo) {
-		if err := b.restore(s, id, undo[id].(map[string]any)); err != nil {
-			if _, ours := asSetError(err); !ours {
-				return err
-			}
-		}
-	}
-	job["done"] = max(0, int(uintOf(job["done"]))-len(undo))
-	return s.tx.DeleteObject(store.ObjectJob, last.ID)
-}
-
-// restore brings a message back to what it was, if it is still there.
-func (b *batch) restore(s *setter, id string, was map[string]any) error {
-	n, _ := parseEmailID(id)
-	r := rows{v: &s.tx.View, snaps: map[store.MailboxID]*store.Snapshot{}}
-	e, err := s.loadEmail(&r, n)
-	if err != nil || e == nil {
-		return err
-	}
-	back, err := s.returnTo(was["in"], 0)
-	if err != nil {
-		return err
-	}
-	if _, err := s.tx.SetMailboxes(n, store.MailboxChange{Add: back, Only: true}); err != nil {
-		return err
-	}
-	keywords, _ := was["keywords"].(map[string]any)
-	set, unset := keywordChange(e.keywords, keywords)
-	for _, c := range []store.FlagChange{{Op: store.FlagsAdd, Flags: set}, {Op: store.FlagsRemove, Flags: unset}} {
-		if len(c.Flags) > 0 {
-			if _, err := s.tx.SetEmailFlags(n, c); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// undoBulk turns a job round.
-func undoBulk(c *call) (wire.Object, error) {
-	id := c.str("jobId")
-	err := c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		o, err := tx.Object(store.ObjectJob, id)
-		if mail.KindOf(err) == mail.NotFound && err != nil || strings.Contains(id, "-") {
-			return invalidArguments("there is no such job")
-		}
-		if err != nil {
-			return err
-		}
-		job, err := decodeValues(o.Value)
-		if err != nil {
-			return err
-		}
-		if job["destroy"] == true || job["status"] == "undone" {
-			return invalidArguments("the job cannot be undone")
-		}
-		job["status"] = "undoing"
-		return tx.PutObject(store.ObjectJob, id, wire.Append(nil, map[string]any(job)), nil)
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.timers.set(alarm{c.acct.ID(), store.ObjectJob, id}, c.opts.Now())
-	return c.head().With("jobId", id), nil
 }

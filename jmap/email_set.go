@@ -14,17 +14,9 @@ import (
 // updateEmail changes keywords and mailboxes; all else of a message is for ever.
 func updateEmail(s *setter, r record, changed map[string]any) (wire.Object, error) {
 	e := r.rec.(*email)
-	targets, bad := s.targets(changed["mailboxIds"])
-	if bad != nil {
-		return nil, bad
-	}
-	var set, clear []mail.Flag
-	if v, there := changed["keywords"]; there {
-		now := v.(map[string]any)
-		if bad := checkKeywords(now); bad != nil {
-			return nil, bad
-		}
-		set, clear = keywordChange(e.keywords, now)
+	ch, err := s.emailChange(e, changed)
+	if err != nil {
+		return nil, err
 	}
 	half := func(err error) error {
 		if se, ok := asSetError(err); ok {
@@ -32,26 +24,57 @@ func updateEmail(s *setter, r record, changed map[string]any) (wire.Object, erro
 		}
 		return err
 	}
-	for _, c := range []store.FlagChange{{Op: store.FlagsAdd, Flags: set}, {Op: store.FlagsRemove, Flags: clear}} {
-		if len(c.Flags) == 0 {
-			continue
-		}
+	for _, c := range ch.flags {
 		if _, err := s.tx.SetEmailFlags(e.id, c); err != nil {
 			return nil, half(err)
 		}
 	}
 	if v, there := changed["snoozed"]; there {
-		if targets != nil {
+		if ch.targets != nil {
 			return nil, half(invalidProperties("mailboxIds and snoozed exclude each other", "mailboxIds", "snoozed"))
 		}
 		return nil, half(s.snooze(e, v))
 	}
-	if targets != nil {
-		if _, err := s.tx.SetMailboxes(e.id, store.MailboxChange{Add: targets, Only: true}); err != nil {
+	if ch.targets != nil {
+		if _, err := s.tx.SetMailboxes(e.id, store.MailboxChange{Add: ch.targets, Only: true}); err != nil {
 			return nil, half(err)
 		}
 	}
 	return nil, nil
+}
+
+// An emailChange is what an update does to a message and to others like it.
+type emailChange struct {
+	targets []store.MailboxID // nil: it stays where it is
+	flags   []store.FlagChange
+}
+
+// emailChange checks changed properties.
+func (s *setter) emailChange(e *email, changed map[string]any) (ch emailChange, err error) {
+	targets, bad := s.targets(changed["mailboxIds"])
+	if bad != nil {
+		return ch, bad
+	}
+	ch.targets = targets
+	if v, there := changed["keywords"]; there {
+		now := v.(map[string]any)
+		if bad := checkKeywords(now); bad != nil {
+			return ch, bad
+		}
+		ch.flags = flagChanges(e.keywords, now)
+	}
+	return ch, nil
+}
+
+// flagChanges is keywordChange as the store wants it.
+func flagChanges(was map[string]bool, now map[string]any) (list []store.FlagChange) {
+	set, clear := keywordChange(was, now)
+	for _, c := range []store.FlagChange{{Op: store.FlagsAdd, Flags: set}, {Op: store.FlagsRemove, Flags: clear}} {
+		if len(c.Flags) > 0 {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // checkKeywords refuses what is no keyword, and values other than true.

@@ -16,6 +16,7 @@ import (
 	"posthouse/jmap/wire"
 	"posthouse/mail"
 	"posthouse/store"
+	"posthouse/store/engine"
 	"posthouse/store/engine/mem"
 	"posthouse/trace"
 )
@@ -98,11 +99,15 @@ func (r *rig) clock() time.Time {
 
 func newRig(t testing.TB, o Options) *rig {
 	t.Helper()
+	return newRigOn(t, mem.New(), o)
+}
+
+func newRigOn(t testing.TB, eng engine.Engine, o Options) *rig {
+	t.Helper()
 	r := &rig{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	if o.Now == nil {
 		o.Now = r.clock
 	}
-	eng := mem.New()
 	r.trace = trace.Open(trace.Options{Engine: eng, Keep: 24 * time.Hour, Now: o.Now})
 	st, err := store.Open(t.Context(), eng, store.Options{Now: o.Now, ReapAfter: -1})
 	if err != nil {

@@ -67,6 +67,7 @@ type Server struct {
 	timers   timers
 	pusher   pusher
 	statuses statuses
+	jobBatch int
 	ids      trace.IDs
 	log      *slog.Logger
 
@@ -90,6 +91,7 @@ func New(o Options) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.users.byID = map[mail.AccountID]*user{}
 	s.indexes.byID = map[indexKey]*index{}
+	s.jobBatch = jobBatch
 	s.timers.due, s.timers.wake = map[alarm]time.Time{}, make(chan struct{}, 1)
 	s.pusher.init(o.Outbound)
 	s.statuses.waiting, s.statuses.told, s.statuses.wake = map[outgoing]submitted{}, map[outgoing]map[string]Sent{}, make(chan struct{}, 1)

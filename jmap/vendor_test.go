@@ -57,6 +57,7 @@ func TestSnooze(t *testing.T) {
 // All messages of a query change as a job, and change back.
 func TestBulk(t *testing.T) {
 	r := newRig(t, Options{})
+	r.srv.jobBatch = 400
 	const n = 1100 // three batches
 	for i := range n {
 		r.deliver("INBOX", letter(i, ""))
@@ -84,12 +85,67 @@ func TestBulk(t *testing.T) {
 	if count("Archive") != 0 || count("Inbox") != n {
 		t.Errorf("%d in Archive, %d in Inbox", count("Archive"), count("Inbox"))
 	}
+	if all := r.call("Job/get", `{"accountId":"A7","ids":null}`); len(at(t, all, "/list").([]any)) != 1 {
+		t.Error(text(all))
+	}
 	e := r.call("Email/get", `{"accountId":"A7","ids":["M5","M6"],"properties":["keywords"]}`)
 	if text(at(t, e, "/list/0/keywords")) != `{"$flagged":true}` || text(at(t, e, "/list/1/keywords")) != `{}` {
 		t.Error(text(e))
 	}
 	if bad := r.calls(`["Email/bulk",{"accountId":"A7","patch":{"subject":"x"}},"c"]`); at(t, bad, "/0/0") != "error" {
 		t.Error(text(bad))
+	}
+}
+
+// One message that cannot be changed does not keep a job from changing the others, and
+// back.
+func TestBulkSingly(t *testing.T) {
+	r := newRig(t, Options{})
+	for i := range 20 {
+		r.deliver("INBOX", letter(i, ""))
+	}
+	a, err := r.store.Account(t.Context(), ada.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Update(t.Context(), func(tx *store.Tx) error { // the third is in as many places as may be
+		box, err := tx.Mailbox("INBOX")
+		for range store.MaxMemberships - 1 {
+			if err == nil {
+				_, err = tx.Copy(box.ID, box.ID, store.UIDs(3))
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b := r.boxes()
+	count := func(box string) string {
+		return text(r.call("Email/query", `{"accountId":"A7","filter":{"inMailbox":"`+b[box]+`"},"calculateTotal":true,"limit":0}`)["total"])
+	}
+	id := r.call("Email/bulk", `{"accountId":"A7","filter":{"inMailbox":"`+b["Inbox"]+`"},"patch":{"mailboxIds/`+b["Archive"]+`":true,"keywords/$flagged":true}}`)["jobId"].(string)
+	job := func() string {
+		return text(at(t, r.call("Job/get", `{"accountId":"A7","ids":["`+id+`"],"properties":["status","done","failed"]}`), "/list/0"))
+	}
+	until(t, "the job", func() bool {
+		return job() == `{"done":20,"failed":1,"id":"`+id+`","status":"done"}` && count("Archive") == "19"
+	})
+	e := r.call("Email/get", `{"accountId":"A7","ids":["M3","M4"],"properties":["keywords"]}`)
+	if text(at(t, e, "/list/0/keywords")) != `{}` || text(at(t, e, "/list/1/keywords")) != `{"$flagged":true}` {
+		t.Error(text(e))
+	}
+	r.call("Email/bulkUndo", `{"accountId":"A7","jobId":"`+id+`"}`)
+	until(t, "undo", func() bool { return count("Archive") == "0" && count("Inbox") == "20" })
+}
+
+// What an earlier version wrote down can be undone.
+func TestUndoneOfOld(t *testing.T) {
+	old, err := decodeValues([]byte(`{"M5":{"in":[1,3],"keywords":{"$seen":true}},"M6":{"in":[2],"keywords":{}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(undone(old)); got != `[{[5] [1 3] map[$seen:true]} {[6] [2] map[]}]` {
+		t.Error(got)
 	}
 }
 

@@ -23,19 +23,11 @@ func (v *View) Memberships(id EmailID) ([]Membership, error) {
 	v.settle()
 	var all []Membership
 	add := func(m Membership) error {
-		// An expunged membership stays until it is reaped: the mailbox knows.
-		b := v.st.box(m.Mailbox)
-		if b == nil || m.UID >= b.mb.UIDNext || !v.rights(b).Has(RightRead) {
-			return nil
-		}
-		c, err := b.lazy.load()
-		if err != nil {
-			return err
-		}
-		if _, found := c.search(m.UID); found {
+		live, err := v.isIn(m)
+		if live {
 			all = append(all, m)
 		}
-		return nil
+		return err
 	}
 	err := v.recordedMembers(id, add)
 	if v.tx != nil && err == nil {
@@ -45,10 +37,12 @@ func (v *View) Memberships(id EmailID) ([]Membership, error) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Membership) int {
-		return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
-	})
+	slices.SortFunc(all, compareMemberships)
 	return all, wrap("Memberships", err)
+}
+
+func compareMemberships(a, b Membership) int {
+	return cmp.Or(cmp.Compare(a.Mailbox, b.Mailbox), cmp.Compare(a.UID, b.UID))
 }
 
 // A MailboxChange says in which mailboxes a message is to be.

@@ -189,25 +189,3 @@ func eachMembers(r engine.Reader, b emailBlock, f func(m *memberBlock) error) er
 	})
 	return errors.Join(failed, err)
 }
-
-// entered returns the memberships of a message that the transaction made.
-func (tx *Tx) entered(id EmailID) (all []Membership) {
-	for i := range tx.ops {
-		op := &tx.ops[i]
-		if op.Kind != engine.Set {
-			continue
-		}
-		switch k := op.Key; {
-		case len(k) == memberKeyLen && k[0] == keyMember && EmailID(binary.BigEndian.Uint64(k[1:])) == id:
-			all = append(all, Membership{MailboxID(binary.BigEndian.Uint64(k[9:])), UID(binary.BigEndian.Uint32(k[17:]))})
-		case len(k) == runsKeyLen && k[0] == keyRuns && emailBlock(binary.BigEndian.Uint64(k[1:])) == blockOf(id):
-			if m, err := decodeMembers(k[1:], op.Val); err == nil {
-				_ = m.of(id, func(p Membership) error {
-					all = append(all, p)
-					return nil
-				})
-			}
-		}
-	}
-	return all
-}

@@ -25,11 +25,13 @@ type Tx struct {
 	actions int
 	sets    int // flag sets and keywords that the base state has
 	words   int
-	boxed   bool                // boxes is our own slice
-	dirty   []MailboxID         // mailboxes to write
-	emails  map[EmailID]*Email  // appended by us
-	refs    map[uint64]ThreadID // references written by us
-	dead    []deads             // expunged by us
+	boxed   bool                     // boxes is our own slice
+	dirty   []MailboxID              // mailboxes to write
+	emails  map[EmailID]*Email       // appended by us
+	refs    map[uint64]ThreadID      // references written by us
+	dead    []deads                  // expunged by us
+	came    map[EmailID][]Membership // made by the first cameTo of ops
+	cameTo  int
 
 	counts     map[emailBlock]*counting // blocks with messages whose number of memberships changes
 	lastBlock  emailBlock
