@@ -49,13 +49,7 @@ func diskClient(b *testing.B, n int) (*house, net.Conn, *bufio.Reader) {
 			b.Fatal(err)
 		}
 	}
-	nc, err := h.login("ada")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { nc.Close() })
-	r := bufio.NewReaderSize(nc, 256<<10)
-	run(b, nc, r, "s SELECT INBOX")
+	nc, r := h.selected(b)
 	return h, nc, r
 }
 

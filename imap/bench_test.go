@@ -19,6 +19,13 @@ func benchClient(b *testing.B, n int) (*house, net.Conn, *bufio.Reader) {
 	if err := h.fill(1, n); err != nil {
 		b.Fatal(err)
 	}
+	nc, r := h.selected(b)
+	return h, nc, r
+}
+
+// selected is a connection over loopback that has INBOX selected.
+func (h *house) selected(b *testing.B) (net.Conn, *bufio.Reader) {
+	b.Helper()
 	nc, err := h.login("ada")
 	if err != nil {
 		b.Fatal(err)
@@ -26,7 +33,7 @@ func benchClient(b *testing.B, n int) (*house, net.Conn, *bufio.Reader) {
 	b.Cleanup(func() { nc.Close() })
 	r := bufio.NewReaderSize(nc, 256<<10)
 	run(b, nc, r, "s SELECT INBOX")
-	return h, nc, r
+	return nc, r
 }
 
 // fill appends n messages in few transactions.

@@ -203,7 +203,7 @@ func TestCheck(t *testing.T) {
 			if !strings.Contains(good, tt.old) {
 				t.Fatalf("no %q in %s", tt.old, good)
 			}
-			text := good
+			var text string
 			if strings.HasPrefix(tt.old, "demo.test.") { // not of mx.demo.test
 				text = strings.Replace("\n"+good, "\n"+tt.old, "\n"+tt.new, 1)
 			} else {
