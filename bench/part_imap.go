@@ -149,7 +149,7 @@ func runIMAP(ctx context.Context, b *benchmark) (table, error) {
 	for _, set := range []struct {
 		user int
 		ops  []operation
-	}{{0, operations(n)}, {1, operationsOnMany()}} {
+	}{{0, operations(n)}, {1, operationsOnMany(1000)}, {2, operationsOnMany(10_000)}} {
 		for _, op := range set.ops {
 			if !b.only.MatchString(op.name) && op.when != first {
 				continue
@@ -178,6 +178,9 @@ func (b *benchmark) operation(ctx context.Context, user int, op operation) ([][]
 		for i := range b.peers {
 			k := (i + round) % len(b.peers)
 			p := b.peers[k]
+			if op.mine && p.name != ours {
+				continue
+			}
 			r, err := measureOp(ctx, p, user, op, b.cell)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -198,6 +201,9 @@ func (op operation) rows(peers []*peer, results [][]opResult) [][]string {
 	var rows [][]string
 	var mine opResult
 	for i, p := range peers {
+		if op.mine && p.name != ours {
+			continue
+		}
 		if len(results[i]) == 0 {
 			rows = append(rows, []string{op.name, p.name, "–", "–", "", "–", "", "", ""})
 			continue
