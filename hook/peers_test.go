@@ -2,9 +2,11 @@ package hook
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -246,5 +248,45 @@ func TestRspamdSigns(t *testing.T) {
 	s.verified(t, v.Header)
 	if v = ask(t, r, s.signed(t)); v.Action != Pass || !strings.Contains(v.Findings[0].Text, "R_DKIM_ALLOW") {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Debian's clamd, with a database of one signature, finds it in an attachment of a
+// message that we stream to it, takes others, and gives no answer to one over its bound.
+func TestClamd(t *testing.T) {
+	path := program(t, "/usr/sbin/clamd")
+	s := newSigner(t)
+	malware := "this is what the one signature of the database describes\n"
+	if err := os.Mkdir(filepath.Join(s.dir, "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "db/test.hdb", fmt.Sprintf("%x:%d:Posthouse.Test\n", md5.Sum([]byte(malware)), len(malware)))
+	config := s.write(t, "clamd.conf", "Foreground yes\nLocalSocket "+filepath.Join(s.dir, "clamd.sock")+"\nDatabaseDirectory "+filepath.Join(s.dir, "db")+
+		"\nTemporaryDirectory "+s.dir+"\nStreamMaxLength 1M\nMaxThreads 2\nOfficialDatabaseOnly no\nSelfCheck 0\nConcurrentDatabaseReload no\n")
+	asked := Asked{Name: "clamav", Hook: &ClamAV{Address: s.start(t, "clamd.sock", path, "--config-file="+config)}, Time: time.Minute}
+	attached := func(data string) *Message {
+		return example("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nSubject: x\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee there.\r\n" +
+			"--b\r\nContent-Type: application/octet-stream; name=x.bin\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=x.bin\r\n\r\n" +
+			base64.StdEncoding.EncodeToString([]byte(data)) + "\r\n--b--\r\n")
+	}
+	for _, tt := range []struct {
+		name  string
+		m     *Message
+		want  Action
+		reply string
+	}{
+		{"malware", attached(malware), Reject, "550 5.7.1 The message holds malware: Posthouse.Test"},
+		{"none", attached("harmless\n"), Pass, ""},
+		{"text", example(plainMessage), Pass, ""},
+		{"several chunks", example("Subject: x\r\n\r\n" + strings.Repeat("a line of text\r\n", 5*chunkSize/16)), Pass, ""},
+		{"too large for it", example("Subject: x\r\n\r\n" + strings.Repeat("a line of text\r\n", 2<<20/16)), Defer, "451 4.7.1"},
+	} {
+		v, err := asked.Ask(t.Context(), nil, tt.m)
+		if v.Action != tt.want || !strings.HasPrefix(v.Reply.String(), tt.reply) && tt.reply != "" || (err != nil) != (tt.want == Defer) {
+			t.Errorf("%s: %+v, %v", tt.name, v, err)
+		}
+		if tt.name == "malware" && (len(v.Findings) != 1 || !strings.HasPrefix(v.Findings[0].Text, "Posthouse.Test")) {
+			t.Errorf("%+v", v.Findings)
+		}
 	}
 }

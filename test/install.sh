@@ -8,8 +8,8 @@ packages="swaks libnet-ssleay-perl isync offlineimap3 neomutt curl postfix opens
 # The browser for the mail client, and Node to build it where none is there yet.
 packages="$packages chromium"
 command -v npm >/dev/null || packages="$packages nodejs npm"
-# Milters to talk to, a resolver that validates signed zones, and what Exim needs beside the file below.
-packages="$packages opendkim rspamd iproute2 unbound ldnsutils libgnutls-dane0 dns-root-data libidn12 libnsl2 libdb5.3"
+# Milters and clamd (without its signatures) to talk to, a resolver that validates signed zones, and what Exim needs beside the file below.
+packages="$packages opendkim rspamd clamav-daemon iproute2 unbound ldnsutils libgnutls-dane0 dns-root-data libidn12 libnsl2 libdb5.3"
 
 # Debian's Exim and Postfix exclude each other: Exim is unpacked here, not installed.
 exim=/opt/posthouse-peers
