@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"posthouse/mail"
+	"posthouse/message"
 	"posthouse/store"
 	"posthouse/trace"
 )
@@ -160,6 +161,9 @@ func (t *Transaction) commit(ctx context.Context, verdicts []Verdict, recipients
 	if err != nil {
 		return err
 	}
+	if len(drops) > 0 {
+		t.readReport()
+	}
 	queued := batches
 	if batches = slices.Concat(batches, t.also); len(drops) == 0 && len(batches) == 0 && t.Beside.Do == nil {
 		t.noteBounces(ctx, recipients)
@@ -248,8 +252,24 @@ func (t *Transaction) drop(tx *store.Tx, d drop) error {
 	if box.Path == inbox {
 		o.File = func(id store.ThreadID) (store.MailboxID, []mail.Flag, error) { return muted(tx, id) }
 	}
-	_, err = tx.Append(box.ID, t.staged, o)
-	return err
+	at, err := tx.Append(box.ID, t.staged, o)
+	if err != nil || t.reported == nil {
+		return err
+	}
+	return t.s.opts.Reported(tx, at, t.reported)
+}
+
+// readReport looks whether the message tells of one that was sent. One that cannot be
+// read is mail as any other.
+func (t *Transaction) readReport() {
+	if t.s.opts.Reported == nil || t.reported != nil {
+		return
+	}
+	r, err := message.ReadReport(t.staged.Message(), t.staged)
+	if err != nil {
+		t.s.opts.Logger.Warn("a report was not read", "tid", t.Env.TraceID, "err", err)
+	}
+	t.reported = r
 }
 
 // muted sends what answers in a thread that the account has muted to its archive, read;

@@ -36,6 +36,7 @@ import (
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/srs"
+	"posthouse/message"
 	"posthouse/report"
 	"posthouse/store"
 	"posthouse/store/engine"
@@ -103,6 +104,9 @@ type Options struct {
 	Tally *report.Tally
 	// Suppression knows addresses that accounts do not write to; nil: there are none.
 	Suppression Suppression
+	// Reported is told of a delivery status or disposition notification in the
+	// transaction that puts it into a mailbox; an error keeps it out. It may be nil.
+	Reported func(tx *store.Tx, at store.Appended, r *message.Report) error
 	// Hooks are asked about mail from other servers and from accounts.
 	Hooks []hook.Asked
 	// Caps of what accounts send; they need Engine, where they are counted.

@@ -1,9 +1,7 @@
 package delivery
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"strings"
 
 	"posthouse/directory"
@@ -138,42 +136,14 @@ func (t *Transaction) noteBounces(ctx context.Context, recipients []int) {
 	}
 }
 
-// maxStatus bounds what is read of a delivery status.
-const maxStatus = 64 << 10
-
 // gone reads the delivery status (RFC 3464 §2.3) in a bounce: what it says, and whether
 // that is that the address is not there.
 func (t *Transaction) gone() (said string, gone bool) {
-	m := t.staged.Message()
-	for i := range m.Parts {
-		p := &m.Parts[i]
-		if p.Type != "message" || p.Subtype != "delivery-status" && p.Subtype != "global-delivery-status" {
-			continue
-		}
-		r := bufio.NewReader(io.LimitReader(message.NewTextReader(io.NewSectionReader(t.staged, p.BodyStart, p.BodyEnd-p.BodyStart), p), maxStatus))
-		return readStatus(r)
+	r, err := message.ReadReport(t.staged.Message(), t.staged)
+	if err != nil || r == nil || len(r.Recipients) == 0 {
+		return "no delivery status", false
 	}
-	return "no delivery status", false
-}
-
-func readStatus(r *bufio.Reader) (said string, gone bool) {
-	var action, status, diagnostic string
-	for {
-		line, err := r.ReadString('\n')
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(name) {
-		case "action":
-			action = strings.ToLower(value)
-		case "status":
-			status, _, _ = strings.Cut(value, " ")
-		case "diagnostic-code":
-			diagnostic = value
-		}
-		if err != nil {
-			break
-		}
-	}
-	said = strings.TrimSpace(action + " " + status + " " + diagnostic)
-	return said, action == "failed" && (strings.HasPrefix(status, "5.1.") || status == "5.2.1" || status == "5.0.0" && strings.Contains(diagnostic, "55"))
+	one := r.Recipients[0]
+	said = strings.TrimSpace(one.Action + " " + one.Status + " " + one.Diagnostic)
+	return said, one.Action == "failed" && (strings.HasPrefix(one.Status, "5.1.") || one.Status == "5.2.1" || one.Status == "5.0.0" && strings.Contains(one.Diagnostic, "55"))
 }

@@ -9,6 +9,7 @@ import (
 	"posthouse/mailauth/authres"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/srs"
+	"posthouse/message"
 	"posthouse/store"
 )
 
@@ -26,6 +27,7 @@ type Transaction struct {
 	sess        *Session
 	ways        []way // of Env.Recipients
 	staged      *store.Staged
+	reported    *message.Report // nil: it is none
 	filter      *fieldFilter
 	came        time.Time // when Accept was called
 	authResults []authres.Clause

@@ -146,7 +146,7 @@ func newRigOn(t testing.TB, eng engine.Engine, o Options) *rig {
 
 // delivery is a service of delivery with a queue, or without one.
 func (r *rig) delivery(q delivery.Queue) *delivery.Service {
-	return delivery.New(delivery.Options{Store: r.store, Directory: people{&r.senders}, Hostname: "mx.demo.test", Now: r.clock, Queue: q, Trace: r.trace})
+	return delivery.New(delivery.Options{Store: r.store, Directory: people{&r.senders}, Hostname: "mx.demo.test", Now: r.clock, Queue: q, Trace: r.trace, Reported: NoteReport})
 }
 
 // deliver puts a letter into a mailbox, as delivery would.

@@ -434,8 +434,8 @@ func (c *call) answered(v *store.View, messageID string) (string, error) {
 	if messageID == "" || c.acct.shared {
 		return "", nil
 	}
-	err := v.Objects(store.ObjectSubmission, func(o store.Object) bool {
-		if m, err := decodeValues(o.Value); err == nil && m["messageId"] == messageID {
+	err := eachSubmission(v, messageID, func(_ string, m values) bool {
+		if m["messageId"] == messageID {
 			id, _ := m["emailId"].(string)
 			if n, ok := parseEmailID(id); ok {
 				if in, err := v.Memberships(n); err == nil && len(in) > 0 {

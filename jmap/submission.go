@@ -27,8 +27,8 @@ func submissionType() *objectType {
 			{name: "sendAt", typ: "UTCDate", mode: serverSet | immutable},
 			{name: "undoStatus", typ: "String", mode: optional, def: "pending"},
 			{name: "deliveryStatus", typ: "String[DeliveryStatus]|null", mode: serverSet},
-			{name: "dsnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
-			{name: "mdnBlobIds", typ: "Id[]", mode: serverSet, def: []any{}},
+			{name: "dsnBlobIds", typ: "Id[]", mode: serverSet, get: reports("dsnBlobIds")},
+			{name: "mdnBlobIds", typ: "Id[]", mode: serverSet, get: reports("mdnBlobIds")},
 			// Vendor: who sent it, if that was not the owner.
 			{name: "sentBy", typ: "String|null", mode: serverSet},
 			// Vendor: a patch of the Email when it is really sent.
@@ -106,6 +106,9 @@ func createSubmission(s *setter, props map[string]any, _ any) (string, wire.Obje
 	}
 	m := values{"identityId": identity, "emailId": emailText, "threadId": threadID(e.thread), "envelope": wire.Plain(env.object()),
 		"sendAt": utcDate(sendAt.Unix()), "undoStatus": "pending", "onSend": props["onSend"]}
+	if env.id != "" {
+		m["envId"] = env.id
+	}
 	if s.acct.shared {
 		m["by"], m["sentBy"] = int64(s.who.account.ID), s.who.account.Address.String()
 		set = set.With("sentBy", m["sentBy"])
@@ -167,6 +170,8 @@ func (s *setter) trimSubmissions() error {
 type envelope struct {
 	from mail.Address
 	to   []mail.Recipient
+	id   string         // ENVID, RFC 3461 §4.4
+	full bool           // RET=FULL, RFC 3461 §4.3
 	raw  map[string]any // as the client gave it; nil: made of the message
 }
 
@@ -204,6 +209,9 @@ func (s *setter) envelope(e *email, given any, identity values) (*envelope, time
 	if err != nil {
 		return nil, now, err
 	}
+	if !env.setReturn(from["parameters"]) {
+		return nil, now, invalidProperties("not what RFC 3461 says", "envelope/mailFrom/parameters")
+	}
 	var bad []string
 	for _, r := range m["rcptTo"].([]any) {
 		rm := r.(map[string]any)
@@ -215,7 +223,7 @@ func (s *setter) envelope(e *email, given any, identity values) (*envelope, time
 		}
 		rcpt := mail.Recipient{Address: a.Address}
 		if !setNotify(&rcpt, rm["parameters"]) {
-			return nil, now, invalidProperties("an unknown parameter", "envelope/rcptTo")
+			return nil, now, invalidProperties("not a parameter of RCPT that is known", "envelope/rcptTo")
 		}
 		env.to = append(env.to, rcpt)
 	}
@@ -255,33 +263,6 @@ func (s *setter) holdOf(v any, now time.Time) (time.Time, error) {
 		return at, invalidProperties("too far ahead", "envelope/mailFrom/parameters")
 	}
 	return at, nil
-}
-
-// setNotify reads NOTIFY among the parameters of RCPT, RFC 3461 §4.1.
-func setNotify(r *mail.Recipient, v any) bool {
-	params, _ := v.(map[string]any)
-	for name, val := range params {
-		text, _ := val.(string)
-		switch strings.ToUpper(name) {
-		case "NOTIFY":
-			for _, w := range strings.Split(strings.ToUpper(text), ",") {
-				switch w {
-				case "NEVER":
-					r.Notify |= mail.NotifyNever
-				case "SUCCESS":
-					r.Notify |= mail.NotifySuccess
-				case "FAILURE":
-					r.Notify |= mail.NotifyFailure
-				case "DELAY":
-					r.Notify |= mail.NotifyDelay
-				}
-			}
-		case "ORCPT":
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // envelopeOf makes an envelope of a message's header: from its Sender or From, to all

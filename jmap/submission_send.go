@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -111,13 +112,15 @@ func (c *call) deliver(id string, sub values, e *email) (mail.Reply, error) {
 	env := readEnvelope(sub["envelope"])
 	tid := c.ids.Next(c.opts.Now())
 	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: env.from, TraceID: tid, Body: mail.Body8BitMIME,
-		UTF8: !env.isASCII(), Size: e.size, Account: c.who.account.ID})
+		UTF8: !env.isASCII(), Size: e.size, Account: c.who.account.ID,
+		EnvID: cmp.Or(env.id, id), ReturnFull: env.full})
 	defer t.Close()
 	if r := t.Sender(c.ctx); !r.Positive() {
 		return r, refusedBy(r)
 	}
 	refusals := map[string]mail.Reply{}
 	for _, rcpt := range env.to {
+		rcpt.Original = cmp.Or(rcpt.Original, original(rcpt.Address))
 		if r := t.Recipient(c.ctx, rcpt); !r.Positive() {
 			refusals[rcpt.Address.String()] = r
 		}
@@ -180,6 +183,7 @@ func readEnvelope(v any) *envelope {
 	if a.Address.Domain != "" {
 		env.from = a.Address
 	}
+	env.setReturn(from["parameters"])
 	list, _ := m["rcptTo"].([]any)
 	for _, e := range list {
 		rm, _ := e.(map[string]any)

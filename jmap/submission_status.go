@@ -151,6 +151,9 @@ func (s *Server) noteStatus(ctx context.Context, submission submitted, list map[
 
 // note puts what is told into a DeliveryStatus.
 func (r *Sent) note(m map[string]any) {
+	if r.State == "delivered" && !r.Here && m["delivered"] != "queued" {
+		return // a report that came before says more
+	}
 	if r.Reply.Code != 0 {
 		m["smtpReply"] = r.Reply.String()
 	}

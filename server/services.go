@@ -16,6 +16,7 @@ import (
 	"posthouse/delivery"
 	"posthouse/hook"
 	"posthouse/imap"
+	"posthouse/jmap"
 	"posthouse/mail"
 	"posthouse/mailauth/dnsbl"
 	"posthouse/report"
@@ -32,7 +33,7 @@ func (s *Server) openDelivery(ctx context.Context) error {
 	s.srs = keys
 	o := s.deliveryOptions()
 	o.Store, o.Directory, o.Queue, o.Hostname, o.Logger, o.SRS, o.Trace = s.store, s.dir, s.queue, s.hostname, s.log, keys.rewriter, s.trace
-	o.Engine, o.Suppression, o.Reports, o.Tally = s.eng, s.queue, report.Open(s.eng, nil), s.tally
+	o.Engine, o.Suppression, o.Reports, o.Tally, o.Reported = s.eng, s.queue, report.Open(s.eng, nil), s.tally, jmap.NoteReport
 	s.deliv = delivery.New(o)
 	s.onStop("front ends", s.stopFronts)
 	return nil
