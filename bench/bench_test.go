@@ -200,7 +200,10 @@ func TestSink(t *testing.T) {
 	c.close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := s.wait(ctx, 3); err != nil {
+	if err := s.wait(ctx, 3, false); err != nil {
 		t.Error(err)
+	}
+	if err := s.wait(ctx, 3, true); err == nil {
+		t.Error("messages without a signature pass for signed ones")
 	}
 }

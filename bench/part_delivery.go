@@ -27,8 +27,8 @@ mail is in the mailbox.`,
 	`MX: as SMTP 50, with SPF, DMARC and, where the message is signed (RSA of 2048 bits, as most mail), DKIM checked by Posthouse;
 DNS answers from its cache after the first message. Postfix takes the same messages and checks nothing of them. smtp-source:
 the load is made by Postfix's smtp-source, a connection for each message. submission to sink: people log in and send to one
-server elsewhere, a sink in the load generator. Posthouse signs each message with RSA-2048 and Ed25519, unless the row says
-unsigned; Postfix never signs. The time runs until the sink has all.`,
+server elsewhere, a sink in the load generator. Posthouse signs each message with RSA-2048 and Ed25519, opendkim for Postfix with
+RSA-2048, unless the row says unsigned. The time runs until the sink has all.`,
 	`A queue with a million messages: POSTHOUSE_LONG=1 go test -run TestMillion -v ./queue. On 2026-11-23 it took in and sent 3,099
 messages a second with an empty queue and 3,140 with a million waiting in it, which cost 115 MB and 3.5 s at the start.`,
 	deliveryReasons,
@@ -44,7 +44,7 @@ const deliveryReasons = `Why rows miss their aim, from profiles. The rates: the 
 is the RSA verification (30 µs here; OpenSSL with AVX-512 takes 16), a tenth each the digest of the body, reading and writing
 the socket, and the commit. Submission, signed: an RSA-2048 signature takes 0.98 ms of a processor with Go's crypto/rsa (CRT,
 keys parsed once, one RSA and one Ed25519 signature a message), so two processors make 2,000 a second at most, whatever the rest
-costs; OpenSSL with AVX-512 takes 0.25 ms. 5,000 a second need five processors. Written per byte, one connection: each commit ends within a block of
+costs; OpenSSL with AVX-512, which opendkim uses, takes 0.25 ms. 5,000 a second need five processors. Written per byte, one connection: each commit ends within a block of
 4 KB, which the next one writes again; with ten connections they share it. MX with checks: the verdicts stand in the message, in its
 record and in the trace.`
 

@@ -25,6 +25,7 @@ var starters = map[string]func(ctx context.Context, dir string) (*peer, error){
 	"relay":         startRelay,
 	"plain relay":   startPlainRelay,
 	"postfix relay": startPostfixRelay,
+	"signing relay": startSigningRelay,
 	"dovecot":       startDovecot,
 	"postfix":       startPostfix,
 	"cyrus":         startCyrus,

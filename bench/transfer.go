@@ -27,7 +27,8 @@ func (b *benchmark) startTransfer(ctx context.Context) error {
 		{"checks", ours0, []protocol{mxSigned, mxUnsigned, smtpSource}},
 		{"relay", ours0, []protocol{relay}},
 		{"plain relay", ours0, []protocol{relayPlain}},
-		{"postfix relay", "postfix", []protocol{relay, relayPlain}},
+		{"signing relay", "postfix", []protocol{relay}},
+		{"postfix relay", "postfix", []protocol{relayPlain}},
 	} {
 		if !slices.Contains(b.who, x.with) || !slices.ContainsFunc(workloads, func(w workload) bool { return slices.Contains(x.rows, w.proto) && b.wants(w) }) {
 			continue
@@ -107,7 +108,7 @@ func launchRelay(ctx context.Context, dir string, as protocol) (*peer, error) {
 		return nil, errors.Join(err, far.Close())
 	}
 	p.addrs = map[protocol]string{as: addrs[4]}
-	p.drain = func(ctx context.Context) error { return far.wait(ctx, p.handed.Load()) }
+	p.drain = func(ctx context.Context) error { return far.wait(ctx, p.handed.Load(), as == relay) }
 	stop := p.stop
 	p.stop = func() ([]*syscall.Rusage, error) {
 		used, err := stop()
@@ -118,6 +119,34 @@ func launchRelay(ctx context.Context, dir string, as protocol) (*peer, error) {
 
 // startPostfixRelay is a Postfix on the same way.
 func startPostfixRelay(_ context.Context, dir string) (*peer, error) {
+	return launchPostfixRelay(dir, relayPlain, "")
+}
+
+// startSigningRelay is a Postfix whose mail opendkim signs, with RSA only: it knows
+// nothing else.
+func startSigningRelay(_ context.Context, dir string) (*peer, error) {
+	if err := peers.HasOpenDKIM(); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, errAbsent)
+	}
+	signer, err := peers.LaunchOpenDKIM(dir, "bench.test")
+	if err != nil {
+		return nil, err
+	}
+	p, err := launchPostfixRelay(dir, relay, "\nsmtpd_milters = inet:"+signer.Milter+"\nmilter_default_action = tempfail")
+	if err != nil {
+		return nil, errors.Join(err, signer.Stop())
+	}
+	p.name, p.version = "Postfix+opendkim", p.version+" and opendkim"
+	postfix, stop := p.roots(), p.stop
+	p.roots = func() []int { return append(postfix, signer.PID()) }
+	p.stop = func() ([]*syscall.Rusage, error) {
+		used, err := stop()
+		return used, errors.Join(err, signer.Stop())
+	}
+	return p, nil
+}
+
+func launchPostfixRelay(dir string, as protocol, more string) (*peer, error) {
 	if err := peers.HasPostfix(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, errAbsent)
 	}
@@ -125,13 +154,13 @@ func startPostfixRelay(_ context.Context, dir string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pf, err := peers.LaunchPostfix(dir, peers.PostfixOptions{Domain: "bench.test", Extra: "default_process_limit = 200\nrelayhost = [127.0.0.1]:" + port(far.Addr().String())})
+	pf, err := peers.LaunchPostfix(dir, peers.PostfixOptions{Domain: "bench.test", Extra: "default_process_limit = 200\nrelayhost = [127.0.0.1]:" + port(far.Addr().String()) + more})
 	if err != nil {
 		return nil, errors.Join(err, far.Close())
 	}
 	p := &peer{dir: dir, name: "Postfix", version: "Postfix " + peers.PostfixVersion(), domain: "bench.test",
-		addrs: map[protocol]string{relay: pf.SMTP, relayPlain: pf.SMTP}, roots: func() []int { return []int{pf.PID} }}
-	p.drain = func(ctx context.Context) error { return far.wait(ctx, p.handed.Load()) }
+		addrs: map[protocol]string{as: pf.SMTP}, roots: func() []int { return []int{pf.PID} }}
+	p.drain = func(ctx context.Context) error { return far.wait(ctx, p.handed.Load(), as == relay) }
 	p.stop = func() ([]*syscall.Rusage, error) {
 		used, _ := readUsage([]int{pf.PID})
 		return []*syscall.Rusage{{Oublock: used.written / 512}}, errors.Join(pf.Stop(), far.Close())
