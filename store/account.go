@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,7 +22,8 @@ type Account struct {
 	who *Principal // nil: the owner, who may do everything
 }
 
-// View runs fn on the account's last durable state. The View, and what it
+// View runs fn on the account's last durable state: mailboxes, records and objects
+// are of one moment. The View, and what it
 // returns by reference, may be kept for reading after fn returns only where its
 // method says so. Never write to a client inside fn. NotFound once the account
 // is deleted.
@@ -60,13 +62,13 @@ type account struct {
 
 	durable atomic.Pointer[state] // what readers see; nil: not loaded
 
-	pub      sync.Mutex // a leaf: never take another lock while holding it
-	settled  sync.Cond  // inflight fell
-	inflight int        // commits whose outcome is not known
-	broken   bool       // a commit failed: pending is not going to be
-	suspect  bool       // a conflict: durable may not be what the engine holds
-	last     engine.Pending
-	watchers map[*Watcher]struct{}
+	pub       sync.Mutex // a leaf: never take another lock of the store while holding it
+	settled   sync.Cond  // a commit's outcome is known
+	submitted []*state   // of commits whose outcome is not known, in order
+	broken    bool       // a commit failed: pending is not going to be
+	suspect   bool       // a conflict: durable may not be what the engine holds
+	last      engine.Pending
+	watchers  map[*Watcher]struct{}
 
 	recentMu sync.Mutex
 	recent   map[uint32]UID // by UIDVALIDITY: first UID not told as \Recent, where it is ahead of the record
@@ -111,12 +113,37 @@ func (a *account) view(ctx context.Context, who *Principal, fn func(v *View) err
 	if err != nil {
 		return err
 	}
-	if !st.exists {
+	v := &View{acct: a, who: who}
+	v.st, v.r = a.pair(st)
+	defer v.close()
+	if !v.st.exists {
 		return fail(mail.NotFound, "View", "no such account")
 	}
-	v := &View{acct: a, st: st, who: who}
-	defer v.close()
 	return fn(v)
+}
+
+// pair returns a durable state, st or a later one, and a reader of the engine that
+// sees just this one. What is durable can be read before [account.settle] publishes
+// it: a reader alone may be ahead of the published state.
+func (a *account) pair(st *state) (*state, engine.Reader) {
+	r := a.store.eng.Snapshot(a.id)
+	a.pub.Lock()
+	quiet := len(a.submitted) == 0 && a.durable.Load() == st
+	a.pub.Unlock()
+	if quiet || r.Version() == uint64(st.hdr.modseq) {
+		return st, r
+	}
+	r.Close()
+	a.pub.Lock() // nothing is submitted or settled meanwhile
+	defer a.pub.Unlock()
+	r = a.store.eng.Snapshot(a.id)
+	v := ModSeq(r.Version())
+	for _, st := range a.submitted {
+		if st.hdr.modseq == v {
+			return st, r
+		}
+	}
+	return a.durable.Load(), r
 }
 
 func (a *account) use() {
@@ -144,7 +171,7 @@ func (a *account) current() (*state, error) {
 func (a *account) prepareLocked() error {
 	a.pub.Lock()
 	if a.broken {
-		for a.inflight > 0 {
+		for len(a.submitted) > 0 {
 			a.settled.Wait()
 		}
 		a.broken = false
@@ -186,11 +213,18 @@ func (a *account) grow(n int64) {
 	a.store.size.Add(n)
 }
 
-// submittedLocked notes that st was handed to the engine.
-func (a *account) submittedLocked(st *state, p engine.Pending) {
+// submitLocked notes that st is about to be handed to the engine: from then on
+// readers may see it.
+func (a *account) submitLocked(st *state) {
 	a.pending = st
 	a.pub.Lock()
-	a.inflight++
+	a.submitted = append(a.submitted, st)
+	a.pub.Unlock()
+}
+
+// submittedLocked notes the commit that the engine made of the newest state.
+func (a *account) submittedLocked(p engine.Pending) {
+	a.pub.Lock()
 	a.last = p
 	a.pub.Unlock()
 }
@@ -199,8 +233,8 @@ func (a *account) submittedLocked(st *state, p engine.Pending) {
 func (a *account) settle(st *state, err error, conflict bool) {
 	a.pub.Lock()
 	defer a.pub.Unlock()
-	a.inflight--
-	if a.inflight == 0 {
+	i := slices.Index(a.submitted, st)
+	if a.submitted = slices.Delete(a.submitted, i, i+1); len(a.submitted) == 0 {
 		a.last = nil
 	}
 	if err != nil {

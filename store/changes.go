@@ -50,15 +50,11 @@ var changeKinds = [...]ChangeKind{actAdd: Added, actFlags: Flagged, actExpunge: 
 // are those of mailboxes that the reader may use now; once the access to any of them
 // changed, it must start anew.
 func (v *View) Changes(pos LogPos, f func(Change) bool) error {
-	floor, err := v.floor()
-	if err != nil {
-		return wrap("Changes", err)
-	}
-	if ModSeq(pos) < floor || pos > v.LogEnd() {
+	if ModSeq(pos) < v.st.hdr.floor || pos > v.LogEnd() {
 		return fail(mail.NotFound, "Changes", "the log does not reach back that far")
 	}
 	anew := false
-	err = v.events(ModSeq(pos), func(m ModSeq, e *event) bool {
+	err := v.events(ModSeq(pos), func(m ModSeq, e *event) bool {
 		if !v.concerns(e) {
 			return true
 		}
@@ -135,11 +131,7 @@ func (v *View) Vanished(id MailboxID, since ModSeq) (UIDSet, error) {
 	if since >= b.mb.HighestModSeq {
 		return nil, nil
 	}
-	floor, err := v.floor()
-	if err != nil {
-		return nil, wrap("Vanished", err)
-	}
-	if since < floor {
+	if since < v.st.hdr.floor {
 		return v.missing(b)
 	}
 	var gone UIDSet

@@ -87,7 +87,7 @@ func (c *content) save(ops []engine.Op, m MailboxID) []engine.Op {
 // journal has it all.
 func (a *account) checkpointLocked(ctx context.Context, min int) {
 	a.pub.Lock()
-	idle := a.inflight == 0 && !a.broken
+	idle := len(a.submitted) == 0 && !a.broken
 	a.pub.Unlock()
 	if !idle || a.pending == nil || !a.pending.exists || a.pending.tail.actions < min {
 		return

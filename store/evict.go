@@ -43,7 +43,7 @@ func (a *account) evict() {
 	}
 	defer a.mu.Unlock()
 	a.pub.Lock()
-	idle := a.inflight == 0 && !a.broken && a.active.Load() == 0
+	idle := len(a.submitted) == 0 && !a.broken && a.active.Load() == 0
 	a.pub.Unlock()
 	if !idle || a.pending == nil {
 		return

@@ -60,7 +60,7 @@ func (a *account) reap(ctx context.Context, before time.Time) (more bool, err er
 func (a *account) settleLocked() {
 	a.pub.Lock()
 	defer a.pub.Unlock()
-	for a.inflight > 0 {
+	for len(a.submitted) > 0 {
 		a.settled.Wait()
 	}
 }

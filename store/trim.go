@@ -66,20 +66,6 @@ func decodeMark(k, v []byte) (int64, error) {
 	return at, d.err("mark")
 }
 
-// floor is how far back the log reaches in the reader, which may be newer than the
-// state: records at or below it are gone.
-func (v *View) floor() (ModSeq, error) {
-	if v.tx != nil {
-		return v.st.hdr.floor, nil
-	}
-	b, err := v.reader().Get([]byte{keyAccount})
-	if err != nil {
-		return 0, err
-	}
-	h, err := decodeHeader(b)
-	return max(v.st.hdr.floor, h.floor), err
-}
-
 // marks: they ascend in ModSeq and time, and none is from the future of its account.
 func (c *checker) marks() error {
 	var last int64

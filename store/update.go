@@ -117,10 +117,13 @@ func (u *update) submitLocked(txs []*Tx) {
 	if len(batches) == 0 {
 		return
 	}
-	u.commit = u.store.eng.Commit(u.group.ctx, batches...)
 	for _, tx := range u.wrote {
 		tx.acct.threads.add(tx)
-		tx.acct.submittedLocked(tx.st, u.commit)
+		tx.acct.submitLocked(tx.st)
+	}
+	u.commit = u.store.eng.Commit(u.group.ctx, batches...)
+	for _, tx := range u.wrote {
+		tx.acct.submittedLocked(u.commit)
 	}
 }
 

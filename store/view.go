@@ -29,7 +29,7 @@ type Mailbox struct {
 type View struct {
 	acct *account
 	st   *state
-	r    engine.Reader // opened when first needed
+	r    engine.Reader // of the same moment; of a Tx opened when first needed, and at least as new as what is durable
 	tx   *Tx           // the transaction that this is part of, or nil
 
 	settled bool       // of a Tx: a reader opened from here on sees all earlier updates
@@ -44,7 +44,7 @@ func (v *View) close() {
 	}
 }
 
-// reader returns the engine's view: at least as new as the state.
+// reader returns the engine's view.
 func (v *View) reader() engine.Reader {
 	if v.r == nil {
 		v.r = v.acct.store.eng.Snapshot(v.acct.id)
