@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"posthouse/hook"
 	"posthouse/mail"
 	"posthouse/mailauth/dkim"
+	"posthouse/smtp/wire"
 	"posthouse/store"
 )
 
@@ -48,20 +50,25 @@ func (e *edit) apply(ctx context.Context, v *hook.Verdict) error {
 		switch ch.Kind {
 		case hook.ChangeSender:
 			t.Env.ReversePath = ch.Address
+			v.Findings = t.takeParams(v.Findings, ch, &mail.Recipient{})
 		case hook.RemoveRecipient:
 			t.withdraw(ch.Address)
 		case hook.AddRecipient:
-			if err := t.addRecipient(ctx, ch.Address); err != nil {
+			r := mail.Recipient{Address: ch.Address, Notify: mail.NotifyNever}
+			v.Findings = t.takeParams(v.Findings, ch, &r)
+			if err := t.addRecipient(ctx, r); err != nil {
 				return err
 			}
-		case hook.ChangeField:
+		case hook.ChangeField, hook.InsertField:
 			if fields == nil {
 				var err error
 				if fields, err = e.fields(); err != nil {
 					return err
 				}
 			}
-			if !fields.change(ch) {
+			if ch.Kind == hook.InsertField {
+				fields.insert(ch)
+			} else if !fields.change(ch) {
 				v.Findings = append(v.Findings, mail.Finding{Check: "hook", Result: "neutral", Text: "it wanted our own " + ch.Name + " changed"})
 			}
 		}
@@ -87,9 +94,47 @@ func (t *Transaction) withdraw(a mail.Address) {
 	}
 }
 
-// addRecipient adds one that the sender does not know of, and is not told about. Mail of
-// strangers goes on under our name (SRS), as an address of ours would lead it.
-func (t *Transaction) addRecipient(ctx context.Context, a mail.Address) error {
+// takeParams takes what a hook says with an address (RFC 3461 §4): RET and ENVID with a
+// sender, NOTIFY and ORCPT with a recipient. What the message itself says (SIZE, BODY,
+// SMTPUTF8, AUTH) is known better here; all else is refused, and that is a finding.
+func (t *Transaction) takeParams(findings []mail.Finding, ch *hook.Change, r *mail.Recipient) []mail.Finding {
+	for _, p := range ch.Params {
+		taken := false
+		switch key := p.Keyword; {
+		case ch.Kind == hook.ChangeSender && key == "RET":
+			full, err := wire.ParseRet(p.Value)
+			if taken = err == nil; taken {
+				t.Env.ReturnFull = full
+			}
+		case ch.Kind == hook.ChangeSender && key == "ENVID":
+			id, err := wire.DecodeXtext(p.Value)
+			if taken = err == nil && id != "" && len(p.Value) <= 100 && !strings.ContainsFunc(id, func(c rune) bool { return c < ' ' || c > '~' }); taken {
+				t.Env.EnvID = id
+			}
+		case ch.Kind == hook.ChangeSender && (key == "SIZE" || key == "BODY" || key == "SMTPUTF8" || key == "AUTH"):
+			taken = true
+		case ch.Kind == hook.AddRecipient && key == "NOTIFY":
+			mask, err := wire.ParseNotify(p.Value)
+			if taken = err == nil; taken {
+				r.Notify = mask
+			}
+		case ch.Kind == hook.AddRecipient && key == "ORCPT":
+			original, err := wire.ParseORCPT(p.Value)
+			if taken = err == nil && len(p.Value) <= 500; taken {
+				r.Original = original
+			}
+		}
+		if !taken {
+			findings = append(findings, mail.Finding{Check: "hook", Result: "neutral", Text: "it wanted " + ch.Address.String() + " with " + p.Keyword + ", which is not taken"})
+		}
+	}
+	return findings
+}
+
+// addRecipient adds one that the sender does not know of, and is not told about but by
+// the hook's wish. Mail of strangers goes on under our name (SRS), as an address of ours would lead it.
+func (t *Transaction) addRecipient(ctx context.Context, to mail.Recipient) error {
+	a := to.Address
 	if t.withdrawn[a] {
 		delete(t.withdrawn, a)
 		return nil
@@ -117,7 +162,7 @@ func (t *Transaction) addRecipient(ctx context.Context, a mail.Address) error {
 	if w.home = a.Domain; !res.Local && len(t.Env.Recipients) > 0 {
 		w.home = t.Env.Recipients[0].Address.Domain
 	}
-	t.Env.Recipients = append(t.Env.Recipients, mail.Recipient{Address: a, Notify: mail.NotifyNever})
+	t.Env.Recipients = append(t.Env.Recipients, to)
 	t.ways = append(t.ways, w)
 	return nil
 }
@@ -179,14 +224,19 @@ func (l *fieldList) change(ch *hook.Change) bool {
 		return true
 	}
 	if len(ch.Line) > 0 { // one that is not there is added
-		end := len(l.fields)
-		if end > l.ours && len(bytes.TrimRight(l.fields[end-1], "\r\n")) == 0 {
-			end--
-		}
-		l.fields = append(l.fields[:end], append([][]byte{ch.Line}, l.fields[end:]...)...)
-		l.changed = true
+		l.insert(&hook.Change{Index: len(l.fields), Line: ch.Line})
 	}
 	return true
+}
+
+// insert puts a field behind so many others, or at the end of the header.
+func (l *fieldList) insert(ch *hook.Change) {
+	end := len(l.fields)
+	if end > l.ours && len(bytes.TrimRight(l.fields[end-1], "\r\n")) == 0 {
+		end--
+	}
+	l.fields = slices.Insert(l.fields, max(l.ours, min(ch.Index, end)), ch.Line)
+	l.changed = true
 }
 
 // drop takes all fields with a name away but ours.

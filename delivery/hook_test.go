@@ -9,6 +9,7 @@ import (
 
 	"posthouse/hook"
 	"posthouse/mail"
+	"posthouse/smtp/wire"
 )
 
 // A fakeHook says what it is told to, and keeps what it was asked about.
@@ -83,6 +84,9 @@ func TestHookChanges(t *testing.T) {
 	change := func(name string, n int, line string) hook.Change {
 		return hook.Change{Kind: hook.ChangeField, Name: name, Index: n, Line: []byte(line)}
 	}
+	insert := func(n int, line string) hook.Change {
+		return hook.Change{Kind: hook.InsertField, Index: n, Line: []byte(line)}
+	}
 	envelope := func(kind hook.ChangeKind, a string) hook.Change { return hook.Change{Kind: kind, Address: addr(a)} }
 	for _, tt := range []struct {
 		name           string
@@ -94,6 +98,10 @@ func TestHookChanges(t *testing.T) {
 		{"a field", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("subject", 1, "Subject: other\r\n")}}}, "Received: from elsewhere\r\nSubject: other\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", "two"},
 		{"takes one away", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("X-Gone", 2, ""), change("X-Gone", 2, "")}}}, "\r\nX-Gone: 1\r\n\r\nbody\r\n", 0, "", "X-Gone: 2"},
 		{"one that is not there", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("X-New", 1, "X-New: y\r\n")}}}, "X-Gone: 2\r\nX-New: y\r\n\r\nbody\r\n", 0, "", ""},
+		{"one at a place", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{insert(3, "X-New: y\r\n")}}}, "Received: from elsewhere\r\nSubject: one\r\n two\r\nX-New: y\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", ""},
+		{"two at places", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{insert(2, "X-New: y\r\n"), insert(3, "X-New: z\r\n")}}}, "Received: from elsewhere\r\nX-New: y\r\nX-New: z\r\nSubject: one\r\n two\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", ""},
+		{"one behind all", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{insert(1<<20, "X-New: y\r\n")}}}, "X-Gone: 2\r\nX-New: y\r\n\r\nbody\r\n", 0, "", ""},
+		{"one above our own", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{insert(0, "X-New: y\r\n")}}}, "X-New: y\r\n" + text, 0, "", ""},
 		{"our own", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("Received", 1, "")}}}, text, 0, "", ""},
 		{"below our own", fakeHook{verdict: hook.Verdict{Changes: []hook.Change{change("Received", 2, "")}}}, "\r\nSubject: one\r\n two\r\nX-Gone: 1\r\nX-Gone: 2\r\n\r\nbody\r\n", 0, "", "elsewhere"},
 		{"the body", fakeHook{body: "another\r\n"}, "X-Gone: 2\r\n\r\nanother\r\n", 0, "", "body"},
@@ -119,6 +127,50 @@ func TestHookChanges(t *testing.T) {
 		}
 		if q := strings.Join(h.queued(), "|"); !strings.Contains(q, tt.queued) || tt.queued == "" && q != "" {
 			t.Errorf("%s: queued %q", tt.name, q)
+		}
+	}
+}
+
+// What a hook says with an address (RET, ENVID, NOTIFY, ORCPT) goes with it; what is not
+// taken is kept as a finding.
+func TestHookParameters(t *testing.T) {
+	params := func(s string) wire.Params {
+		p, err := wire.ParseParams(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for _, tt := range []struct {
+		sender, rcpt string
+		want         mail.Recipient
+		full         bool
+		id, refused  string
+	}{
+		{"", "", mail.Recipient{Notify: mail.NotifyNever}, false, "", ""},
+		{"RET=FULL ENVID=a+2Bb SIZE=9 BODY=8BITMIME", "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;old+40demo.test", mail.Recipient{Notify: mail.NotifySuccess | mail.NotifyFailure, Original: "rfc822;old@demo.test"}, true, "a+b", ""},
+		{"RET=HALF", "", mail.Recipient{Notify: mail.NotifyNever}, false, "", "mallory@far.test with RET"},
+		{"ENVID=+0A", "", mail.Recipient{Notify: mail.NotifyNever}, false, "", "mallory@far.test with ENVID"},
+		{"MT-PRIORITY=9", "", mail.Recipient{Notify: mail.NotifyNever}, false, "", "mallory@far.test with MT-PRIORITY"},
+		{"", "NOTIFY=NEVER,DELAY", mail.Recipient{Notify: mail.NotifyNever}, false, "", "x@other.test with NOTIFY"},
+		{"", "ORCPT=nonsense", mail.Recipient{Notify: mail.NotifyNever}, false, "", "x@other.test with ORCPT"},
+	} {
+		f := &fakeHook{verdict: hook.Verdict{Changes: []hook.Change{
+			{Kind: hook.ChangeSender, Address: addr("mallory@far.test"), Params: params(tt.sender)},
+			{Kind: hook.AddRecipient, Address: addr("x@other.test"), Params: params(tt.rcpt)},
+		}}}
+		h := newHouse(t, func(o *Options) { o.Hooks = []hook.Asked{{Name: "fake", Hook: f, Received: true}} })
+		tx := h.send(&Session{Origin: FromMX, Hello: "mx.far.test"}, "eve@far.test", []string{"ada@demo.test"}, "Subject: x\r\n\r\nbody\r\n")
+		if r := tx.Accept(t.Context()); !r.Positive() || len(tx.Env.Recipients) != 2 {
+			t.Fatalf("%+v: %v, %+v", tt, r, tx.Env.Recipients)
+		}
+		tt.want.Address = addr("x@other.test")
+		found := ""
+		for _, finding := range tx.checked {
+			found += finding.Text + "|"
+		}
+		if tx.Env.Recipients[1] != tt.want || tx.Env.ReturnFull != tt.full || tx.Env.EnvID != tt.id || !strings.Contains(found, tt.refused) || tt.refused == "" && strings.Contains(found, "not taken") {
+			t.Errorf("%+v: %+v, found %q", tt, tx.Env, found)
 		}
 	}
 }

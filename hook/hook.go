@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"posthouse/mail"
+	"posthouse/smtp/wire"
 )
 
 // A Message is what hooks are asked about.
@@ -79,6 +80,7 @@ const (
 	ChangeSender                      // the reverse-path becomes Address
 	AddRecipient                      // Address gets it too
 	RemoveRecipient                   // Address does not get it
+	InsertField                       // Line stands behind the first Index fields, which are more than Prefix has
 )
 
 // A Change is something that a hook wants to be otherwise. Fields are counted in the
@@ -89,6 +91,7 @@ type Change struct {
 	Index   int    // from 1; 0 is all of them, to be taken away
 	Line    []byte // the whole field with its line end; none takes it away
 	Address mail.Address
+	Params  wire.Params // of ChangeSender and AddRecipient, as of MAIL and RCPT
 }
 
 // A Hook is one program to ask.

@@ -217,8 +217,13 @@ func TestMilter(t *testing.T) {
 		{"throws away", map[byte][]string{'N': {"d"}}, 0, Discard, "", false},
 		{"quarantine", map[byte][]string{'E': {"qsmells\x00", "c"}}, 0, Junk, "", false},
 		{"adds", map[byte][]string{'E': {"hX-One\x00 1\x00", "i\x00\x00\x00\x01X-Two\x002\n\tmore\x00", "hX Bad\x00 3\x00", "c"}}, 0, Pass, "X-Two: 2\r\n\tmore\r\nX-One: 1\r\n", false},
-		{"changes", map[byte][]string{'E': {"m\x00\x00\x00\x01Subject\x00 no\x00", "m\x00\x00\x00\x02X\x00\x00", "bnew ", "bbody", "+<new@demo.test>\x00", "2<par@demo.test>\x00NOTIFY=NEVER\x00", "-<ada@demo.test>\x00", "e<>\x00", "c"}}, 0, Pass,
-			"0 Subject 1 Subject: no\r\n |0 X 2  |2  0  new@demo.test|2  0  par@demo.test|3  0  ada@demo.test|1  0  |new body", false},
+		{"adds at a place", map[byte][]string{'E': {"i\x00\x00\x00\x00X-Front\x00 1\x00", "i\x00\x00\x00\x03X-Third\x002\x00", "i\xff\xff\xff\xffX-Last\x003\x00", "i\x00\x00\x00\x04X Bad\x003\x00", "c"}}, 0, Pass,
+			"X-Front: 1\r\n[]4 X-Third 2 X-Third: 2\r\n  |4 X-Last 1048575 X-Last: 3\r\n  |", false},
+		{"bad parameters", map[byte][]string{'E': {"2<par@demo.test>\x00==\x00", "c"}}, 0, Pass, "its parameters for par@demo.test are not taken", false},
+		{"ends the connection", map[byte][]string{'M': {"4"}}, 0, Defer, "451 4.7.1", false},
+		{"fails the connection", map[byte][]string{'C': {"f"}}, 0, Defer, "451 4.7.1", false},
+		{"changes", map[byte][]string{'E': {"m\x00\x00\x00\x01Subject\x00 no\x00", "m\x00\x00\x00\x02X\x00\x00", "bnew ", "bbody", "+<new@demo.test>\x00", "2<par@demo.test>\x00NOTIFY=NEVER\x00", "-<ada@demo.test>\x00", "e<> RET=FULL\x00", "c"}}, 0, Pass,
+			"0 Subject 1 Subject: no\r\n  |0 X 2   |2  0  new@demo.test |2  0  par@demo.test NOTIFY=NEVER |3  0  ada@demo.test |1  0   RET=FULL |new body", false},
 		{"a body without end", map[byte][]string{'E': slices.Repeat([]string{"b" + strings.Repeat("x", 1<<19)}, 4)}, 0, Pass, "", true},
 		{"no address", map[byte][]string{'E': {"+<@@>\x00"}}, 0, Pass, "", true},
 		{"skips the body", map[byte][]string{'B': {"s"}}, 0, Pass, "", false},
@@ -241,7 +246,11 @@ func TestMilter(t *testing.T) {
 		v, err := (&Milter{Address: addr}).Ask(t.Context(), m)
 		changes := ""
 		for _, c := range v.Changes {
-			changes += fmt.Sprint(c.Kind, " ", c.Name, " ", c.Index, " ", string(c.Line), " ", c.Address, "|")
+			changes += fmt.Sprint(c.Kind, " ", c.Name, " ", c.Index, " ", string(c.Line), " ", c.Address, " ")
+			for _, p := range c.Params {
+				changes += p.Keyword + "=" + p.Value + " "
+			}
+			changes += "|"
 		}
 		if (err != nil) != tt.fails || err == nil && (v.Action != tt.action || !strings.Contains(v.Reply.String()+string(v.Header)+fmt.Sprint(v.Findings)+changes+other.String(), tt.want)) {
 			t.Errorf("%s: %+v, %v", tt.name, v, err)
@@ -294,6 +303,7 @@ func FuzzMilterAnswer(f *testing.F) {
 	f.Add(byte('y'), []byte("550 5.7.1 no\x00"))
 	f.Add(byte('m'), []byte("\x00\x00\x00\x01A\x00b\r\nC: d\x00"))
 	f.Add(byte('+'), []byte("<a@b.test>\x00"))
+	f.Add(byte('2'), []byte("<a@b.test>\x00NOTIFY=SUCCESS ORCPT=rfc822;x\x00"))
 	f.Add(byte('i'), []byte("\x00\x00\x00\x01A\x00b\r\nC: d\x00"))
 	f.Fuzz(func(t *testing.T, command byte, data []byte) {
 		c := milterConn{name: "milter"}

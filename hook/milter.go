@@ -44,6 +44,8 @@ type milterConn struct {
 	replace func() (io.Writer, error) // of the message; nil: its body stays
 	body    io.Writer                 // what replace gave
 	room    int64                     // how much more may be written to it
+	ours    int                       // of the fields that it hears: those that are not the message's
+	front   int                       // fields that it has put in front of all
 }
 
 // A step is one command of the session and its bits in the negotiation.
@@ -64,7 +66,7 @@ var (
 	stepEOM     = milterStep{'E', 0, 0}
 
 	// milterSkippable are all steps that a milter may leave out or not answer.
-	milterSkippable = uint32(0x7f | 0x200 | 0x400 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x40000 | 0x80000 | 0x80)
+	milterSkippable = uint32(0x7f | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x40000 | 0x80000 | 0x80)
 )
 
 func (c *milterConn) send(command byte, parts ...[]byte) error {
@@ -186,7 +188,7 @@ func (c *milterConn) macros(s milterStep, pairs []string) error {
 
 // content sends header and body.
 func (c *milterConn) content(m *Message) error {
-	c.replace, c.room = m.Replace, 2*m.Size+extraBody
+	c.replace, c.room, c.ours = m.Replace, 2*m.Size+extraBody, countFields(m.Prefix)
 	if err := c.each(told{stepData, []string{"i", m.ID}, nil}); err != nil || c.done {
 		return err
 	}
@@ -219,6 +221,16 @@ func (c *milterConn) content(m *Message) error {
 		return err
 	}
 	return c.tell(stepEOM)
+}
+
+// countFields counts the fields in whole lines of a header.
+func countFields(lines []byte) (n int) {
+	for line := range bytes.Lines(lines) {
+		if line[0] != ' ' && line[0] != '\t' {
+			n++
+		}
+	}
+	return n
 }
 
 // skipBody stands for SMFIR_SKIP while a body is sent.

@@ -38,6 +38,8 @@ func (c *milterConn) heard(command byte, data []byte) (end bool, err error) {
 		return decide(Defer, mail.Reply{Code: 451, Enhanced: [3]uint8{4, 7, 1}, Text: "A filter of this server says: try again later"})
 	case 'd':
 		return decide(Discard, mail.Reply{})
+	case '4', 'f': // it wants the connection gone: what there is of that here is a "later"
+		return decide(Defer, mail.Reply{Code: 451, Enhanced: [3]uint8{4, 7, 1}, Text: "A filter of this server ends this; try again later"})
 	case 'y':
 		r, ok := parseReply(cString(data))
 		if !ok {
@@ -60,33 +62,48 @@ const maxChanges = 10_000
 // modify notes what it wants changed.
 func (c *milterConn) modify(command byte, data []byte) error {
 	switch command {
-	case 'i': // insert at an index: all stand in front here
+	case 'i':
 		if len(data) < 4 {
 			return errAnswer
 		}
-		data = data[4:]
-		fallthrough
+		return c.insertField(int(min(binary.BigEndian.Uint32(data), 1<<20)), data[4:])
 	case 'h':
-		name, rest, ok := bytes.Cut(data, []byte{0})
-		if !ok {
-			return errAnswer
-		}
-		if bytes.Count(c.verdict.Header, []byte("\r\n")) < 10*maxFields {
-			c.verdict.Header = append(appendField(nil, string(name), strings.TrimPrefix(cString(rest), " ")), c.verdict.Header...)
-		}
-		return nil
+		return c.insertField(0, data)
 	case 'm':
 		return c.changeField(data)
 	case 'b':
 		return c.replaceBody(data)
 	case '+', '2', '-', 'e':
-		return c.changeEnvelope(command, cString(data))
+		return c.changeEnvelope(command, data)
 	case 'q':
 		c.verdict.Action, c.verdict.Hold = Junk, true
 		c.verdict.Findings = append(c.verdict.Findings, mail.Finding{Check: c.name, Result: "quarantine", Text: headerSafe(cString(data)), Weight: 5})
 		return nil
 	}
 	return fmt.Errorf("%w: milter command %q", errAnswer, command)
+}
+
+// insertField is SMFIR_ADDHEADER and SMFIR_INSHEADER: a field that stands behind so many
+// of those that the milter has heard. In front of them all, and up to the end of those
+// that are the server's own, it goes where nothing of the message needs to be written
+// again.
+func (c *milterConn) insertField(index int, data []byte) error {
+	name, rest, ok := bytes.Cut(data, []byte{0})
+	if !ok {
+		return errAnswer
+	}
+	line := appendField(nil, string(name), strings.TrimPrefix(cString(rest), " "))
+	if line == nil {
+		return nil // it would break the header
+	}
+	if index > max(1, c.ours)+c.front {
+		return c.change(Change{Kind: InsertField, Name: string(name), Index: index - c.front, Line: line})
+	}
+	if bytes.Count(c.verdict.Header, []byte("\r\n")) < 10*maxFields {
+		c.verdict.Header = append(line, c.verdict.Header...)
+		c.front++
+	}
+	return nil
 }
 
 func (c *milterConn) change(ch Change) error {
@@ -135,18 +152,27 @@ func (c *milterConn) replaceBody(data []byte) error {
 	return err
 }
 
-// changeEnvelope takes an address with ESMTP parameters, which are not read.
-func (c *milterConn) changeEnvelope(command byte, text string) error {
-	text = strings.TrimSpace(text)
+// changeEnvelope takes an address with ESMTP parameters: in a string of their own, or
+// behind the address.
+func (c *milterConn) changeEnvelope(command byte, data []byte) error {
+	first, rest, _ := bytes.Cut(data, []byte{0})
+	text, params := strings.TrimSpace(string(first)), cString(rest)
 	if strings.HasPrefix(text, "<") {
-		text, _, _ = strings.Cut(text[1:], ">")
+		var behind string
+		text, behind, _ = strings.Cut(text[1:], ">")
+		params += " " + behind
 	}
 	a, err := wire.ParseAddress(text)
 	if err != nil && (command != 'e' || text != "") {
 		return fmt.Errorf("%w: %.100q is no address", errAnswer, text)
 	}
-	kind := map[byte]ChangeKind{'+': AddRecipient, '2': AddRecipient, '-': RemoveRecipient, 'e': ChangeSender}[command]
-	return c.change(Change{Kind: kind, Address: a})
+	ch := Change{Kind: map[byte]ChangeKind{'+': AddRecipient, '2': AddRecipient, '-': RemoveRecipient, 'e': ChangeSender}[command], Address: a}
+	if ch.Kind != RemoveRecipient {
+		if ch.Params, err = wire.ParseParams(params); err != nil {
+			c.verdict.Findings = append(c.verdict.Findings, mail.Finding{Check: c.name, Result: "neutral", Text: "its parameters for " + headerSafe(a.String()) + " are not taken: they make no sense"})
+		}
+	}
+	return c.change(ch)
 }
 
 func cString(b []byte) string {
