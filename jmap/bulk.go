@@ -29,7 +29,7 @@ const (
 // jobType is Job: how far a change of many messages is.
 func jobType() *objectType {
 	t := &objectType{
-		name: "Job", capability: capPosthouse,
+		name: "Job", capability: capPosthouse, guests: jobObjects,
 		properties: []property{
 			{name: "id", typ: "Id", mode: serverSet | immutable},
 			{name: "status", typ: "String", mode: serverSet, def: "running"}, // running, done, undoing, undone, failed
@@ -61,14 +61,19 @@ func jobType() *objectType {
 		list, err := touched(c, v, d)
 		return slices.DeleteFunc(list, func(x touch) bool { return strings.Contains(x.id, "-") }), err
 	}
+	t.load = ownOfGuest(t.load)
+	t.touched = ownTouched(t.load, t.touched)
 	return t
 }
 
+// jobObjects are what a job takes; a message that it moves may have been snoozed.
+var jobObjects = []store.ObjectKind{store.ObjectJob, store.ObjectSnooze}
+
 func bulkMethods() []*method {
 	return []*method{
-		{name: "Email/bulk", capability: capPosthouse, args: []wire.Field{{Name: "filter?", Type: "Any"}, {Name: "collapseThreads?", Type: "Boolean"},
+		{name: "Email/bulk", capability: capPosthouse, guests: jobObjects, args: []wire.Field{{Name: "filter?", Type: "Any"}, {Name: "collapseThreads?", Type: "Boolean"},
 			{Name: "patch?", Type: "Any"}, {Name: "destroy?", Type: "Boolean"}}, do: startBulk},
-		{name: "Email/bulkUndo", capability: capPosthouse, args: []wire.Field{{Name: "jobId", Type: "Id"}}, do: undoBulk},
+		{name: "Email/bulkUndo", capability: capPosthouse, guests: jobObjects, args: []wire.Field{{Name: "jobId", Type: "Id"}}, do: undoBulk},
 	}
 }
 
@@ -86,6 +91,9 @@ func startBulk(c *call) (wire.Object, error) {
 	}
 	var ids []store.EmailID
 	if err := c.view(func(v *store.View) error {
+		if !mayChange(v) {
+			return refused("forbidden", "you may only read this account")
+		}
 		q, err := c.types["Email"].asked(c)
 		if err != nil {
 			return err
@@ -114,8 +122,11 @@ func startBulk(c *call) (wire.Object, error) {
 	if patch != nil {
 		job["patch"] = patch
 	}
+	if c.acct.shared {
+		job["by"] = int64(c.who.account.ID)
+	}
 	err = c.acct.Update(c.ctx, func(tx *store.Tx) error {
-		if err := trimJobs(tx); err != nil {
+		if err := trimJobs(tx, c.who.account.ID); err != nil {
 			return err
 		}
 		if err := tx.PutObject(store.ObjectJob, id+"-ids", appendIDs(nil, ids), nil); err != nil {
@@ -128,6 +139,14 @@ func startBulk(c *call) (wire.Object, error) {
 	}
 	c.timers.set(alarm{c.acct.ID(), store.ObjectJob, id}, c.opts.Now())
 	return c.head().With("jobId", id).With("total", len(ids)), nil
+}
+
+// mayChange reports whether the reader of an account may change messages of any mailbox.
+func mayChange(v *store.View) bool {
+	return v.Owner() || slices.ContainsFunc(v.Mailboxes(), func(m *store.Mailbox) bool {
+		r, err := v.Rights(m.ID)
+		return err == nil && r&(store.RightSeen|store.RightWrite|store.RightDeleted) != 0
+	})
 }
 
 // wholeThreads adds the other messages of threads.
@@ -166,8 +185,8 @@ func decodeIDs(b []byte) (ids []store.EmailID) {
 	return ids
 }
 
-// trimJobs removes the oldest jobs that are over, with all their parts.
-func trimJobs(tx *store.Tx) error {
+// trimJobs removes the oldest jobs of somebody that are over, with all their parts.
+func trimJobs(tx *store.Tx, by mail.AccountID) error {
 	type job struct{ id, at string }
 	var over []job
 	parts := map[string][]string{}
@@ -178,8 +197,12 @@ func trimJobs(tx *store.Tx) error {
 		if isPart {
 			return true
 		}
+		m, err := decodeValues(o.Value)
+		if err == nil && sender(m, tx.Account()) != by {
+			return true
+		}
 		n++
-		if m, err := decodeValues(o.Value); err != nil || m["status"] != "running" && m["status"] != "undoing" {
+		if err != nil || m["status"] != "running" && m["status"] != "undoing" {
 			at, _ := m["createdAt"].(string)
 			over = append(over, job{id, at})
 		}
@@ -223,12 +246,13 @@ func (s *Server) ringJob(ctx context.Context, a alarm) error {
 	if err != nil {
 		return err
 	}
-	c := &call{Server: s, ctx: ctx, args: map[string]any{}, req: &request{created: map[string]string{}}, exact: true, method: s.methods["Email/set"]}
-	c.typ = s.types["Email"]
-	c.acct = &account{Account: acct, id: accountID(a.account), index: s.indexes.of(acct.ID(), 0, s.limits.IndexBytes)}
-	b := &batch{call: c, id: a.id, refused: map[string]*setError{}}
+	c, err := s.jobCall(ctx, acct, a.id)
+	if err != nil || c == nil {
+		return err
+	}
+	b := &batch{call: c, id: a.id, singly: c.acct.shared, refused: map[string]*setError{}} // a guest's rights may differ from message to message
 	for {
-		err := acct.Update(ctx, b.do)
+		err := c.acct.Update(ctx, b.do)
 		var half *halfway
 		if errors.As(err, &half) {
 			b.refused[half.key] = half.err
@@ -243,6 +267,29 @@ func (s *Server) ringJob(ctx context.Context, a alarm) error {
 		}
 		return err
 	}
+}
+
+// jobCall is the call in which a job runs: by who began it, with the rights that this
+// one has now. It is nil if the job is gone.
+func (s *Server) jobCall(ctx context.Context, acct *store.Account, id string) (*call, error) {
+	var job values
+	if err := acct.View(ctx, func(v *store.View) error {
+		o, err := v.Object(store.ObjectJob, id)
+		if err == nil {
+			job, err = decodeValues(o.Value)
+		}
+		return err
+	}); err != nil {
+		if mail.KindOf(err) == mail.NotFound {
+			return nil, nil
+		}
+		return nil, err
+	}
+	c, err := s.callBy(ctx, acct, sender(job, acct.ID()), jobObjects)
+	if err == nil {
+		c.exact, c.typ = true, s.types["Email"]
+	}
+	return c, err
 }
 
 // A batch is one transaction of a job.
@@ -266,6 +313,10 @@ func (b *batch) do(tx *store.Tx) error {
 	job, err := decodeValues(o.Value)
 	if err != nil {
 		return err
+	}
+	if b.acct.shared && b.who.account.Disabled { // who began it is gone
+		job["status"] = "failed"
+		return tx.PutObject(store.ObjectJob, b.id, wire.Append(nil, map[string]any(job)), nil)
 	}
 	s := &setter{call: b.call, tx: tx, fresh: map[string]string{}, moved: map[store.EmailID]bool{}, refused: b.refused}
 	switch job["status"] {

@@ -90,11 +90,32 @@ func (b *batch) restore(s *setter, ids []store.EmailID, was past) error {
 		return err
 	}
 	for _, g := range groups {
+		if s.acct.shared {
+			if err := s.restoreOne(g.ids, back, flagChanges(g.e.keywords, was.keywords)); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := s.tx.SetMailboxesOf(g.ids, back); err != nil {
 			return err
 		}
 		if err := s.flagAll(g.ids, flagChanges(g.e.keywords, was.keywords)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// restoreOne is what restore does in the account of somebody else, a message at a time.
+func (s *setter) restoreOne(ids []store.EmailID, back []store.MailboxID, flags []store.FlagChange) error {
+	for _, id := range ids {
+		if _, err := s.tx.SetMailboxes(id, store.MailboxChange{Add: back, Only: true}); err != nil {
+			return err
+		}
+		for _, ch := range flags {
+			if _, err := s.tx.SetEmailFlags(id, ch); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -114,6 +135,9 @@ func undoBulk(c *call) (wire.Object, error) {
 		job, err := decodeValues(o.Value)
 		if err != nil {
 			return err
+		}
+		if c.acct.shared && sender(job, c.acct.ID()) != c.who.account.ID {
+			return invalidArguments("there is no such job")
 		}
 		if job["destroy"] == true || job["status"] == "undone" {
 			return invalidArguments("the job cannot be undone")

@@ -22,6 +22,7 @@ func identityType() *objectType {
 			{name: "bcc", typ: "EmailAddress[]|null", mode: optional},
 			{name: "textSignature", typ: "String", mode: optional, def: ""},
 			{name: "htmlSignature", typ: "String", mode: optional, def: ""},
+			identityShares(),
 			{name: "mayDelete", typ: "Boolean", mode: serverSet, def: true,
 				get: func(g *getter, rec any) (any, error) {
 					return !g.acct.shared && rec.(values)["mayDelete"] != false, nil
@@ -31,6 +32,12 @@ func identityType() *objectType {
 		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
 			if err := s.ownerOnly(); err != nil {
 				return nil, err
+			}
+			if v, there := changed["shareWith"]; there {
+				if err := s.shareIdentity(r.rec.(values), v); err != nil {
+					return nil, err
+				}
+				delete(changed, "shareWith") // it stands in the directory; that it changed, in the log
 			}
 			return nil, s.merge(store.ObjectIdentity, r, changed)
 		},
@@ -46,6 +53,14 @@ func identityType() *objectType {
 	}
 	t.keep(store.ObjectIdentity)
 	t.load = sendable(withDefault(t.load))
+	touched := t.touched
+	t.touched = func(c *call, v *store.View, d *delta) ([]touch, error) {
+		list, err := touched(c, v, d)
+		for i := range list {
+			list[i].was = list[i].was || list[i].id == defaultIdentity // it was there before it was kept
+		}
+		return list, err
+	}
 	return t
 }
 
@@ -116,6 +131,9 @@ func createIdentity(s *setter, props map[string]any, _ any) (string, wire.Object
 	if err != nil {
 		return "", nil, err
 	}
+	if props["shareWith"] != nil {
+		return "", nil, invalidProperties("share it when it is there", "shareWith")
+	}
 	if n >= maxIdentities {
 		return "", nil, unfit("overQuota", "too many identities")
 	}
@@ -136,7 +154,7 @@ func createIdentity(s *setter, props map[string]any, _ any) (string, wire.Object
 	}
 	set := wire.Object{}
 	for _, p := range s.typ.properties {
-		if _, given := props[p.name]; !given && p.name != "id" {
+		if _, given := props[p.name]; !given && p.name != "id" && p.mode&onRequest == 0 {
 			set = set.With(p.name, p.def)
 		}
 	}

@@ -67,6 +67,39 @@ func (people) Resolve(_ context.Context, a mail.Address) (directory.Resolution, 
 	return r, nil
 }
 
+func (p people) Identify(_ context.Context, a mail.Address) (mail.AccountID, error) {
+	for _, one := range []directory.Account{ada, ben} {
+		if one.Address == a {
+			return one.ID, nil
+		}
+	}
+	return 0, &mail.Error{Kind: mail.NotFound}
+}
+
+func (p people) Name(ctx context.Context, id mail.AccountID) (mail.Address, error) {
+	a, err := p.Account(ctx, id)
+	return a.Address, err
+}
+
+func (p people) Senders(_ context.Context, as mail.Address) (list []mail.Address, err error) {
+	if _, may := p.senders.Load(ben.ID); may && as == ada.Address {
+		list = append(list, ben.Address)
+	}
+	return list, nil
+}
+
+func (p people) AllowSender(ctx context.Context, as, who mail.Address) error {
+	id, err := p.Identify(ctx, who)
+	p.senders.Store(id, true)
+	return err
+}
+
+func (p people) DenySender(ctx context.Context, as, who mail.Address) error {
+	id, err := p.Identify(ctx, who)
+	p.senders.Delete(id)
+	return err
+}
+
 func (people) SigningKeys(context.Context, mail.Domain) ([]directory.SigningKey, error) {
 	return nil, nil
 }

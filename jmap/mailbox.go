@@ -86,6 +86,7 @@ func mailboxType() *objectType {
 			{name: "totalThreads", typ: "UnsignedInt", mode: serverSet, get: count(func(c counts) int { return c.threads })},
 			{name: "unreadThreads", typ: "UnsignedInt", mode: serverSet, get: count(func(c counts) int { return c.unreadThreads })},
 			{name: "myRights", typ: "MailboxRights", mode: serverSet, get: rightsOf},
+			{name: "shareWith", typ: "Id[String[Boolean]]|null", mode: optional | onRequest, get: shareWithOf},
 			{name: "isSubscribed", typ: "Boolean", mode: optional, get: func(_ *getter, r any) (any, error) { return r.(*store.Mailbox).Subscribed, nil }},
 		},
 		setArgs: []wire.Field{{Name: "onDestroyRemoveEmails?", Type: "Boolean"}},
@@ -155,7 +156,7 @@ func rightsOf(g *getter, rec any) (any, error) {
 		{Name: "mayRemoveItems", Value: real && have.Has(store.RightDeleted|store.RightExpunge)}, {Name: "maySetSeen", Value: real && have.Has(store.RightSeen)},
 		{Name: "maySetKeywords", Value: real && have.Has(store.RightWrite)}, {Name: "mayCreateChild", Value: have.Has(store.RightCreate)},
 		{Name: "mayRename", Value: !inbox && have.Has(store.RightDelete)}, {Name: "mayDelete", Value: !inbox && real && have.Has(store.RightDelete)},
-		{Name: "maySubmit", Value: real && have.Has(store.RightPost)}}, nil
+		{Name: "maySubmit", Value: real && have.Has(store.RightPost)}, {Name: "mayAdmin", Value: real && have.Has(store.RightAdminister)}}, nil
 }
 
 func loadMailboxes(_ *call, v *store.View, ids []string) ([]record, error) {

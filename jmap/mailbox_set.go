@@ -78,9 +78,17 @@ func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object,
 			return "", nil, &halfway{err: unfit("serverFail", mail.TextOf(err))}
 		}
 	}
+	if v := props["shareWith"]; v != nil {
+		if err := s.share(id, v); err != nil {
+			return "", nil, halfDone(err)
+		}
+	}
 	g := &getter{s.call, &s.tx.View}
 	set := wire.Object{}
 	for _, p := range s.typ.properties {
+		if p.mode&onRequest != 0 {
+			continue
+		}
 		if _, given := props[p.name]; given && p.name != "isSubscribed" || p.name == "id" {
 			continue
 		}
@@ -111,11 +119,11 @@ func updateMailbox(s *setter, r record, changed map[string]any) (wire.Object, er
 	}
 	// What follows fails for reasons that no client can cause, but the role's, which
 	// is checked first when it comes alone.
-	half := func(err error) error {
-		if se, ok := asSetError(mailboxError(err)); ok {
-			return &halfway{err: se}
+	half := func(err error) error { return halfDone(mailboxError(err)) }
+	if v, there := changed["shareWith"]; there {
+		if err := s.share(m.ID, v); err != nil {
+			return nil, halfDone(err)
 		}
-		return err
 	}
 	if v, there := changed["role"]; there {
 		name, _ := v.(string)
@@ -151,6 +159,14 @@ func updateMailbox(s *setter, r record, changed map[string]any) (wire.Object, er
 		}
 	}
 	return nil, nil
+}
+
+// halfDone is an error after something was changed.
+func halfDone(err error) error {
+	if se, ok := asSetError(err); ok {
+		return &halfway{err: se}
+	}
+	return err
 }
 
 // rename gives a mailbox another name or parent.

@@ -21,6 +21,9 @@ type objectType struct {
 	singleton bool
 	// noState: of a type without /changes.
 	noState bool
+	// guests: what its methods take of the owner's objects in an account of somebody
+	// else; nil: nothing of it is there, unless its capability is.
+	guests []store.ObjectKind
 	// noAccount: its objects belong to the user, not to an account.
 	noAccount bool
 
@@ -104,7 +107,7 @@ func (t *objectType) compile() {
 func (t *objectType) standard() []*method {
 	var list []*method
 	add := func(verb string, args []wire.Field, do func(t *objectType, c *call) (wire.Object, error)) {
-		list = append(list, &method{name: t.name + "/" + verb, capability: t.capability, args: args, noAccount: t.noAccount,
+		list = append(list, &method{name: t.name + "/" + verb, capability: t.capability, args: args, noAccount: t.noAccount, guests: t.guests,
 			do: func(c *call) (wire.Object, error) {
 				c.typ = t
 				return do(t, c)

@@ -13,7 +13,7 @@ import (
 const maxSharedStreams = 50
 
 // sharedTypes are those that there are of an account of somebody else.
-var sharedTypes = []string{"Email", "EmailDelivery", "Mailbox", "Thread"}
+var sharedTypes = []string{"Email", "EmailDelivery", "Job", "Mailbox", "MutedThread", "Thread"}
 
 // sentTypes are there too for those who may send as the owner.
 var sentTypes = []string{"EmailSubmission", "Identity"}
@@ -56,6 +56,7 @@ func (f *follow) share(resumed bool) error {
 		c := *f.c
 		c.acct = a
 		o := &sharedFollow{c: &c, stale: resumed, types: sharedTypes, watch: a.WatchFunc(f.wake)}
+		a.allow(store.ObjectJob, store.ObjectMute)
 		if sends, err := c.sendsFor(c.ctx, c.who, id); err == nil && sends {
 			o.types = slices.Concat(sharedTypes, sentTypes)
 			a.allow(sentObjects...)

@@ -92,7 +92,7 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 		_, own := s.capability(capMail, who)
 		caps := wire.Object{{Name: capCore, Value: wire.Object{}}, {Name: capMail, Value: own}}
 		_, blobs := s.capability(capBlob, who)
-		caps = caps.With(capBlob, blobs)
+		caps = caps.With(capBlob, blobs).With(capPosthouse, wire.Object{})
 		sends, err := s.sendsFor(ctx, who, id)
 		if err != nil {
 			return nil, err

@@ -50,7 +50,7 @@ func TestShared(t *testing.T) {
 	if got := r.asBen(`["Email/query",{"accountId":"A7"},"q"]`); !strings.Contains(got, `"ids":["M2"]`) {
 		t.Error(got)
 	}
-	for _, method := range []string{"Identity/get", "EmailSubmission/get", "VacationResponse/get", "Settings/get", "Job/get", "Quota/get"} {
+	for _, method := range []string{"Identity/get", "EmailSubmission/get", "VacationResponse/get", "Settings/get", "ContactCard/get", "Quota/get"} {
 		if got := r.asBen(`["` + method + `",{"accountId":"A7"},"x"]`); !strings.Contains(got, "accountNotSupportedByMethod") {
 			t.Error(method, got)
 		}

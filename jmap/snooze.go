@@ -23,9 +23,6 @@ const (
 // snoozedProperty is the vendor property "snoozed" of Email.
 func snoozedProperty() property {
 	return property{name: "snoozed", typ: "Snoozed|null", mode: optional | onRequest, get: ofEmail(func(g *getter, e *email) (any, error) {
-		if g.acct.shared {
-			return nil, nil
-		}
 		o, err := g.v.Object(store.ObjectSnooze, emailID(e.id))
 		if mail.KindOf(err) == mail.NotFound && err != nil {
 			return nil, nil
@@ -60,9 +57,6 @@ func surfacedProperty() property {
 
 // snooze puts a message away, or brings it back for null.
 func (s *setter) snooze(e *email, v any) error {
-	if err := s.ownerOnly(); err != nil {
-		return err
-	}
 	m, ok := v.(map[string]any)
 	if !ok {
 		return s.unsnooze(e.id, false)
@@ -105,6 +99,9 @@ func (s *setter) snoozedMailbox() (store.MailboxID, error) {
 	m, err := s.tx.Mailbox(snoozedPath)
 	if err == nil && !m.NoSelect {
 		return m.ID, nil
+	}
+	if err := s.ownerOnly(); err != nil { // or it may not be seen
+		return 0, err
 	}
 	return s.tx.CreateMailbox(store.NewMailbox{Path: snoozedPath, Subscribe: true})
 }

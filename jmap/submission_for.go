@@ -13,7 +13,8 @@ import (
 // of that account and name who made them; that one sends, with the rights that it has
 // when the message goes.
 
-// ownOfGuest: of somebody else's submissions a user sees those that the user made.
+// ownOfGuest: of somebody else's submissions, or jobs, a user sees those that the user
+// made.
 func ownOfGuest(load loader) loader {
 	return func(c *call, v *store.View, ids []string) ([]record, error) {
 		list, err := load(c, v, ids)
@@ -68,10 +69,16 @@ func (s *Server) senderCall(ctx context.Context, acct *store.Account, submission
 		}
 		return nil, err
 	}
-	by := sender(sub, acct.ID())
+	return s.callBy(ctx, acct, sender(sub, acct.ID()), sentObjects)
+}
+
+// callBy is a call in an account for who asked for something that happens later, with
+// the rights that this one has now; kinds are the owner's objects that it takes. Of who
+// is gone or disabled the account is disabled, and has no rights.
+func (s *Server) callBy(ctx context.Context, acct *store.Account, by mail.AccountID, kinds []store.ObjectKind) (*call, error) {
 	who, err := s.opts.Directory.Account(ctx, by)
 	if by != acct.ID() && mail.KindOf(err) == mail.NotFound && err != nil {
-		who, err = directory.Account{ID: by, Disabled: true}, nil // delivery refuses it
+		who, err = directory.Account{ID: by, Disabled: true}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +95,7 @@ func (s *Server) senderCall(ctx context.Context, acct *store.Account, submission
 		}
 	}
 	c.acct = &account{Account: acct, id: accountID(acct.ID()), index: s.indexes.of(acct.ID(), by, s.limits.IndexBytes), shared: true, as: p}
-	c.acct.allow(sentObjects...)
+	c.acct.allow(kinds...)
 	return c, nil
 }
 

@@ -18,7 +18,7 @@ var mailStructs = wire.Structs{
 	"EmailHeader": {Name: "EmailHeader", Members: []wire.Field{{Name: "name", Type: "String"}, {Name: "value", Type: "String"}}},
 	"MailboxRights": {Name: "MailboxRights", Members: []wire.Field{{Name: "mayReadItems", Type: "Boolean"}, {Name: "mayAddItems", Type: "Boolean"},
 		{Name: "mayRemoveItems", Type: "Boolean"}, {Name: "maySetSeen", Type: "Boolean"}, {Name: "maySetKeywords", Type: "Boolean"},
-		{Name: "mayCreateChild", Type: "Boolean"}, {Name: "mayRename", Type: "Boolean"}, {Name: "mayDelete", Type: "Boolean"}, {Name: "maySubmit", Type: "Boolean"}}},
+		{Name: "mayCreateChild", Type: "Boolean"}, {Name: "mayRename", Type: "Boolean"}, {Name: "mayDelete", Type: "Boolean"}, {Name: "maySubmit", Type: "Boolean"}, {Name: "mayAdmin", Type: "Boolean"}}},
 	"EmailImport": {Name: "EmailImport", Members: []wire.Field{{Name: "blobId", Type: "Id"}, {Name: "mailboxIds", Type: "Id[Boolean]"},
 		{Name: "keywords?", Type: "String[Boolean]"}, {Name: "receivedAt?", Type: "UTCDate"}}},
 	"PushKeys":   {Name: "PushKeys", Members: []wire.Field{{Name: "p256dh", Type: "String"}, {Name: "auth", Type: "String"}}},
@@ -65,7 +65,7 @@ func tables() (map[string]*objectType, map[string]*method) {
 
 func objectTypes() []*objectType {
 	return []*objectType{mailboxType(), threadType(), emailType(), identityType(), submissionType(), vacationType(), quotaType(),
-		settingsType(), contactCardType(), mutedThreadType(), loginSessionType(), jobType(), pushSubscriptionType()}
+		settingsType(), contactCardType(), mutedThreadType(), loginSessionType(), jobType(), principalType(), pushSubscriptionType()}
 }
 
 func extraMethods() []*method {

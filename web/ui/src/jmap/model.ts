@@ -161,6 +161,7 @@ export interface MailboxRights {
   mayRename: boolean
   mayDelete: boolean
   maySubmit: boolean
+  mayAdmin: boolean
 }
 
 export interface PushKeys {
@@ -276,6 +277,7 @@ export interface Identity {
   bcc: EmailAddress[] | null
   textSignature: string
   htmlSignature: string
+  shareWith?: Record<Id, Record<string, boolean>> | null
   mayDelete: boolean
 }
 
@@ -308,6 +310,7 @@ export interface Mailbox {
   totalThreads: number
   unreadThreads: number
   myRights: MailboxRights
+  shareWith?: Record<Id, Record<string, boolean>> | null
   isSubscribed: boolean
 }
 
@@ -315,6 +318,16 @@ export interface MutedThread {
   id: Id
   threadId: Id
   mutedAt: UTCDate
+}
+
+export interface Principal {
+  id: Id
+  type: string
+  name: string
+  description: string | null
+  email: string | null
+  timeZone: string | null
+  accounts: Record<Id, unknown> | null
 }
 
 export interface PushSubscription {
@@ -405,6 +418,8 @@ export interface Arguments {
   'MutedThread/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
   'MutedThread/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'MutedThread/set': { accountId: Id; ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'Principal/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
+  'Principal/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
   'PushSubscription/get': { ids?: Id[] | null; properties?: string[] | null; }
   'PushSubscription/set': { ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
