@@ -1,4 +1,5 @@
 // The forty scenarios. dark and phone say in which other looks one runs as well.
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { assert, equal, eventually, imap, deliver, mail, demo, hold } from './harness.mjs'
 import { versions, loaded, shells } from './upgrade.mjs'
@@ -268,6 +269,48 @@ export const scenarios = [
       await s.page.keyboard.press('Escape')
       await card.getByRole('button', { name: 'Show the message' }).click()
       await s.page.locator('.rb:not(.off) h1', { hasText: 'Are you there?' }).waitFor()
+    },
+  },
+  {
+    id: '10c', name: 'did my message arrive, and how did this come here: the trace in plain words', dark: true, phone: true,
+    async run(s, srv) {
+      const p = s.page
+      await deliver(srv, mail({ headers: { Subject: 'From far away' }, text: 'Hello from elsewhere.' }))
+      await s.signIn()
+      const dialog = (name) => p.getByRole('dialog', { name })
+      await s.openRow('From far away')
+      await s.body()
+      await p.locator('.rb:not(.off)').getByRole('button', { name: 'Details' }).click()
+      await p.locator('.rb:not(.off)').getByRole('button', { name: 'How did this come here?' }).click()
+      const came = dialog('How did this come here?')
+      await came.getByText('ada@demo.test: it was delivered.').waitFor()
+      await came.getByText('It came from').waitFor()
+      await s.shot('came')
+      await s.axe(p, 'came')
+      await p.keyboard.press('Escape')
+      await came.waitFor({ state: 'detached' })
+      await p.keyboard.press('u')
+      await p.keyboard.press('c')
+      await p.locator('.cmp input[id^=to-]').fill('ben@demo.test, mei@tanaka.example')
+      await p.locator('.cmp input[id^=subject-]').fill('To two of them')
+      await p.locator('.cmp').getByRole('button', { name: 'Send', exact: true }).click()
+      const sure = p.locator('.cmp').getByRole('button', { name: 'Send all the same' }), toast = p.locator('.toast', { hasText: 'Sending' })
+      await sure.or(toast).first().waitFor()
+      if (await sure.count()) await sure.click()
+      await toast.getByRole('button', { name: 'Send now' }).click()
+      await p.keyboard.press('g')
+      await p.keyboard.press('t')
+      await s.openRow('To two of them')
+      await p.keyboard.press('Control+k')
+      await p.keyboard.type('did my message')
+      await p.keyboard.press('Enter')
+      const arrived = dialog('Did my message arrive?')
+      await arrived.getByText('ben@demo.test: it was delivered.').waitFor()
+      await arrived.getByText('mei@tanaka.example: tanaka.example did not take it.').waitFor()
+      await arrived.getByText('Not for all.').waitFor()
+      await arrived.locator('q', { hasText: '550 5.7.1' }).first().waitFor()
+      await s.shot('arrived')
+      await s.axe(p, 'arrived')
     },
   },
   {
@@ -931,6 +974,65 @@ export const scenarios = [
       other.end()
       await s.page.locator('.cmp').getByRole('button', { name: 'Show the other one' }).click()
       await eventually(async () => (await s.page.locator('.cmp').count()) === 2, 'both are open')
+    },
+  },
+  {
+    id: '30b', name: 'in the name of a shared account: its draft, its Sent, later, taken back, answered', dark: true, keep: true,
+    async run(s, srv, dir) {
+      const ben = await imap(srv, 'ben@demo.test'), p = s.page
+      for (const box of ['INBOX', 'Drafts', 'Sent']) await ben.run(`SETACL ${box} ada@demo.test lrswipte`)
+      const { status, stderr } = spawnSync(process.env.POSTHOUSE, ['--data', dir, 'sender', 'add', 'ben@demo.test', 'ada@demo.test'], { encoding: 'utf8', timeout: 30_000 })
+      equal(status, 0, stderr)
+      await deliver(srv, mail({ headers: { Subject: 'Question to the office', To: 'ben@demo.test' }, text: 'When do you open?' }), 'ben@demo.test')
+      await s.signIn()
+      await p.getByRole('navigation', { name: 'Mailboxes' }).getByRole('heading', { name: 'ben@demo.test' }).waitFor()
+      const has = async (who, box, subject) => { await who.run(`SELECT ${box}`); return /\* SEARCH \d/.test(await who.run(`SEARCH SUBJECT "${subject}"`)) }
+      const ada = await imap(srv)
+      await p.keyboard.press('c')
+      const cmp = p.locator('.cmp')
+      await cmp.locator('input[type=file]').setInputFiles({ name: 'hours.txt', mimeType: 'text/plain', buffer: Buffer.from('from nine to five') })
+      await cmp.locator('.file', { hasText: 'hours.txt' }).waitFor()
+      await cmp.locator('input[id^=subject-]').fill('Opening hours')
+      await eventually(() => has(ada, 'Drafts', 'Opening hours'), 'a draft of one\'s own first')
+      // Another sender: draft and file go over to that account.
+      await cmp.getByLabel('From').selectOption({ label: await cmp.getByLabel('From').locator('option', { hasText: 'ben@demo.test' }).textContent() })
+      await cmp.locator('input[id^=to-]').fill('ada@demo.test')
+      await eventually(async () => (await has(ben, 'Drafts', 'Opening hours')) && !(await has(ada, 'Drafts', 'Opening hours')), 'the draft is in that account, and only there')
+      await s.shot('as another')
+      await s.axe(p, 'as another')
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      const sending = p.locator('.toast', { hasText: 'Sending' })
+      await sending.getByRole('button', { name: 'Undo' }).click()
+      await cmp.locator('.file', { hasText: 'hours.txt' }).waitFor()
+      equal(await cmp.getByLabel('From').locator('option:checked').textContent().then((x) => x.includes('ben@demo.test')), true, 'the same draft, in the same name')
+      await eventually(() => has(ben, 'Drafts', 'Opening hours'), 'a draft again')
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      await sending.getByRole('button', { name: 'Send now' }).click()
+      await eventually(async () => (await has(ben, 'Sent', 'Opening hours')) && !(await has(ben, 'Drafts', 'Opening hours')), 'in his Sent')
+      equal(await has(ada, 'Sent', 'Opening hours'), false, 'and not in hers')
+      await eventually(() => has(ada, 'INBOX', 'Opening hours'), 'it arrives')
+      await ada.run('SELECT INBOX')
+      const [, n] = (await ada.run('SEARCH SUBJECT "Opening hours"')).match(/SEARCH (\d+)/), text = await ada.run(`FETCH ${n} BODY.PEEK[]`)
+      assert(/^From: .*ben@demo\.test/im.test(text) && text.includes('hours.txt'), 'from him, with the file')
+      // An answer to what came there is in that name by itself; it waits with the drafts, as there is no Scheduled to put it in.
+      await p.getByRole('navigation', { name: 'Mailboxes' }).getByRole('link', { name: /^Inbox/ }).nth(1).click()
+      await s.openRow('Question to the office')
+      await p.keyboard.press('r')
+      await eventually(async () => (await cmp.getByLabel('From').locator('option:checked').textContent()).includes('ben@demo.test'), 'answered in that name')
+      await cmp.getByRole('button', { name: 'More ways to send' }).click()
+      await p.getByRole('menuitem', { name: 'Send later' }).click()
+      const day = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Berlin' }).format(new Date(Date.now() + 3 * 864e5))
+      await p.locator('#when').fill(`${day}T08:00`)
+      await p.getByRole('dialog', { name: 'When shall it go?' }).getByRole('button', { name: 'Schedule' }).click()
+      await p.locator('.toast', { hasText: 'Goes out' }).getByRole('button', { name: 'Show' }).click()
+      await s.openRow('Question to the office')
+      const note = p.locator('.rb:not(.off) .note', { hasText: 'Goes out' })
+      await s.shot('waits')
+      await note.getByRole('button', { name: 'Cancel and edit' }).click()
+      await cmp.locator('.pill').waitFor()
+      equal((await cmp.getByLabel('From').locator('option:checked').textContent()).includes('ben@demo.test'), true, 'edited in that name')
+      await note.waitFor({ state: 'detached' })
+      ada.end(); ben.end()
     },
   },
   {

@@ -10,7 +10,7 @@ import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
 import { signOut } from '../store/device'
 import { t } from '../kit/i18n'
-import { reply, forward } from './reply'
+import { reply, forward, isMine } from './reply'
 import type { Email } from '../jmap/types'
 
 export type Group = 'This conversation' | 'Move through the list' | 'Contacts' | 'Go to' | 'Write' | 'View' | 'Account'
@@ -314,6 +314,8 @@ export const actions: Action[] = [
   a('dark', 'Switch between light and dark', 'View', 'gear', ['Shift+T'], () => save({ theme: look.dark ? 'light' : 'dark' })),
   a('density', 'Change the density', 'View', 'menu', [], () => save({ density: settings.density === 'compact' ? 'cosy' : settings.density === 'cosy' ? 'comfy' : 'compact' })),
   a('original', 'Show the original colours', 'View', 'img', ['Shift+D'], () => dispatchEvent(new CustomEvent('original')), { when: () => !!ui.thread }),
+  a('arrived', 'Did my message arrive?', 'View', 'send', [], () => { ui.sourceOf = ui.message; ui.overlay = 'trace' }, { when: () => !!ui.thread && isMine(mail.email(ui.message)) }),
+  a('origin', 'How did this come here?', 'View', 'globe', [], () => { ui.sourceOf = ui.message; ui.overlay = 'trace' }, { when: () => !!ui.thread && !!ui.message && !isMine(mail.email(ui.message)) }),
   a('headers', 'Show headers', 'View', 'list', [], () => { ui.sourceOf = ui.message; ui.overlay = 'headers' }, { when: () => !!ui.thread }),
   a('source', 'Show source', 'View', 'code', [], () => { ui.sourceOf = ui.message; ui.overlay = 'source' }, { when: () => !!ui.thread }),
   a('print', 'Print', 'View', 'print', ['Ctrl+P'], () => window.print(), { when: () => !!ui.thread }),

@@ -1,15 +1,16 @@
 // Answers: who gets them, what they quote.
 import { mail } from '../store/mail.svelte'
 import { ui, compose, type ComposeSeed } from '../store/ui.svelte'
-import { client, pick } from '../jmap/client'
-import { ofAccount, bare } from '../jmap/accounts'
+import { client } from '../jmap/client'
+import { ofAccount } from '../jmap/accounts'
 import type { Address, Detail } from '../jmap/types'
 import { fullDate, t } from '../kit/i18n'
 import { toast } from '../store/toasts.svelte'
 
 export const show = (x: Address) => (x.name ? `${/[",<>@;:\\]/.test(x.name) ? '"' + x.name.replace(/["\\]/g, '\\$&') + '"' : x.name} <${x.email}>` : x.email)
 export const showAll = (l: Address[] | null | undefined) => (l || []).map(show).join(', ')
-const mine = (e: string) => mail.identities.some((i) => i.email.toLowerCase() === e.toLowerCase())
+const mine = (e: string) => mail.senders.some((i) => i.email.toLowerCase() === e.toLowerCase())
+export const isMine = (e: { from: Address[] | null } | undefined) => !!e?.from?.some((x) => mine(x.email))
 const escape = (s: string) => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 
 async function last(): Promise<Detail | undefined> {
@@ -31,7 +32,16 @@ function threading(d: Detail): Pick<ComposeSeed, 'inReplyTo' | 'references'> {
   return { inReplyTo: d.messageId || [], references: [...(d.references || d.inReplyTo || []), ...(d.messageId || [])] }
 }
 
-const me = (d: Detail) => [...(d.to || []), ...(d.cc || [])].find((x) => mine(x.email))?.email
+// answerer is who answers: whom it came to, in the account that it is in before one's own; from an
+// account that one may send for, that one.
+function answerer(d: Detail): Pick<ComposeSeed, 'from' | 'account' | 'cameTo'> {
+  const to = [...(d.to || []), ...(d.cc || []), ...(d.from || [])]
+  for (const account of new Set([ofAccount(d.id), ''])) {
+    const x = to.map((x) => mail.sender(account, x.email)).find((i) => i) || (account ? mail.senders.find((i) => ofAccount(i.id) === account) : undefined)
+    if (x) return { from: x.email, account, cameTo: d.from?.some((f) => f.email === x.email) ? undefined : x.email }
+  }
+  return {}
+}
 
 export async function reply(all: boolean) {
   try {
@@ -44,7 +54,7 @@ export async function reply(all: boolean) {
     const who = d.from?.[0]?.name || d.from?.[0]?.email || ''
     const body = ui.quote ? `<p>${escape(ui.quote).replaceAll('\n', '<br>')}</p>` : await quoted(d)
     compose({
-      to: showAll(to), cc: showAll(cc), subject: prefixed('Re', d.subject), ...threading(d), from: me(d), cameTo: me(d), thread: d.threadId,
+      to: showAll(to), cc: showAll(cc), subject: prefixed('Re', d.subject), ...threading(d), ...answerer(d), thread: d.threadId,
       html: `<div><br></div><div>${escape(t('On {date}, {who} wrote:', { date: fullDate(d.sentAt || d.receivedAt), who }))}</div><blockquote type="cite">${body}</blockquote>`,
       answered: { id: d.id, keyword: '$answered' },
     })
@@ -55,13 +65,12 @@ export async function forward() {
   try {
     const d = await last()
     if (!d) return
-    // Files of an account of somebody else are sent from one's own.
-    const other = ofAccount(d.id), own = other && d.attachments.length ? pick(await client.write([['Blob/copy', { accountId: client.account, fromAccountId: other, blobIds: d.attachments.map((p) => p.blobId) }]]), 0).copied || {} : {}
+    const { from, account } = answerer(d)
     const head = [[t('From'), showAll(d.from)], [t('Date'), fullDate(d.sentAt || d.receivedAt)], [t('Subject'), d.subject || ''], [t('To'), showAll(d.to)]]
     compose({
-      subject: prefixed('Fwd', d.subject), references: [...(d.references || []), ...(d.messageId || [])], from: me(d), answered: { id: d.id, keyword: '$forwarded' },
+      subject: prefixed('Fwd', d.subject), references: [...(d.references || []), ...(d.messageId || [])], from, account, answered: { id: d.id, keyword: '$forwarded' },
       html: `<div><br></div><div>${escape(t('Forwarded message'))}</div>${head.map(([k, v]) => `<div><b>${escape(k)}:</b> ${escape(v)}</div>`).join('')}<div><br></div>${await quoted(d)}`,
-      parts: d.attachments.map((p) => ({ blobId: own[bare(p.blobId)] || p.blobId, type: p.type, name: p.name || 'attachment', size: p.size, cid: p.cid, disposition: p.disposition })),
+      parts: d.attachments.map((p) => ({ blobId: p.blobId, type: p.type, name: p.name || 'attachment', size: p.size, cid: p.cid, disposition: p.disposition })),
     })
   } catch { toast(t('The message could not be loaded. Try again.'), undefined, true) }
 }

@@ -12,7 +12,7 @@ export function byAccount(ids: string[]): [account: string, ids: string[]][] {
   return [...out].sort((x, y) => (x[0] < y[0] ? -1 : 1))
 }
 
-const carried = /^(mailboxIds\/)?A\d+~(?=[A-Z]\d)/
+const carried = /^(mailboxIds\/)?A\d+~(?=[A-Z][\da-f]|U\w|default$)/
 export function outgoing(v: unknown): unknown {
   if (typeof v === 'string') return v.replace(carried, '$1')
   if (Array.isArray(v)) return v.map(outgoing)
@@ -20,7 +20,7 @@ export function outgoing(v: unknown): unknown {
   return Object.fromEntries(Object.entries(v).map(([k, x]) => [k.replace(carried, '$1'), outgoing(x)]))
 }
 
-const ids = new Set(['id', 'threadId', 'parentId', 'blobId']), lists = new Set(['ids', 'emailIds', 'created', 'updated', 'destroyed', 'removed', 'notFound']), maps = new Set(['mailboxIds', 'updated', 'notUpdated', 'notDestroyed']), walked = new Set(['list', 'added', 'attachments', 'created', 'snoozed'])
+const ids = new Set(['id', 'threadId', 'parentId', 'blobId', 'emailId', 'identityId']), lists = new Set(['ids', 'emailIds', 'created', 'updated', 'destroyed', 'removed', 'notFound']), maps = new Set(['mailboxIds', 'updated', 'notUpdated', 'notDestroyed']), walked = new Set(['list', 'added', 'attachments', 'created', 'snoozed'])
 export function incoming(v: Record<string, any>, account: string): Record<string, any> {
   const name = (s: unknown) => (typeof s === 'string' && s ? `${account}~${s}` : s)
   const one = (x: unknown) => (x && typeof x === 'object' ? incoming(x as Record<string, any>, account) : x)

@@ -146,14 +146,14 @@ export class Client {
     return new Promise((done, fail) => this.writes.add({ calls, done, fail }))
   }
 
-  upload(data: Blob, progress?: (part: number) => void, abort?: AbortSignal): Promise<{ blobId: string; type: string; size: number }> {
+  upload(data: Blob, progress?: (part: number) => void, abort?: AbortSignal, account = ''): Promise<{ blobId: string; type: string; size: number }> {
     return new Promise((done, fail) => {
       const x = new XMLHttpRequest()
-      x.open('POST', `/jmap/upload/${this.account}/`)
+      x.open('POST', `/jmap/upload/${account || this.account}/`)
       x.setRequestHeader('X-Posthouse-Client', '1')
       x.setRequestHeader('Content-Type', data.type || 'application/octet-stream')
       x.upload.onprogress = (e) => progress?.(e.loaded / Math.max(1, e.total))
-      x.onload = () => x.status < 300 ? done(JSON.parse(x.responseText)) : fail(new JMAPError(`http-${x.status}`))
+      x.onload = () => x.status < 300 ? done(account ? incoming(JSON.parse(x.responseText), account) as any : JSON.parse(x.responseText)) : fail(new JMAPError(`http-${x.status}`))
       x.onerror = () => fail(new Offline())
       x.onabort = () => fail(new DOMException('aborted', 'AbortError'))
       abort?.addEventListener('abort', () => x.abort())

@@ -81,6 +81,8 @@ export function ago(iso: string): string {
   return format(d, 'y', { day: '2-digit', month: '2-digit', year: 'numeric' })
 }
 export const fullDate = (iso: string) => format(new Date(iso), 'full', { dateStyle: 'full', timeStyle: 'short' })
+// exactTime is a moment of a record: its day, or its time.
+export const exactTime = (iso: string, ofDay = false) => format(new Date(iso), ofDay ? 'ed' : 'et', ofDay ? { day: 'numeric', month: 'short' } : { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
 export const whenDate = (d: Date) => format(d, 'when', { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 export const shortDate = (iso: string) => {
   const d = new Date(iso), n = day(new Date()) - day(d)

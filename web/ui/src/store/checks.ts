@@ -22,7 +22,7 @@ export function localChecks(d: Draft): Warning[] {
   if (mentionsAttachment(d.text) && !d.files.some((f) => f.disposition !== 'inline')) out.push({ text: t('You wrote of an attachment, but there is none.') })
   if (!d.subject.trim()) out.push({ text: t('There is no subject.') })
   if (to.length > most) out.push({ text: t('This goes to {n} people.', { n: to.length }) })
-  if (d.cameTo && d.cameTo.toLowerCase() !== d.from.toLowerCase() && mail.identities.some((i) => i.email.toLowerCase() === d.cameTo!.toLowerCase())) out.push({ text: t('The mail came to {to}, and you answer as {from}.', { to: d.cameTo, from: d.from }) })
+  if (d.cameTo && d.cameTo.toLowerCase() !== d.from.toLowerCase() && mail.senders.some((i) => i.email.toLowerCase() === d.cameTo!.toLowerCase())) out.push({ text: t('The mail came to {to}, and you answer as {from}.', { to: d.cameTo, from: d.from }) })
   const host = (e: string) => e.split('@')[1]?.toLowerCase() || '', mine = host(d.from)
   const outside = to.filter((a) => host(a.email) !== mine)
   if (d.inReplyTo?.length && to.length > 2 && outside.length === 1) out.push({ text: t('{address} is outside of {domain}, and all others are inside.', { address: outside[0].email, domain: mine }) })

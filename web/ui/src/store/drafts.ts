@@ -7,11 +7,13 @@ import { settings } from './settings.svelte'
 import { scheduledMailbox, moves, utc, sayHeld, noteSending, takeBack, loadHeld } from './scheduled.svelte'
 import { t, whenDate } from '../kit/i18n'
 import { why } from '../kit/why'
+import { ofAccount, bare, inAccount, byAccount } from '../jmap/accounts'
 import type { Address } from '../jmap/types'
 
-export interface File { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }
+export interface File { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null; was?: string } // was: its id before it was copied
 export interface Draft {
-  key: string; id: string; to: string; cc: string; bcc: string; subject: string; html: string; text: string; plain: boolean; from: string
+  key: string; id: string; account?: string // of somebody else, in whose name it is written
+  to: string; cc: string; bcc: string; subject: string; html: string; text: string; plain: boolean; from: string
   files: File[]; inReplyTo?: string[]; references?: string[]; answered?: { id: string; keyword: string }
   messageId?: string // the same for every version of the draft: by it one finds another version
   cameTo?: string // our address that the mail came to which this answers
@@ -19,7 +21,7 @@ export interface Draft {
 
 // seedOf is how a draft is opened again.
 export const seedOf = (d: Draft): ComposeSeed => ({ key: d.key, draft: d.id || undefined, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files,
-  inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from, messageId: d.messageId, cameTo: d.cameTo })
+  inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from, account: d.account, messageId: d.messageId, cameTo: d.cameTo })
 
 export function parseAddresses(s: string): Address[] {
   const out: Address[] = []
@@ -79,7 +81,7 @@ async function inlined(d: Draft): Promise<string> {
   let html = d.html.replace(/\u200b/g, '')
   for (const m of [...html.matchAll(/src="(data:(image\/(?:png|jpeg|gif|webp));base64,([A-Za-z0-9+/=]+))"/g)]) {
     const bin = Uint8Array.from(atob(m[3]), (c) => c.charCodeAt(0))
-    const up = await client.upload(new Blob([bin], { type: m[2] }))
+    const up = await client.upload(new Blob([bin], { type: m[2] }), undefined, undefined, d.account)
     const cid = `img-${up.blobId.replace(/[^\w]/g, '').slice(-24)}@posthouse`
     if (!d.files.some((f) => f.cid === cid)) d.files.push({ blobId: up.blobId, type: m[2], name: `image-${d.files.length + 1}.${m[2].slice(6).replace('jpeg', 'jpg')}`, size: bin.length, cid, disposition: 'inline' })
     html = html.replace(m[1], 'cid:' + cid)
@@ -90,7 +92,8 @@ async function inlined(d: Draft): Promise<string> {
 const part = (f: File) => ({ blobId: f.blobId, type: f.type, name: f.name, disposition: f.disposition || 'attachment', ...(f.cid ? { cid: f.cid } : {}) })
 
 async function object(d: Draft, from: Address): Promise<any> {
-  const drafts = mail.box('drafts')
+  const drafts = mail.box('drafts', d.account)
+  if (d.account && !drafts) throw new JMAPError('notFound', t('Your rights on this mailbox do not allow that.'))
   const o: any = {
     mailboxIds: { [drafts?.id || mail.boxes[0].id]: true }, keywords: { $draft: true, $seen: true }, from: [from],
     to: parseAddresses(d.to), cc: parseAddresses(d.cc), bcc: parseAddresses(d.bcc), subject: d.subject,
@@ -120,19 +123,36 @@ async function object(d: Draft, from: Address): Promise<any> {
 // already, somebody else changed the draft: elsewhere says what became of it, and this
 // version is kept beside it.
 export async function store(d: Draft, from: Address): Promise<Elsewhere | null> {
-  const o = await object(d, from), old = d.id
-  let out = await client.write([['Email/set', { create: { d: o }, ...(old ? { destroy: [old] } : {}) }]])
+  await bring(d)
+  const o = await object(d, from), old = d.id, where = inAccount(d.account || ''), moved = !!old && ofAccount(old) !== (d.account || '')
+  let out = await client.write([['Email/set', { ...where, create: { d: o }, ...(old && !moved ? { destroy: [old] } : {}) }]])
   let r = pick(out, 0)
   if (r.notCreated?.d && d.plain && o.bodyStructure) { // a server that does not take the header form
     const walk = (p: any) => { delete p['header:Content-Type']; p.subParts?.forEach(walk) }
     walk(o.bodyStructure)
-    out = await client.write([['Email/set', { create: { d: o } }]])
+    out = await client.write([['Email/set', { ...where, create: { d: o } }]])
     r = pick(out, 0)
   }
   if (r.notCreated?.d) throw new JMAPError(r.notCreated.d.type, r.notCreated.d.description)
   d.id = r.created.d.id
   keep(d)
+  if (moved) pick(await client.write([['Email/set', { ...inAccount(ofAccount(old)), destroy: [old] }]]), 0)
   return old && r.notDestroyed?.[old] ? await elsewhere(d) : null
+}
+
+// bring copies files into the account that the draft is in.
+async function bring(d: Draft) {
+  const to = d.account || '', away = d.files.filter((f) => ofAccount(f.blobId) !== to).map((f) => f.blobId)
+  for (const [from, blobIds] of byAccount(away)) {
+    const r = pick(await client.write([['Blob/copy', { accountId: to || client.account, fromAccountId: from || client.account, blobIds }]]), 0)
+    for (const f of d.files) {
+      const id = ofAccount(f.blobId) === from && r.copied?.[bare(f.blobId)]
+      if (id) f.was = f.blobId
+      if (id) f.blobId = to ? `${to}~${id}` : id
+    }
+    const no = Object.values((r.notCopied || {}) as Record<string, { type: string; description?: string }>)[0]
+    if (no) throw new JMAPError(no.type, no.description)
+  }
 }
 
 // Elsewhere is a version of a draft that was not saved here: null id means that there is none.
@@ -141,25 +161,25 @@ export interface Elsewhere { id: string | null; sent: boolean }
 // elsewhere looks for another version of a draft. One that says the same is ours, from an
 // attempt whose answer was lost, and goes.
 export async function elsewhere(d: Draft): Promise<Elsewhere | null> {
-  const drafts = mail.box('drafts')?.id || '', sent = mail.box('sent')?.id || '', places = [drafts, sent, mail.box('scheduled')?.id || ''].filter(Boolean)
+  const a = d.account || '', drafts = mail.box('drafts', a)?.id || '', places = ['drafts', 'sent', 'scheduled'].map((role) => mail.box(role, a)?.id || '').filter(Boolean)
   const out = await client.read([
-    ['Email/query', { filter: { operator: 'AND', conditions: [{ operator: 'OR', conditions: places.map((inMailbox) => ({ inMailbox })) }, { header: ['Message-ID', d.messageId] }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }],
-    ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['id', 'mailboxIds', 'subject', 'textBody', 'bodyValues'], fetchTextBodyValues: true }],
+    ['Email/query', { ...inAccount(a), filter: { operator: 'AND', conditions: [{ operator: 'OR', conditions: places.map((inMailbox) => ({ inMailbox })) }, { header: ['Message-ID', d.messageId] }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }],
+    ['Email/get', { ...inAccount(a), '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['id', 'mailboxIds', 'subject', 'textBody', 'bodyValues'], fetchTextBodyValues: true }],
   ])
   const plain = (s: string) => s.replace(/\s+/g, '')
   for (const e of pick(out, 1).list as any[]) {
     if (e.id === d.id) continue
     const text = (e.textBody || []).map((p: any) => e.bodyValues?.[p.partId]?.value || '').join('\n')
-    if (d.id && e.mailboxIds[drafts] && (e.subject || '') === d.subject && plain(text) === plain(d.text)) { await client.write([['Email/set', { destroy: [e.id] }]]); return null }
+    if (d.id && e.mailboxIds[drafts] && (e.subject || '') === d.subject && plain(text) === plain(d.text)) { await client.write([['Email/set', { ...inAccount(a), destroy: [e.id] }]]); return null }
     return { id: e.id, sent: !e.mailboxIds[drafts] }
   }
   return d.id && await exists(d.id) ? null : { id: null, sent: false }
 }
-async function exists(id: string) { return pick(await client.read([['Email/get', { ids: [id], properties: ['id'] }]]), 0).list.length > 0 }
+async function exists(id: string) { return pick(await client.read([['Email/get', { ...inAccount(ofAccount(id)), ids: [id], properties: ['id'] }]]), 0).list.length > 0 }
 
 export async function discard(d: Draft) {
   forget(d.key)
-  if (d.id) { await client.write([['Email/set', { destroy: [d.id] }]]); mail.sync() }
+  if (d.id) { await client.write([['Email/set', { ...inAccount(ofAccount(d.id)), destroy: [d.id] }]]); mail.sync() }
 }
 
 interface How { archive?: () => void; at?: Date }
@@ -169,15 +189,15 @@ interface How { archive?: () => void; at?: Date }
 export async function send(d: Draft, from: Address, how: How = {}) {
   const other = await store(d, from)
   if (other?.id && !other.sent) toast(t('Another version of this draft is in Drafts.'), { text: t('Show the other one'), run: () => compose({ draft: other.id! }) }, false, 20)
-  const identity = mail.identities.find((i) => i.email.toLowerCase() === from.email.toLowerCase()) || mail.identities[0]
-  const drafts = mail.box('drafts')?.id || ''
+  const account = d.account || '', identity = mail.sender(account, from.email) || mail.senders.find((i) => ofAccount(i.id) === account) || mail.identities[0]
+  const drafts = mail.box('drafts', account)?.id || ''
   const session = await client.sessionObject()
-  const most = session.accounts?.[client.account]?.accountCapabilities?.['urn:ietf:params:jmap:submission']?.maxDelayedSend || 0
+  const most = session.accounts?.[account || client.account]?.accountCapabilities?.['urn:ietf:params:jmap:submission']?.maxDelayedSend || 0
   const seconds = settings.undoSeconds, held = seconds > 0 && most >= seconds
   const rcpt = [...parseAddresses(d.to), ...parseAddresses(d.cc), ...parseAddresses(d.bcc)].map((a) => ({ email: a.email, parameters: null }))
   async function submit(parameters: Record<string, string> | null, update: unknown, onSend?: unknown) {
     const out = await client.write([['EmailSubmission/set', {
-      create: { s: { identityId: identity.id, emailId: d.id, envelope: { mailFrom: { email: from.email, parameters }, rcptTo: rcpt }, ...(onSend ? { onSend } : {}) } },
+      ...inAccount(account), create: { s: { identityId: identity.id, emailId: d.id, envelope: { mailFrom: { email: from.email, parameters }, rcptTo: rcpt }, ...(onSend ? { onSend } : {}) } },
       onSuccessUpdateEmail: { '#s': update },
     }]])
     const r = pick(out, 0)
@@ -190,13 +210,13 @@ export async function send(d: Draft, from: Address, how: How = {}) {
   }
   const again = () => compose(seedOf(d))
   if (how.at) {
-    const box = await scheduledMailbox()
-    const id = await submit({ HOLDUNTIL: utc(how.at) }, { [`mailboxIds/${drafts}`]: null, [`mailboxIds/${box}`]: true, 'keywords/$draft': null }, moves(box))
+    const box = await scheduledMailbox(account)
+    const id = await submit({ HOLDUNTIL: utc(how.at) }, { ...(box ? { [`mailboxIds/${drafts}`]: null, [`mailboxIds/${box}`]: true } : {}), 'keywords/$draft': null }, moves(box || drafts, account))
     await loadHeld()
-    toast(t('Goes out {when}', { when: whenDate(how.at) }), [{ text: t('Undo'), run: () => takeBack(id, d.id, again) }, { text: t('Show'), run: () => go(box) }], false, 10)
+    toast(t('Goes out {when}', { when: whenDate(how.at) }), [{ text: t('Undo'), run: () => takeBack(id, d.id, again) }, { text: t('Show'), run: () => go(box || drafts) }], false, 10)
     return
   }
-  const update = moves(drafts)
+  const update = moves(drafts, account)
   if (held) {
     const id = await submit({ HOLDFOR: String(seconds) }, update)
     noteSending({ id, emailId: d.id, until: Date.now() + seconds * 1000 })

@@ -13,7 +13,7 @@ export type Patch = Record<string, true | null | { until: string }> // "snoozed"
 export interface Op { changes: Map<string, Patch>; inverse: Map<string, Patch>; label: string; hides: string[]; query: Query | null; open?: string; also?: (done: boolean) => void }
 
 // Shared is what one knows of somebody else's account.
-export interface Shared { id: string; name: string; boxes: Mailbox[]; state: string }
+export interface Shared { id: string; name: string; boxes: Mailbox[]; state: string; identities: Identity[] } // identities as far as one may send as them
 export interface Asked { account: string; filter: any }
 export type Right = Exclude<keyof Mailbox['myRights'], 'mayCreateChild' | 'mayRename' | 'mayDelete' | 'maySubmit'>
 const batch = 200
@@ -47,6 +47,13 @@ export class Mail {
   private again = false
 
   boxesOf(account: string) { return account ? this.shared.find((s) => s.id === account)?.boxes || [] : this.boxes }
+  // senders are those that one may send as: one's own identities, and of others who let one send
+  // where drafts and what was sent can be kept with them.
+  get senders(): Identity[] {
+    const keeps = (b?: Mailbox) => !!b?.myRights.mayAddItems && b.myRights.mayRemoveItems
+    return [...this.identities, ...this.shared.filter((s) => keeps(this.box('drafts', s.id)) && this.box('sent', s.id)?.myRights.mayAddItems).flatMap((s) => s.identities)]
+  }
+  sender(account: string, email: string) { return this.senders.find((i) => ofAccount(i.id) === account && i.email.toLowerCase() === email.toLowerCase()) }
   box(role: string, account = '') { return this.boxesOf(account).find((b) => b.role === role) }
   boxByID(id: string) { return this.boxesOf(ofAccount(id)).find((b) => b.id === id) }
   // may reports whether one has a right in every mailbox of a message that one sees.

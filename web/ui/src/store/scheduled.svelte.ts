@@ -1,5 +1,6 @@
 // Messages that the server holds until their time: submissions that are pending.
 import { client, pick, JMAPError } from '../jmap/client'
+import { ofAccount, inAccount } from '../jmap/accounts'
 import { mail } from './mail.svelte'
 import { compose } from './ui.svelte'
 import { toast, drop, type Toast } from './toasts.svelte'
@@ -17,21 +18,24 @@ export const heldOf = (emailId: string): Held | undefined => (scheduled.rev, hel
 export function loadHeld(): Promise<void> {
   asking ??= (async () => {
     try {
-      const out = await client.read([['EmailSubmission/query', { filter: { undoStatus: 'pending' }, limit: 500 }],
-        ['EmailSubmission/get', { '#ids': { resultOf: 0, name: 'EmailSubmission/query', path: '/ids' }, properties: ['id', 'identityId', 'emailId', 'sendAt', 'envelope'] }]])
+      const accounts = ['', ...mail.shared.filter((s) => s.identities.length).map((s) => s.id)]
+      const lists = await Promise.all(accounts.map(async (a) => pick(await client.read([['EmailSubmission/query', { ...inAccount(a), filter: { undoStatus: 'pending' }, limit: 500 }],
+        ['EmailSubmission/get', { ...inAccount(a), '#ids': { resultOf: 0, name: 'EmailSubmission/query', path: '/ids' }, properties: ['id', 'identityId', 'emailId', 'sendAt', 'envelope'] }]]), 1).list as Held[]))
       held.clear()
-      for (const s of pick(out, 1).list as Held[]) held.set(s.emailId, s)
+      for (const s of lists.flat()) held.set(s.emailId, s)
       scheduled.rev++
     } catch { /* asked again when it is looked at */ } finally { asking = null }
   })()
   return asking
 }
 
-// mailboxID is the mailbox of what waits, made when it is first needed.
-export async function scheduledMailbox(): Promise<string> {
-  const b = mail.box('scheduled')
+// scheduledMailbox is the mailbox of what waits, made when it is first needed. Where one may not
+// make it, in an account of somebody else, there is none: what waits stays with the drafts.
+export async function scheduledMailbox(account = ''): Promise<string> {
+  const b = mail.box('scheduled', account)
   if (b) return b.id
-  const r = pick(await client.write([['Mailbox/set', { create: { s: { name: 'Scheduled', parentId: null } } }]]), 0)
+  const r = pick(await client.write([['Mailbox/set', { ...inAccount(account), create: { s: { name: 'Scheduled', parentId: null } } }]]), 0)
+  if (!r.created?.s && account) return ''
   if (!r.created?.s) throw new JMAPError(r.notCreated?.s?.type || 'serverFail', r.notCreated?.s?.description)
   return r.created.s.id
 }
@@ -40,25 +44,31 @@ export const utc = (d: Date) => d.toISOString().replace(/\.\d+/, '')
 
 // instead takes a submission back and makes another of the same message in one request.
 async function instead(h: Held, parameters: Record<string, string> | null, onSend: unknown, update: unknown): Promise<string> {
-  const r = pick(await client.write([['EmailSubmission/set', { update: { [h.id]: { undoStatus: 'canceled' } } }]]), 0)
+  const r = pick(await client.write([['EmailSubmission/set', { ...inAccount(ofAccount(h.id)), update: { [h.id]: { undoStatus: 'canceled' } } }]]), 0)
   if (r.notUpdated?.[h.id]) throw new JMAPError(r.notUpdated[h.id].type)
   const s = { identityId: h.identityId, emailId: h.emailId, envelope: { mailFrom: { email: h.envelope.mailFrom.email, parameters }, rcptTo: h.envelope.rcptTo }, ...(onSend ? { onSend } : {}) }
-  const made = pick(await client.write([['EmailSubmission/set', { create: { s }, ...(update ? { onSuccessUpdateEmail: { '#s': update } } : {}) }]]), 0)
+  const made = pick(await client.write([['EmailSubmission/set', { ...inAccount(ofAccount(h.id)), create: { s }, ...(update ? { onSuccessUpdateEmail: { '#s': update } } : {}) }]]), 0)
   if (made.notCreated?.s) throw new JMAPError(made.notCreated.s.type, made.notCreated.s.description)
   return made.created.s.id
 }
 
 // moves is what becomes of the message when it goes.
-export function moves(from: string | undefined): Record<string, true | null> {
-  const sent = mail.box('sent')?.id, p: Record<string, true | null> = { 'keywords/$draft': null }
+export function moves(from: string | undefined, account: string): Record<string, true | null> {
+  const sent = mail.box('sent', account)?.id, p: Record<string, true | null> = { 'keywords/$draft': null }
   if (from) p[`mailboxIds/${from}`] = null
   if (sent) p[`mailboxIds/${sent}`] = true
   return p
 }
 
+// gone is what becomes of what waits, out of where it waits.
+function gone(h: Held) {
+  const account = ofAccount(h.id)
+  return moves((mail.box('scheduled', account) || mail.box('drafts', account))?.id, account)
+}
+
 export async function changeTime(h: Held, at: Date) {
   try {
-    await instead(h, { HOLDUNTIL: utc(at) }, moves(mail.box('scheduled')?.id), null)
+    await instead(h, { HOLDUNTIL: utc(at) }, gone(h), null)
     toast(t('Goes out {when}', { when: whenDate(at) }))
   } catch { toast(t('It was sent already.'), undefined, true) }
   await loadHeld()
@@ -67,7 +77,7 @@ export async function changeTime(h: Held, at: Date) {
 
 export async function sendHeldNow(h: Held) {
   try {
-    await instead(h, null, null, moves(mail.box('scheduled')?.id))
+    await instead(h, null, null, gone(h))
     toast(t('Sent'))
   } catch { toast(t('It was sent already.'), undefined, true) }
   await loadHeld()
@@ -77,11 +87,11 @@ export async function sendHeldNow(h: Held) {
 // takeBack makes a draft again of what waits, and opens it.
 export async function takeBack(id: string, emailId: string, open: () => void): Promise<boolean> {
   try {
-    const r = pick(await client.write([['EmailSubmission/set', { update: { [id]: { undoStatus: 'canceled' } } }]]), 0)
+    const account = ofAccount(id), where = inAccount(account), r = pick(await client.write([['EmailSubmission/set', { ...where, update: { [id]: { undoStatus: 'canceled' } } }]]), 0)
     if (r.notUpdated?.[id]) throw new JMAPError(r.notUpdated[id].type)
-    const p: Record<string, true | null> = { [`mailboxIds/${mail.box('drafts')?.id}`]: true, 'keywords/$draft': true }
-    for (const role of ['sent', 'scheduled']) { const b = mail.box(role); if (b) p[`mailboxIds/${b.id}`] = null }
-    pick(await client.write([['Email/set', { update: { [emailId]: p } }]]), 0)
+    const p: Record<string, true | null> = { [`mailboxIds/${mail.box('drafts', account)?.id}`]: true, 'keywords/$draft': true }
+    for (const role of ['sent', 'scheduled']) { const b = mail.box(role, account); if (b) p[`mailboxIds/${b.id}`] = null }
+    pick(await client.write([['Email/set', { ...where, update: { [emailId]: p } }]]), 0)
     forgetSending(id)
     open()
     await loadHeld()

@@ -21,10 +21,11 @@ async function load(anew: boolean) {
     const now: Shared[] = []
     for (const [id, a] of there as [string, any][]) {
       const old = mail.shared.find((s) => s.id === id)
-      if (old) { now.push(old); continue }
+      const sends = !!a.accountCapabilities['urn:ietf:params:jmap:submission']
+      if (old && sends === old.identities.length > 0) { now.push(old); continue }
       try {
-        const out = await client.read([['Mailbox/get', { ...inAccount(id), ids: null }], ['Email/get', { ...inAccount(id), ids: [], properties: ['id'] }]])
-        now.push({ id, name: a.name, boxes: sortBoxes(pick(out, 0).list), state: pick(out, 1).state })
+        const out = await client.read([['Mailbox/get', { ...inAccount(id), ids: null }], ['Email/get', { ...inAccount(id), ids: [], properties: ['id'] }], ...(sends ? [['Identity/get', { ...inAccount(id), ids: null }] as [string, any]] : [])])
+        now.push({ id, name: a.name, boxes: sortBoxes(pick(out, 0).list), state: pick(out, 1).state, identities: sends ? pick(out, 2).list : [] })
       } catch (e) { if (!(e instanceof JMAPError)) throw e } // gone meanwhile
     }
     const first = !mail.shared.length && now.length

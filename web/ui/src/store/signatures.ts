@@ -7,9 +7,8 @@ import { toast } from './toasts.svelte'
 import { why } from '../kit/why'
 import { t } from '../kit/i18n'
 
-export function signatureOf(email: string): string {
-  const i = mail.identities.find((x) => x.email.toLowerCase() === email.toLowerCase())
-  return (i?.textSignature || settings.signature).trim()
+export function signatureOf(email: string, account = ''): string {
+  return (mail.sender(account, email)?.textSignature || (account ? '' : settings.signature)).trim()
 }
 const escape = (s: string) => s.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 export const htmlOf = (sig: string) => `<div>-- <br>${escape(sig).replaceAll('\n', '<br>')}</div>`

@@ -8,7 +8,7 @@ import type { Part } from '../jmap/types'
 
 export interface ComposeSeed {
   to?: string; cc?: string; bcc?: string; subject?: string; html?: string; text?: string; inReplyTo?: string[]; references?: string[]
-  draft?: string; from?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string; messageId?: string; cameTo?: string
+  draft?: string; from?: string; account?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string; messageId?: string; cameTo?: string
   parts?: { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }[]
 }
 export interface Composer { id: number; seed: ComposeSeed; small: boolean; full: boolean }
@@ -19,7 +19,7 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'trace' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view',
   preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
   card: '', cards: [] as string[], cardFocus: '', cardEdit: false, cardSeed: { name: '', email: '' }, group: '', // contacts, by uid
   paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
