@@ -10,7 +10,7 @@
     if (Math.abs(n - last) > 1) { last = n; post({ t: 'height', h: n, w: root.scrollWidth }) }
   }
   new ResizeObserver(height).observe(document.body)
-  addEventListener('load', height)
+  addEventListener('load', function () { height(); post({ t: 'loaded' }) })
   addEventListener('keydown', function (e) {
     if (e.isComposing || e.defaultPrevented) return
     if ((e.ctrlKey || e.metaKey) && 'kK,'.indexOf(e.key) >= 0) e.preventDefault()

@@ -196,6 +196,11 @@ export class Stage {
     })
   }
   async still(what, page = this.page) { equal(await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(window.shifts))))), [], what + ' moves nothing') }
+  // stillBut takes less than what the eye sees: parts of a pixel by which a line is set anew.
+  async stillBut(what, page = this.page) {
+    const all = await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(window.shifts)))))
+    assert(all.reduce((n, x) => n + parseFloat(x), 0) < 0.002, `${what} moves ${JSON.stringify(all)}`)
+  }
   async close() {
     await within(this.context.close(), 60_000, 'the window closes: the browser hangs')
     if (this.faults.length) throw new Error([...new Set(this.faults)].slice(0, 8).join('\n  '))

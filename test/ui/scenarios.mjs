@@ -149,6 +149,7 @@ export const scenarios = [
         `\r\n--b1\r\nContent-Type: text/plain\r\n\r\nYou are invited.\r\n--b1\r\nContent-Type: text/calendar; charset=utf-8; method=${o.method || 'REQUEST'}\r\n\r\n${ics(o)}\r\n--b1--\r\n`
       const ada = await imap(srv)
       await ada.append('INBOX', letter({ subject: 'Invitation: Planning', sequence: 0 }))
+      await s.watchShifts()
       await s.signIn()
       await s.openRow('Invitation: Planning')
       const card = s.page.locator('.rb:not(.off) .inv')
@@ -166,7 +167,14 @@ export const scenarios = [
       const [, head, coded] = whole.match(/(Content-Type: text\/calendar[^]*?)\r\n\r\n([^]*?)\r\n--/i), answer = /base64/i.test(head) ? Buffer.from(coded, 'base64').toString() : coded
       assert(/method="?REPLY/i.test(head) && /METHOD:REPLY/.test(answer) && /PARTSTAT=ACCEPTED/.test(answer) && /UID:planning-1@demo\.test/.test(answer), whole + answer)
       ben.end()
-      await s.page.reload()
+      // The card, notices and the body come at different times, and none moves another.
+      const still = async (what) => {
+        await s.page.reload()
+        await s.page.locator('.rb:not(.off) > .answer').waitFor()
+        await s.body()
+        await s.stillBut(what)
+      }
+      await still('a reload on an invitation')
       await card.getByText('You accepted.').waitFor()
       await ada.append('INBOX', letter({ subject: 'Changed: Planning', sequence: 1, hour: '10' }))
       await s.page.reload()
@@ -179,6 +187,11 @@ export const scenarios = [
       equal(await card.getByRole('button', { name: 'Yes' }).count(), 0, 'nothing to answer')
       await s.shot('cancelled')
       await s.axe(s.page, 'cancelled')
+      if (s.o.phone) await s.page.getByRole('button', { name: 'Back to the list' }).click()
+      await s.openRow('Sourdough, slowly')
+      await still('a reload on a newsletter')
+      await s.page.locator('.rb:not(.off) .note', { hasText: 'mailing list' }).waitFor()
+      await s.page.locator('.rb:not(.off) .note', { hasText: 'not shown' }).waitFor()
     },
   },
   {
