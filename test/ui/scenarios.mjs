@@ -172,7 +172,7 @@ export const scenarios = [
         await s.page.reload()
         await s.page.locator('.rb:not(.off) > .answer').waitFor()
         await s.body()
-        await s.stillBut(what)
+        await s.stillReading(what)
       }
       await still('a reload on an invitation')
       await card.getByText('You accepted.').waitFor()
