@@ -193,7 +193,7 @@ export class Stage {
     return this.context.addInitScript(() => {
       window.shifts = []
       window.moved = []
-      const reading = (x) => (x.node?.closest ? x.node : x.node?.parentElement)?.closest('.rb:not(.off)') && (Math.abs(x.previousRect.top - x.currentRect.top) > 1.5 || Math.abs(x.previousRect.height - x.currentRect.height) > 1.5)
+      const reading = (x) => (x.node?.closest ? x.node : x.node?.parentElement)?.closest('.rb:not(.off)') && (Math.abs(x.previousRect.top - x.currentRect.top) > 8 || Math.abs(x.previousRect.height - x.currentRect.height) > 8)
       const name = (x) => x.node?.className || x.node?.nodeName
       new PerformanceObserver((l) => {
         for (const e of l.getEntries()) {
@@ -205,8 +205,8 @@ export class Stage {
     })
   }
   async still(what, page = this.page) { equal(await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(window.shifts))))), [], what + ' moves nothing') }
-  // stillReading counts what moves up or down in the conversation that is open, by more than the part of a pixel by
-  // which a line is set anew. Those kept ready below it are drawn, and covered.
+  // stillReading counts what moves up or down in the conversation that is open, by more than the few pixels by which
+  // the height of a line is set anew. Those kept ready below it are drawn, and covered.
   async stillReading(what, page = this.page) {
     const all = await page.evaluate(() => new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(window.moved)))))
     equal(all, [], what + ' moves nothing')

@@ -169,7 +169,7 @@ export const scenarios = [
       ben.end()
       // The card, notices and the body come at different times, and none moves another.
       const still = async (what) => {
-        await s.page.reload()
+        await s.page.goto(await s.page.evaluate(() => location.href)) // a reload may still take the address of before
         await s.page.locator('.rb:not(.off) > .answer').waitFor()
         await s.body()
         await s.stillReading(what)

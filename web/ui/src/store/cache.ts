@@ -11,10 +11,12 @@ export interface Restored { meta: Meta; list?: List; emails: Email[]; threads: [
 const rows = 400 // of each list
 const most = 5000 // messages
 const bodies = 500
+export const screen = 64 // rows of the first picture
 
 let db: IDBDatabase | null = null
 let owner = ''
 export let leader = false
+let led: Promise<unknown> = Promise.resolve() // it is known who leads
 
 const asked = <T>(r: IDBRequest<T>) => new Promise<T>((done, fail) => { r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error) })
 const ended = (tx: IDBTransaction) => new Promise<void>((done, fail) => { tx.oncomplete = () => done(); tx.onerror = tx.onabort = () => fail(tx.error) })
@@ -23,7 +25,9 @@ const ended = (tx: IDBTransaction) => new Promise<void>((done, fail) => { tx.onc
 export function open(account: string): Promise<void> {
   if (!account || opened && owner === account) return opened || Promise.resolve()
   owner = account
-  return (opened = openNow(account))
+  opened = openNow(account)
+  first = opened.then(readFirst)
+  return opened
 }
 let opened: Promise<void> | null = null
 async function openNow(account: string) {
@@ -40,6 +44,9 @@ async function openNow(account: string) {
     db = await asked(r)
     db.onversionchange = () => { db?.close(); db = opened = null }
   } catch { db = null }
+  led = lead(account) // what is read does not wait for it
+}
+async function lead(account: string) {
   leader = await new Promise<boolean>((done) => {
     if (!db || !navigator.locks) return done(!!db)
     navigator.locks.request('mail-' + account, { ifAvailable: true }, (lock) => { done(!!lock); return lock ? new Promise<void>(() => {}) : undefined }).catch(() => done(false))
@@ -51,6 +58,25 @@ let last = false, takeUp = () => {}
 // onLast is called when no other window of the account is open any more.
 export const onLast = (f: () => void) => { if (last) f(); else takeUp = f }
 
+// first is what the page before showed at the end, whole, in one record: it is read while the page is made.
+interface First { meta: Meta; first?: Omit<Restored, 'meta'> }
+let first: Promise<First | null> = Promise.resolve(null)
+async function readFirst(): Promise<First | null> {
+  if (!db) return null
+  try {
+    const s = db.transaction('meta').objectStore('meta')
+    const [meta, first] = await Promise.all([asked<Meta | undefined>(s.get('meta')), asked<First['first'] | undefined>(s.get('first'))])
+    return meta ? { meta, first } : null
+  } catch { return null }
+}
+// begin is restore for the first picture.
+export async function begin(key: (m: Meta) => string): Promise<Restored | null> {
+  const f = await first
+  if (!f) return null
+  const k = key(f.meta)
+  return f.first?.list?.key === k ? { meta: f.meta, ...f.first } : restore(() => k)
+}
+
 export async function restore(key: (m: Meta) => string): Promise<Restored | null> {
   if (!db) return null
   try {
@@ -58,7 +84,7 @@ export async function restore(key: (m: Meta) => string): Promise<Restored | null
     const meta: Meta | undefined = await asked(tx.objectStore('meta').get('meta'))
     if (!meta) return null
     const list: List | undefined = await asked(tx.objectStore('lists').get(key(meta)))
-    const ids = list?.ids.slice(0, 64) || [], out: Restored = { meta, list, emails: [], threads: [] }
+    const ids = list?.ids.slice(0, screen) || [], out: Restored = { meta, list, emails: [], threads: [] }
     const emails = tx.objectStore('emails'), threads = tx.objectStore('threads')
     const first = (await Promise.all(ids.map((id) => asked<{ e: Email } | undefined>(emails.get(id))))).map((x) => x?.e)
     const full = first.findIndex((e) => !e)
@@ -89,13 +115,16 @@ export async function lists(key: string): Promise<{ list: List; emails: Email[];
 }
 
 // write is one step: what changed since the last, and where the server was then.
-export async function write(o: { meta: Meta; list?: List; emails: Email[]; gone: string[]; threads: [string, string[]][]; anew: boolean }): Promise<boolean> {
+export async function write(o: { meta: Meta; list?: List; first?: Omit<Restored, 'meta' | 'list'>; emails: Email[]; gone: string[]; threads: [string, string[]][]; anew: boolean }): Promise<boolean> {
   if (!db || !leader) return true
   try {
     const tx = db.transaction(['meta', 'lists', 'emails', 'threads'], 'readwrite'), at = Date.now()
     const emails = tx.objectStore('emails'), threads = tx.objectStore('threads'), kept = tx.objectStore('lists')
     if (o.anew) { emails.clear(); threads.clear(); kept.clear() }
     tx.objectStore('meta').put(o.meta, 'meta')
+    // The records of first are as of the state of meta, or it is not there.
+    if (o.list && o.first) tx.objectStore('meta').put({ list: { ...o.list, ids: o.list.ids.slice(0, screen) }, ...o.first }, 'first')
+    else tx.objectStore('meta').delete('first')
     if (o.list) kept.put({ ...o.list, ids: o.list.ids.slice(0, rows) })
     for (const id of o.gone) emails.delete(id)
     // In small pieces, so that no frame waits; the transaction stays open as long as each follows on the one before.
@@ -165,6 +194,7 @@ export function unqueue(n: number | undefined) {
   try { db.transaction('queue', 'readwrite').objectStore('queue').delete(n) } catch { /* closed by a sign-out */ }
 }
 export async function queued(): Promise<Queued[]> {
+  await led
   if (!db || !leader && !last) return []
   try {
     const all: Queued[] = await asked(db.transaction('queue').objectStore('queue').getAll())

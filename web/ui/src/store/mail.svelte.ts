@@ -94,7 +94,7 @@ export class Mail {
 
   private async restore(makeFilter: (boxes: Mailbox[]) => any, along: () => void): Promise<boolean> {
     let filter: any
-    const r = await cache.restore((m) => { this.boxes = m.boxes; filter = makeFilter(m.boxes); return JSON.stringify(filter) })
+    const r = await cache.begin((m) => { this.boxes = m.boxes; filter = makeFilter(m.boxes); return JSON.stringify(filter) })
     if (!r) return false
     this.boxes = r.meta.boxes; this.identities = r.meta.identities; this.state = r.meta.state; this.synced = r.meta.synced
     this.query = new Query(this, filter)
@@ -156,7 +156,11 @@ export class Mail {
     const ids = q.ids.slice(0, n) as string[], anew = this.anew
     this.anew = false
     const meta = { boxes: $state.snapshot(this.boxes) as Mailbox[], identities: $state.snapshot(this.identities) as Identity[], state: this.state, synced: this.synced }
-    await cache.write({ meta, list: q.loaded && q.state && n && !q.account ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
+    // The first picture of the next start: its rows, and what else is of their conversations.
+    const top = ids.slice(0, cache.screen).map((id) => this.emails.get(id)?.threadId), seen = [...new Set(top.filter((id) => id !== undefined))].filter((id) => this.threads.has(id))
+    const shown = new Set([...ids.slice(0, cache.screen), ...seen.flatMap((id) => this.threads.get(id)!)])
+    const first = { threads: seen.map((id) => [id, this.threads.get(id)] as [string, string[]]), emails: [...shown].map((id) => this.emails.get(id)).filter((e) => !!e) }
+    await cache.write({ meta, first, list: q.loaded && q.state && n && !q.account ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
     this.keeping = 0
     if (this.touched.size) this.keep()
   }
