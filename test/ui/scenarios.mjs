@@ -6,6 +6,15 @@ import { versions, loaded, shells } from './upgrade.mjs'
 
 const offline = [/Failed to load resource/, /net::ERR/]
 
+// api asks the server as the page does.
+const api = (page, calls) => page.evaluate(async (calls) => {
+  const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
+  const { capabilities, primaryAccounts } = await (await fetch('/jmap/session', { headers })).json()
+  const accountId = primaryAccounts['urn:ietf:params:jmap:mail']
+  const r = await fetch('/jmap/api', { method: 'POST', headers, body: JSON.stringify({ using: Object.keys(capabilities), methodCalls: calls.map(([name, args, id]) => [name, { accountId, ...args }, id]) }) })
+  return (await r.json()).methodResponses
+}, calls)
+
 export const scenarios = [
   {
     id: '01', name: 'sign in, inbox painted, few requests and bytes', phone: true,
@@ -266,8 +275,19 @@ export const scenarios = [
       const card = s.page.locator('.rb:not(.off) .card')
       await card.getByText('nobody@nowhere.example: there is no such address at nowhere.example.').waitFor()
       await card.getByRole('button', { name: 'Show the message' }).waitFor()
+      // Whoever does not exist need not stay in the contacts.
+      equal(await card.getByRole('button', { name: 'Take it out' }).count(), 0, 'nobody of the contacts')
+      await api(s.page, [['ContactCard/set', { create: { n: { name: { full: 'No Body' }, emails: { e: { address: 'Nobody@nowhere.example' } } } } }, '0']])
+      await s.page.reload()
+      await card.getByRole('button', { name: 'Take it out' }).waitFor()
       await s.shot('bounce')
       await s.axe(s.page, 'bounce')
+      const book = async () => (await api(s.page, [['ContactCard/query', { filter: { email: 'nobody@nowhere.example' } }, '0']]))[0][1].ids.length
+      await card.getByRole('button', { name: 'Take it out' }).click()
+      await s.page.locator('.toast', { hasText: 'is no longer in the contacts' }).waitFor()
+      await eventually(async () => (await book()) === 0, 'it is out')
+      await s.page.locator('.toast', { hasText: 'is no longer in the contacts' }).getByRole('button', { name: 'Undo' }).click()
+      await eventually(async () => (await book()) === 1, 'undone')
       await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Details' }).first().click()
       await s.page.locator('.rb:not(.off) .why li').first().waitFor()
       await s.shot('details')
@@ -324,6 +344,46 @@ export const scenarios = [
       await arrived.locator('q', { hasText: '550 5.7.1' }).first().waitFor()
       await s.shot('arrived')
       await s.axe(p, 'arrived')
+    },
+  },
+  {
+    id: '10d', name: 'a receipt is asked for, and told when it comes', dark: true,
+    async run(s) {
+      const p = s.page
+      await s.signIn()
+      await p.keyboard.press('c')
+      const cmp = p.locator('.cmp')
+      await cmp.locator('input[id^=to-]').fill('ben@demo.test')
+      await cmp.locator('input[id^=subject-]').fill('Have you read this')
+      await cmp.getByRole('button', { name: 'More ways to send' }).click()
+      await p.getByRole('menuitem', { name: 'Ask for a receipt' }).click()
+      await cmp.getByText('A receipt is asked for.').waitFor()
+      await s.shot('asks')
+      await s.axe(p, 'asks')
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      await p.locator('.toast', { hasText: 'Sending' }).getByRole('button', { name: 'Send now' }).click()
+      // Ben tells.
+      const other = await s.browser.newContext({ serviceWorkers: 'block' })
+      other.setDefaultTimeout(40_000)
+      try {
+        const b = await other.newPage()
+        await s.signIn(b, 'Ben')
+        await s.openRow('Have you read this', b)
+        await b.locator('.rb:not(.off)').getByRole('button', { name: 'Tell them' }).click()
+        await b.locator('.toast', { hasText: 'The sender is told' }).waitFor()
+      } finally { await other.close() }
+      await p.keyboard.press('g')
+      await p.keyboard.press('t')
+      await s.openRow('Have you read this')
+      const box = p.locator('.rb:not(.off)')
+      await box.getByRole('button', { name: 'Details' }).first().click()
+      await box.getByText('ben@demo.test: it was read.').waitFor()
+      await box.getByRole('link', { name: 'The receipt' }).waitFor()
+      await s.shot('read')
+      await box.getByRole('button', { name: 'Did my message arrive?' }).first().click()
+      await p.getByRole('dialog', { name: 'Did my message arrive?' }).getByText('ben@demo.test: it was read.').waitFor()
+      await s.shot('trace')
+      await s.axe(p, 'trace')
     },
   },
   {

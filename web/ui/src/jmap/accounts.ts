@@ -20,7 +20,7 @@ export function outgoing(v: unknown): unknown {
   return Object.fromEntries(Object.entries(v).map(([k, x]) => [k.replace(carried, '$1'), outgoing(x)]))
 }
 
-const ids = new Set(['id', 'threadId', 'parentId', 'blobId', 'emailId', 'identityId']), lists = new Set(['ids', 'emailIds', 'created', 'updated', 'destroyed', 'removed', 'notFound']), maps = new Set(['mailboxIds', 'updated', 'notUpdated', 'notDestroyed']), walked = new Set(['list', 'added', 'attachments', 'created', 'snoozed'])
+const ids = new Set(['id', 'threadId', 'parentId', 'blobId', 'emailId', 'identityId']), lists = new Set(['ids', 'emailIds', 'created', 'updated', 'destroyed', 'removed', 'notFound', 'dsnBlobIds', 'mdnBlobIds']), maps = new Set(['mailboxIds', 'updated', 'notUpdated', 'notDestroyed']), walked = new Set(['list', 'added', 'attachments', 'created', 'snoozed'])
 export function incoming(v: Record<string, any>, account: string): Record<string, any> {
   const name = (s: unknown) => (typeof s === 'string' && s ? `${account}~${s}` : s)
   const one = (x: unknown) => (x && typeof x === 'object' ? incoming(x as Record<string, any>, account) : x)

@@ -150,6 +150,19 @@ export async function remove(uids = targets()) {
     if (uids.includes(ui.group)) ui.group = ''
   } catch (e) { toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true) }
 }
+// withAddress are the people that have an address.
+export const withAddress = (address: string) => contacts.people.filter((c) => addressesOf(c).some((a) => a.toLowerCase() === address.toLowerCase()))
+
+// forgetAddress takes an address out of the contacts, and those that are nothing without it.
+export async function forgetAddress(address: string) {
+  try {
+    const cards = await contacts.look(withAddress(address).map((c) => c.uid))
+    contacts.act(cards.map((c): Change => {
+      const emails = Object.fromEntries(Object.entries(c.emails || {}).filter(([, e]) => e.address.toLowerCase() !== address.toLowerCase()))
+      return [c, Object.keys(emails).length || Object.keys(c.phones || {}).length ? { ...c, emails } : null]
+    }), t('{address} is no longer in the contacts', { address }))
+  } catch (e) { toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true) }
+}
 let shown: Card[] = [] // the list as it stands on the screen
 export const show = (l: Card[]) => { shown = l }
 function nextOf(uid: string) { const i = shown.findIndex((c) => c.uid === uid); return (shown[i + 1] || shown[i - 1])?.uid || '' }

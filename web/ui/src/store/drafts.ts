@@ -16,12 +16,13 @@ export interface Draft {
   to: string; cc: string; bcc: string; subject: string; html: string; text: string; plain: boolean; from: string
   files: File[]; inReplyTo?: string[]; references?: string[]; answered?: { id: string; keyword: string }
   messageId?: string // the same for every version of the draft: by it one finds another version
+  receipt?: boolean // one asks to be told when it is read
   cameTo?: string // our address that the mail came to which this answers
 }
 
 // seedOf is how a draft is opened again.
 export const seedOf = (d: Draft): ComposeSeed => ({ key: d.key, draft: d.id || undefined, to: d.to, cc: d.cc, bcc: d.bcc, subject: d.subject, html: d.html, text: d.plain ? d.text : undefined, parts: d.files,
-  inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from, account: d.account, messageId: d.messageId, cameTo: d.cameTo })
+  inReplyTo: d.inReplyTo, references: d.references, answered: d.answered, from: d.from, account: d.account, receipt: d.receipt, messageId: d.messageId, cameTo: d.cameTo })
 
 export function parseAddresses(s: string): Address[] {
   const out: Address[] = []
@@ -103,6 +104,7 @@ async function object(d: Draft, from: Address): Promise<any> {
   o.messageId = [d.messageId]
   if (d.inReplyTo?.length) o.inReplyTo = d.inReplyTo
   if (d.references?.length) o.references = d.references.slice(-30)
+  if (d.receipt) o['header:Disposition-Notification-To:asAddresses'] = [from]
   const html = d.plain ? '' : await inlined(d)
   o.bodyValues = { t: { value: d.plain ? flow(d.text) : d.text } }
   const text = { partId: 't' } as any

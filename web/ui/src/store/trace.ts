@@ -54,6 +54,12 @@ export function stepsOf(events: Event[], mine: boolean): Step[] {
   })
 }
 
+// readBy asks who is known to have read a message that was sent.
+export async function readBy(id: string): Promise<string[]> {
+  const where = inAccount(ofAccount(id)), out = await client.read([['EmailSubmission/query', { ...where, filter: { emailIds: [id] } }], ['EmailSubmission/get', { ...where, '#ids': { resultOf: 0, name: 'EmailSubmission/query', path: '/ids' }, properties: ['deliveryStatus'] }]])
+  return (pick(out, 1).list as { deliveryStatus: Record<string, { displayed: string }> | null }[]).flatMap((s) => Object.entries(s.deliveryStatus || {}).filter(([, d]) => d.displayed === 'yes').map(([who]) => who))
+}
+
 // outcome is what it came to, for all whom it was sent to.
 export function outcome(events: Event[]): [text: string, level: Level] {
   const last = new Map<string, string>()

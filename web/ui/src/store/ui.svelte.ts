@@ -8,7 +8,7 @@ import type { Part } from '../jmap/types'
 
 export interface ComposeSeed {
   to?: string; cc?: string; bcc?: string; subject?: string; html?: string; text?: string; inReplyTo?: string[]; references?: string[]
-  draft?: string; from?: string; account?: string; answered?: { id: string; keyword: string }; key?: string; thread?: string; messageId?: string; cameTo?: string
+  draft?: string; from?: string; account?: string; receipt?: boolean; answered?: { id: string; keyword: string }; key?: string; thread?: string; messageId?: string; cameTo?: string
   parts?: { blobId: string; type: string; name: string; size: number; cid?: string | null; disposition?: string | null }[]
 }
 export interface Composer { id: number; seed: ComposeSeed; small: boolean; full: boolean }

@@ -585,5 +585,15 @@ const words: Record<string, string> = {
   "Not yet. This server goes on trying.": "ليس بعد. يواصل هذا الخادم المحاولة.",
   "This server keeps no record of it: it is too old, or it did not come by mail.": "لا يحتفظ هذا الخادم بسجل لها: قديمة جدًا أو لم تأتِ بالبريد.",
   "Copy as text": "نسخ كنص",
+  "Ask for a receipt": "طلب إشعار بالقراءة",
+  "Ask for no receipt": "عدم طلب إشعار",
+  "A receipt is asked for.": "يُطلب إشعار بالقراءة.",
+  "Ask for a receipt with each message": "طلب إشعار مع كل رسالة",
+  "{who}: it was read.": "{who}: قُرئت.",
+  "The receipt": "الإشعار بالقراءة",
+  "The report of delivery": "تقرير التسليم",
+  "{address} is no longer in the contacts": "لم يعد {address} في جهات الاتصال",
+  "{who} is in your contacts.": "{who} في جهات اتصالك.",
+  "Take it out": "إزالته",
 }
 export default words

@@ -585,5 +585,15 @@ const words: Record<string, string> = {
   "Not yet. This server goes on trying.": "Noch nicht. Dieser Server versucht es weiter.",
   "This server keeps no record of it: it is too old, or it did not come by mail.": "Dieser Server hat keine Aufzeichnung davon: Es ist zu alt oder kam nicht als E-Mail.",
   "Copy as text": "Als Text kopieren",
+  "Ask for a receipt": "Um Lesebestätigung bitten",
+  "Ask for no receipt": "Um keine Lesebestätigung bitten",
+  "A receipt is asked for.": "Um eine Lesebestätigung wird gebeten.",
+  "Ask for a receipt with each message": "Bei jeder Nachricht um Lesebestätigung bitten",
+  "{who}: it was read.": "{who}: wurde gelesen.",
+  "The receipt": "Die Lesebestätigung",
+  "The report of delivery": "Der Zustellbericht",
+  "{address} is no longer in the contacts": "{address} ist nicht mehr in den Kontakten",
+  "{who} is in your contacts.": "{who} steht in Ihren Kontakten.",
+  "Take it out": "Entfernen",
 }
 export default words

@@ -585,5 +585,15 @@ const words: Record<string, string> = {
   "Not yet. This server goes on trying.": "Todavía no. Este servidor sigue intentándolo.",
   "This server keeps no record of it: it is too old, or it did not come by mail.": "Este servidor no guarda registro: es muy antiguo o no llegó por correo.",
   "Copy as text": "Copiar como texto",
+  "Ask for a receipt": "Pedir confirmación de lectura",
+  "Ask for no receipt": "No pedir confirmación",
+  "A receipt is asked for.": "Se pide confirmación de lectura.",
+  "Ask for a receipt with each message": "Pedir confirmación con cada mensaje",
+  "{who}: it was read.": "{who}: se leyó.",
+  "The receipt": "La confirmación",
+  "The report of delivery": "El informe de entrega",
+  "{address} is no longer in the contacts": "{address} ya no está en los contactos",
+  "{who} is in your contacts.": "{who} está en sus contactos.",
+  "Take it out": "Quitarlo",
 }
 export default words

@@ -585,5 +585,15 @@ const words: Record<string, string> = {
   "Not yet. This server goes on trying.": "Pas encore. Ce serveur continue d’essayer.",
   "This server keeps no record of it: it is too old, or it did not come by mail.": "Ce serveur n’en garde pas de trace : trop ancien, ou pas arrivé par courrier.",
   "Copy as text": "Copier comme texte",
+  "Ask for a receipt": "Demander un accusé de lecture",
+  "Ask for no receipt": "Ne pas demander d’accusé",
+  "A receipt is asked for.": "Un accusé de lecture est demandé.",
+  "Ask for a receipt with each message": "Demander un accusé pour chaque message",
+  "{who}: it was read.": "{who} : a été lu.",
+  "The receipt": "L’accusé de lecture",
+  "The report of delivery": "Le rapport de remise",
+  "{address} is no longer in the contacts": "{address} n’est plus dans les contacts",
+  "{who} is in your contacts.": "{who} est dans vos contacts.",
+  "Take it out": "Retirer",
 }
 export default words

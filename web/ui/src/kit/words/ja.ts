@@ -585,5 +585,15 @@ const words: Record<string, string> = {
   "Not yet. This server goes on trying.": "まだです。このサーバーが再試行を続けます。",
   "This server keeps no record of it: it is too old, or it did not come by mail.": "記録がありません。古すぎるか、メールとして届いたものではありません。",
   "Copy as text": "テキストとしてコピー",
+  "Ask for a receipt": "開封確認を求める",
+  "Ask for no receipt": "開封確認を求めない",
+  "A receipt is asked for.": "開封確認を求めます。",
+  "Ask for a receipt with each message": "毎回、開封確認を求める",
+  "{who}: it was read.": "{who}：読まれました。",
+  "The receipt": "開封確認",
+  "The report of delivery": "配送レポート",
+  "{address} is no longer in the contacts": "{address} を連絡先から外しました",
+  "{who} is in your contacts.": "{who} は連絡先にあります。",
+  "Take it out": "外す",
 }
 export default words
