@@ -34,6 +34,7 @@ level = "warn"
 [smtp]
 sender_checks = "CHECKS"
 [limits]
+free_disk_percent = 0
 mailboxes = 20000
 account_messages_per_day = "off"
 account_new_recipients_per_day = "off"

@@ -54,6 +54,9 @@ func (p *parse) check() {
 			p.problem("smtp.lists", "%q = %q is not a zone and its weight, as \"zen.spamhaus.org\" = \"10\"", zone, weight)
 		}
 	}
+	if n := c.Limits.FreeDiskPercent; n > 90 {
+		p.problem("limits.free_disk_percent", "%s %% would take nearly no mail; allowed: up to 90, or \"off\"", n)
+	}
 	if n := c.Limits.IMAPMessages; n != Off && n < 1000 {
 		p.problem("limits.imap_messages", "%s is too few; allowed: 1000 and more, or \"off\"", n)
 	}

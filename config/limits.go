@@ -5,14 +5,15 @@ import "time"
 // Limits is the section [limits]. Each bounds what one client, message or
 // account can take from the others.
 type Limits struct {
-	Message       Size  `toml:"message" doc:"Largest message, over every protocol; announced by SIZE and APPENDLIMIT." why:"Large enough for what people attach; most servers of the world refuse more than 25 to 50 MB."`
-	FreeDisk      Size  `toml:"free_disk" doc:"Free space below which new mail is refused for the time being; reading and deleting go on." why:"Two of the largest messages: what was begun can be finished."`
-	Memory        Size  `toml:"memory" doc:"Soft ceiling of the memory of the whole process: near it, memory is given back more eagerly. Off: three quarters of the machine's." why:"The machine's other programs need some, the page cache most of all."`
-	HashMemory    Size  `toml:"hash_memory" off:"no" doc:"Memory that checking passwords may take at once, 19 MB each; more logins wait." why:"A crowd that logs in at once must not push out everything else."`
-	Descriptors   Count `toml:"descriptors" doc:"Open files and connections of the process (RLIMIT_NOFILE is raised to this as far as the system allows)." why:"An idle connection costs one; the usual 1,024 is soon used up by phones."`
-	FailedPerMin  Count `toml:"failed_logins_per_minute" doc:"Failed logins from one address (IPv6: /64) in a minute before more are refused. Loopback is exempt, and so is a password that was right within the last hour." why:"Ten guesses a minute lead nowhere; a person who mistypes tries three times."`
-	FailedPerDay  Count `toml:"failed_logins_per_day" doc:"The same for a day."`
-	FailedPerUser Count `toml:"failed_logins_per_user" doc:"Failed logins of one user in a minute, from everywhere, after which logins from networks that this user never came from take 3 s longer." why:"Guessing from many addresses becomes slow, and nobody is locked out."`
+	Message         Size  `toml:"message" doc:"Largest message, over every protocol; announced by SIZE and APPENDLIMIT." why:"Large enough for what people attach; most servers of the world refuse more than 25 to 50 MB."`
+	FreeDisk        Size  `toml:"free_disk" doc:"Free space below which new mail is refused for the time being; reading and deleting go on." why:"Two of the largest messages: what was begun can be finished."`
+	FreeDiskPercent Count `toml:"free_disk_percent" doc:"The same as a share of the file system, in percent; what is more of the two holds." why:"File systems become slow before they are full, and who is warned late has no room to tidy up."`
+	Memory          Size  `toml:"memory" doc:"Soft ceiling of the memory of the whole process: near it, memory is given back more eagerly. Off: three quarters of the machine's." why:"The machine's other programs need some, the page cache most of all."`
+	HashMemory      Size  `toml:"hash_memory" off:"no" doc:"Memory that checking passwords may take at once, 19 MB each; more logins wait." why:"A crowd that logs in at once must not push out everything else."`
+	Descriptors     Count `toml:"descriptors" doc:"Open files and connections of the process (RLIMIT_NOFILE is raised to this as far as the system allows)." why:"An idle connection costs one; the usual 1,024 is soon used up by phones."`
+	FailedPerMin    Count `toml:"failed_logins_per_minute" doc:"Failed logins from one address (IPv6: /64) in a minute before more are refused. Loopback is exempt, and so is a password that was right within the last hour." why:"Ten guesses a minute lead nowhere; a person who mistypes tries three times."`
+	FailedPerDay    Count `toml:"failed_logins_per_day" doc:"The same for a day."`
+	FailedPerUser   Count `toml:"failed_logins_per_user" doc:"Failed logins of one user in a minute, from everywhere, after which logins from networks that this user never came from take 3 s longer." why:"Guessing from many addresses becomes slow, and nobody is locked out."`
 
 	SMTPCommandLine       Size     `toml:"smtp_command_line" live:"yes" doc:"Longest SMTP command line." why:"RFC 5321 §4.5.3.1.4 asks for 512; extensions and long addresses take more."`
 	SMTPAuthLine          Size     `toml:"smtp_auth_line" live:"yes" doc:"Longest line of an AUTH exchange (RFC 4954 §4)."`
@@ -120,7 +121,7 @@ type Limits struct {
 func defaultLimits() Limits {
 	const kB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 	return Limits{
-		Message: 50 * MB, FreeDisk: 100 * MB, Memory: Off, HashMemory: 64 * MB, Descriptors: 65536,
+		Message: 50 * MB, FreeDisk: 100 * MB, FreeDiskPercent: 5, Memory: Off, HashMemory: 64 * MB, Descriptors: 65536,
 		FailedPerMin: 10, FailedPerDay: 100, FailedPerUser: 10,
 
 		SMTPCommandLine: 2 * kB, SMTPAuthLine: 12 * kB, SMTPDataLine: MB, SMTPRecipients: 1000, SMTPMessages: 100,

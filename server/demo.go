@@ -89,6 +89,7 @@ func demoConfig(dir string) config.Config {
 	c.Limits.HashMemory = 19 << 20
 	c.Limits.Memory = 48 << 20
 	c.Limits.Descriptors = config.Off
+	c.Limits.FreeDiskPercent = config.Off // on a disk of somebody who wants to try it
 	return c
 }
 

@@ -58,7 +58,7 @@ func openTrace(c config.Config, eng engine.Engine, log *slog.Logger) *trace.Log 
 }
 
 func openEngine(ctx context.Context, c config.Config, log *slog.Logger, small bool) (engine.Engine, error) {
-	o := local.Options{Dir: storeDir(c), Logger: log, MinFree: orUnlimited(c.Limits.FreeDisk.Int64())}
+	o := local.Options{Dir: storeDir(c), Logger: log, MinFree: orUnlimited(c.Limits.FreeDisk.Int64()), MinFreePercent: c.Limits.FreeDiskPercent.Int()}
 	switch {
 	case small:
 		o.IndexCache, o.MemTable, o.SegmentSize = 2<<20, 1<<20, 16<<20

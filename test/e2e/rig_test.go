@@ -108,6 +108,7 @@ sender_checks = "mark"
 smarthost = "%s"
 retry = ["1s"]
 [limits]
+free_disk_percent = 0
 smtp_messages_per_connection = 0
 account_messages_per_day = 0
 account_new_recipients_per_day = 0

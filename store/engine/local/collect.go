@@ -122,9 +122,9 @@ func (k *keeping) copyBlobs(vs []victim) error {
 		}
 		need += v.live
 	}
-	free, known := e.free()
+	free, _, known := e.free()
 	if known && free < need+uint64(e.opt.Reserve) && e.dropSpares() {
-		free, known = e.free()
+		free, _, known = e.free()
 	}
 	if known && free < need+uint64(e.opt.Reserve) {
 		return fmt.Errorf("local: collection needs %d bytes: %w", need, engine.ErrFull)

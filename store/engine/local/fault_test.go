@@ -220,6 +220,29 @@ func setFree(fs *vfs.MemFS, n uint64) {
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 1 << 40})
 }
 
+// TestWatermarkShare: of the fixed watermark and the share of the file system, what is
+// more holds.
+func TestWatermarkShare(t *testing.T) {
+	const total = 100 << 20
+	for _, tt := range []struct {
+		fixed   int64
+		percent int
+		least   uint64
+	}{{1 << 20, 5, 5 << 20}, {7 << 20, 5, 7 << 20}, {-1, 5, 5 << 20}, {1 << 20, 0, 1 << 20}, {1 << 20, 400, total}} {
+		fs := vfs.NewMem()
+		e := mustOpen(t, Options{FS: fs, Dir: "/store", MinFree: tt.fixed, MinFreePercent: tt.percent, Reserve: -1, NoRecycling: true})
+		for n, want := range map[uint64]error{tt.least - 1: engine.ErrFull, tt.least: nil} {
+			fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: total})
+			e.space.short.Store(false)
+			e.space.at.Store(-spaceEvery) // a second later
+			op := engine.Op{Key: []byte("mail"), Blob: &engine.Blob{Bytes: make([]byte, 100)}}
+			if _, err := e.Commit(t.Context(), &engine.Batch{Account: 1, Expect: engine.AnyVersion, Ops: []engine.Op{op}}).Wait(); !errors.Is(err, want) {
+				t.Errorf("%+v with %d bytes free: %v", tt, n, err)
+			}
+		}
+	}
+}
+
 // TestWatermark: below the watermark mail is refused, changes of flags go on,
 // and once there is space mail is taken again.
 func TestWatermark(t *testing.T) {

@@ -244,7 +244,7 @@ func (e *Engine) Stats() engine.Stats {
 	if e.ship != nil {
 		s.Shipped, s.Unshipped = e.ship.lag(m.lsn)
 	}
-	s.FreeBytes, _ = e.free()
+	s.FreeBytes, _, _ = e.free()
 	if e.gate.enter() == nil {
 		defer e.gate.leave()
 		s.UsedBytes = e.sealedBytes.Load() + uint64(e.spares.bytes.Load()) + e.keeper.coldBytes.Load() + m.offset + m.fileLen + e.db.Metrics().DiskSpaceUsage()

@@ -46,6 +46,9 @@ type Options struct {
 	// MinFree is the free space in bytes below which commits that carry blobs are
 	// refused with ErrFull; default 128 MiB, negative: never.
 	MinFree int64
+	// MinFreePercent is the same as a share of the file system; what is more of the two
+	// holds. 0: none.
+	MinFreePercent int
 	// Reserve is the space in bytes set aside, twice, so that commits without blobs
 	// (expunge, flags) and the index go on when the disk is full; default 16 MiB,
 	// negative: none.
@@ -141,6 +144,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.LargeBlob = min(o.LargeBlob, 1<<20)
 	o.MinFree, o.Reserve = max(o.MinFree, 0), max(o.Reserve, 0)
+	o.MinFreePercent = min(max(o.MinFreePercent, 0), 100)
 	if o.OpenSegments <= 0 {
 		o.OpenSegments = 256
 	}

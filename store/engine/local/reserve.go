@@ -92,7 +92,7 @@ func (e *Engine) findReserves() error {
 
 // roomForIndex tells whether the index's memory can be written to disk.
 func (e *Engine) roomForIndex() bool {
-	free, known := e.free()
+	free, _, known := e.free()
 	return !known || free > uint64(e.opt.MemTable) || e.ballast.there.Load()
 }
 

@@ -36,41 +36,47 @@ func (s *space) full(e *Engine) bool {
 	}
 	s.at.Store(now)
 	s.written.Store(e.written.Load())
-	need := uint64(e.opt.MinFree)
+	free, total, ok := e.free()
+	least := e.minFree(total)
+	need := least
 	if s.short.Load() {
 		need += need / 8 // once short, a little more must come back: no flapping
 	}
 	if !e.ballast.there.Load() { // what the index was given for its own use is not for mail
 		need += uint64(e.opt.Reserve)
 	}
-	free, ok := e.free()
 	if ok && free < need && e.dropSpares() {
-		free, ok = e.free()
+		free, _, ok = e.free()
 	}
 	short := ok && free < need
-	s.set(e, short, free)
+	s.set(e, short, free, least)
 	return short
 }
 
 // exhausted notes that a write found no space.
 func (s *space) exhausted(e *Engine) {
-	free, _ := e.free()
-	s.set(e, true, free)
+	free, total, _ := e.free()
+	s.set(e, true, free, e.minFree(total))
 }
 
-func (s *space) set(e *Engine, short bool, free uint64) {
+func (s *space) set(e *Engine, short bool, free, least uint64) {
 	if s.short.Swap(short) == short {
 		return
 	}
 	if short {
-		e.log.Error("disk is full: mail is refused until there is space", "dir", e.dir, "free", free, "min_free", e.opt.MinFree)
+		e.log.Error("disk is full: mail is refused until there is space", "dir", e.dir, "free", free, "min_free", least)
 	} else {
 		e.log.Info("disk has space again: mail is accepted", "dir", e.dir, "free", free)
 	}
 }
 
-// free returns the free bytes of the file system, if it tells.
-func (e *Engine) free() (uint64, bool) {
+// minFree is the watermark on a file system of so many bytes.
+func (e *Engine) minFree(total uint64) uint64 {
+	return max(uint64(e.opt.MinFree), total/100*uint64(e.opt.MinFreePercent))
+}
+
+// free returns the free bytes of the file system and all that it has, if it tells.
+func (e *Engine) free() (free, total uint64, ok bool) {
 	u, err := e.fs.GetDiskUsage(e.dir)
-	return u.AvailBytes, err == nil
+	return u.AvailBytes, u.TotalBytes, err == nil
 }

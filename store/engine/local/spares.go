@@ -66,8 +66,8 @@ func (e *Engine) roomForSpare(size int64) bool {
 	if e.space.short.Load() {
 		return false
 	}
-	free, known := e.free()
-	return !known || free > uint64(e.opt.MinFree+spareRoom*size)
+	free, total, known := e.free()
+	return !known || free > e.minFree(total)+uint64(spareRoom*size)
 }
 
 // takeSpare gives a spare the name of segment n, which then has frames of
