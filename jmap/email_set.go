@@ -128,6 +128,9 @@ func (s *setter) targets(v any) ([]store.MailboxID, *setError) {
 	if list == nil {
 		return nil, invalidProperties("a message is in one mailbox at least", "mailboxIds")
 	}
+	if len(list) > store.MaxMemberships {
+		return nil, unfit("tooManyMailboxes", "")
+	}
 	return list, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"posthouse/jmap/wire"
 	"posthouse/mail"
+	"posthouse/store"
 )
 
 // A requestError refuses a whole request, RFC 8620 §3.6.1; it is written as a problem
@@ -92,7 +93,7 @@ func invalidProperties(text string, names ...string) *setError {
 
 // errors of a record by the kind of failure below, RFC 8620 §5.3.
 var setKinds = map[mail.Kind]string{
-	mail.NotFound: "notFound", mail.Exists: "alreadyExists", mail.Denied: "forbidden", mail.OverQuota: "overQuota",
+	mail.NotFound: "notFound", mail.Denied: "forbidden", mail.OverQuota: "overQuota",
 	mail.TooLarge: "tooLarge", mail.Invalid: "invalidProperties",
 }
 
@@ -102,6 +103,9 @@ func asSetError(err error) (*setError, bool) {
 	var se *setError
 	if errors.As(err, &se) {
 		return se, true
+	}
+	if errors.Is(err, store.ErrTooManyKeywords) { // RFC 8621 §4.6
+		return unfit("tooManyKeywords", mail.TextOf(err)), true
 	}
 	var e *mail.Error
 	if errors.As(err, &e) && setKinds[e.Kind] != "" {

@@ -75,7 +75,7 @@ func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object,
 		o := int(n)
 		note.SortOrder = &o
 		if err := s.putNote(id, note); err != nil {
-			return "", nil, &halfway{err: unfit("serverFail", mail.TextOf(err))}
+			return "", nil, halfDone(err)
 		}
 	}
 	if v := props["shareWith"]; v != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"posthouse/jmap/wire"
 	"posthouse/store"
@@ -60,6 +61,7 @@ type account struct {
 	id     string
 	index  *index
 	shared bool            // somebody else's
+	reads  bool            // and one may only read it
 	as     store.Principal // who uses it, if shared
 }
 
@@ -115,6 +117,9 @@ func (c *call) bind() error {
 
 // bindShared says what there is of an account of somebody else beside mail.
 func (c *call) bindShared() error {
+	if c.acct.reads && c.method.writes() && c.method.capability != capSubmission { // who may send is asked below
+		return refused("accountReadOnly", "")
+	}
 	if c.method.guests != nil {
 		c.acct.allow(c.method.guests...)
 		return nil
@@ -135,6 +140,12 @@ func (c *call) bindShared() error {
 		}
 	}
 	return refused("accountNotSupportedByMethod", "")
+}
+
+// writes reports whether a method changes what an account holds.
+func (m *method) writes() bool {
+	_, verb, _ := strings.Cut(m.name, "/")
+	return slices.Contains([]string{"set", "import", "copy", "bulk", "bulkUndo"}, verb) && m.capability != capBlob
 }
 
 func isOptional(args []wire.Field, name string) bool {

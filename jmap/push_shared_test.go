@@ -91,12 +91,19 @@ func TestSharedEvents(t *testing.T) {
 	}
 }
 
-// Every method on an account where one may only read answers with an error of its own,
+// Every method on a mailbox that one may only read answers with an error of its own,
 // and changes nothing.
 func TestReadOnlyShared(t *testing.T) {
 	r := newRig(t, Options{Limits: Limits{UserPerMinute: -1}})
 	r.grant("Archive", store.RightLookup|store.RightRead)
 	r.deliver("Archive", letter(1, ""))
+	for _, write := range []string{`"Email/set",{"accountId":"A7","destroy":["M1"]}`, `"Email/bulk",{"accountId":"A7","destroy":true}`, `"MutedThread/set",{"accountId":"A7","destroy":["T1"]}`} {
+		if got := r.asBen(`[` + write + `,"c"]`); !strings.Contains(got, `"accountReadOnly"`) {
+			t.Errorf("%s:\n%s", write, got)
+		}
+	}
+	needs(t, r.do("GET", "/jmap/session", "", "Authorization", "Basic YmVuQGRlbW8udGVzdDpkZW1v").Body.String(), `"isPersonal":false,"isReadOnly":true`)
+	r.grant("Drafts", store.RightLookup|store.RightRead|store.RightSeen) // not all of it is
 	box := r.boxes()["Archive"]
 	for call, want := range map[string]string{
 		`"Email/set",{"accountId":"A7","create":{"c":{"mailboxIds":{"` + box + `":true},"subject":"x"}}}`:    `"notCreated":{"c":{"type":"forbidden"`,
@@ -110,7 +117,7 @@ func TestReadOnlyShared(t *testing.T) {
 		`"MutedThread/set",{"accountId":"A7","create":{"m":{"threadId":"T1"}}}`:                              `"notCreated":{"m":{"type":"forbidden"`,
 		`"ContactCard/get",{"accountId":"A7"}`:                                                               `"accountNotSupportedByMethod"`,
 		`"MDN/send",{"accountId":"A7","identityId":"default","send":{}}`:                                     `"accountNotSupportedByMethod"`,
-		`"Email/bulk",{"accountId":"A7","patch":{"keywords/$seen":true}}`:                                    `"type":"forbidden"`,
+		`"Email/bulk",{"accountId":"A7","patch":{"keywords/$seen":true}}`:                                    `"jobId"`,
 		`"Recipient/suggest",{"accountId":"A7","text":""}`:                                                   `"accountNotSupportedByMethod"`,
 		`"Email/get",{"accountId":"A7","ids":["M1"],"properties":["verdict","invite","snoozed"]}`:            `"status":"unknown"`,
 		`"Email/parse",{"accountId":"A7","blobIds":["B1"]}`:                                                  `"subject":"letter 1"`,

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"posthouse/jmap/wire"
+	"posthouse/store"
 )
 
 // allCapabilities are those of the session, in its order.
@@ -66,7 +67,7 @@ func (s *Server) capability(name string, who *principal) (server, account any) {
 			{Name: "collationAlgorithms", Value: []string{"i;unicode-casemap"}}}, nil
 	case capMail:
 		sl := s.opts.Store.Limits()
-		return wire.Object{}, wire.Object{{Name: "maxMailboxesPerEmail", Value: nil}, {Name: "maxMailboxDepth", Value: sl.MailboxDepth},
+		return wire.Object{}, wire.Object{{Name: "maxMailboxesPerEmail", Value: store.MaxMemberships}, {Name: "maxMailboxDepth", Value: sl.MailboxDepth},
 			{Name: "maxSizeMailboxName", Value: sl.MailboxNameBytes}, {Name: "maxSizeAttachmentsPerEmail", Value: sl.MessageBytes},
 			{Name: "emailQuerySortOptions", Value: emailSortNames()}, {Name: "mayCreateTopLevelMailbox", Value: true}}
 	case capSubmission:

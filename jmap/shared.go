@@ -57,9 +57,12 @@ func (s *Server) openShared(ctx context.Context, who *principal, p store.Princip
 		return nil, err
 	}
 	a = a.As(p)
-	visible := false
+	visible, reads := false, true
 	if err := a.View(ctx, func(v *store.View) error {
-		visible = len(v.Mailboxes()) > 0
+		for _, m := range v.Mailboxes() {
+			r, err := v.Rights(m.ID)
+			visible, reads = true, reads && err == nil && r&^(store.RightLookup|store.RightRead|store.RightPost) == 0
+		}
 		return nil
 	}); err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func (s *Server) openShared(ctx context.Context, who *principal, p store.Princip
 	if !visible { // an entry may take rights away
 		return nil, refused("accountNotFound", "")
 	}
-	return &account{Account: a, id: accountID(owner), index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true, as: p}, nil
+	return &account{Account: a, id: accountID(owner), index: s.indexes.of(a.ID(), who.account.ID, s.limits.IndexBytes), shared: true, reads: reads, as: p}, nil
 }
 
 // sharedAccounts are what the session says of the accounts of others.
@@ -82,7 +85,8 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 	}
 	var all wire.Object
 	for _, id := range owners {
-		if _, err := s.openShared(ctx, who, p, id); err != nil {
+		a, err := s.openShared(ctx, who, p, id)
+		if err != nil {
 			continue
 		}
 		owner, err := s.opts.Directory.Account(ctx, id)
@@ -101,7 +105,7 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 			_, own := s.capability(capSubmission, who)
 			caps = caps.With(capSubmission, own)
 		}
-		all = all.With(accountID(id), wire.Object{{Name: "name", Value: owner.Address.String()}, {Name: "isPersonal", Value: false}, {Name: "isReadOnly", Value: false},
+		all = all.With(accountID(id), wire.Object{{Name: "name", Value: owner.Address.String()}, {Name: "isPersonal", Value: false}, {Name: "isReadOnly", Value: a.reads && !sends},
 			{Name: "accountCapabilities", Value: caps}})
 	}
 	return all, nil

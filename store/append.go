@@ -95,7 +95,7 @@ func (tx *Tx) refile(id MailboxID, b *box, flags FlagSet, t ThreadID, size int64
 // so the caller holds no other that no message has.
 func (tx *Tx) flagSet(flags []mail.Flag) (FlagSet, error) {
 	n, err := tx.addFlagSet(flags)
-	if errors.Is(err, errFlagsFull) && tx.sweepFlags() {
+	if errors.Is(err, ErrTooManyKeywords) && tx.sweepFlags() {
 		n, err = tx.addFlagSet(flags)
 	}
 	return n, err

@@ -48,7 +48,7 @@ func (tx *Tx) SetFlags(id MailboxID, uids UIDSet, c FlagChange) (changed, modifi
 		set = func() (UIDSet, UIDSet, error) { return tx.setFlagsAs(b, uids, c) }
 	}
 	changed, modified, err = set()
-	if errors.Is(err, errFlagsFull) && tx.sweepFlags() {
+	if errors.Is(err, ErrTooManyKeywords) && tx.sweepFlags() {
 		b = tx.st.box(id)
 		changed, modified, err = set()
 	}

@@ -242,7 +242,7 @@ func (x *flagIndex) number(t *flagTable, s flagSet) (FlagSet, error) {
 		return n, nil
 	}
 	if len(t.sets)-t.freeSets >= maxFlagSets {
-		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many combinations of flags", Err: errFlagsFull}
+		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many combinations of flags", Err: ErrTooManyKeywords}
 	}
 	n := t.add(s)
 	x.sets[key] = n
@@ -280,7 +280,7 @@ func (x *flagIndex) keyword(t *flagTable, f mail.Flag, l *Limits) (uint16, error
 		return n, nil
 	}
 	if len(t.keywords)-t.freeKeywords >= l.Keywords {
-		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many keywords", Err: errFlagsFull}
+		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many keywords", Err: ErrTooManyKeywords}
 	}
 	n := t.addKeyword(f)
 	x.keywords[key] = n

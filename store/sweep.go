@@ -2,9 +2,9 @@ package store
 
 import "errors"
 
-// errFlagsFull is in the chain of errors that are due to a lack of numbers for keywords
+// ErrTooManyKeywords is in the chain of errors that are due to a lack of numbers for keywords
 // or flag sets.
-var errFlagsFull = errors.New("no numbers left for flags")
+var ErrTooManyKeywords = errors.New("no numbers left for flags")
 
 // sweepEvery is how many transactions pass before flags are looked through again.
 const sweepEvery = 100
