@@ -3,6 +3,7 @@ package dkim
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash"
 	"slices"
 )
@@ -16,6 +17,8 @@ type bodyDigest struct {
 	marks   []int64             // ascending lengths of which a digest is wanted
 	sums    [][sha256.Size]byte // of the marks passed
 	n       int64               // canonical bytes so far
+	room    [1024]byte          // gathers small pieces for the hash
+	held    int                 // bytes of room
 	total   [sha256.Size]byte   // of the whole, after finish
 
 	lines int64 // line ends held back: they count only if something follows
@@ -120,23 +123,52 @@ func (d *bodyDigest) writeRelaxed(p []byte) {
 // span is the length of the beginning of p that stays as it is: text, single spaces
 // between text, and line ends between lines of text. p[0] is text.
 func span(p []byte) int {
-	for i := 1; i < len(p); i++ {
-		switch c := p[i]; {
-		case c > ' ':
-		case c == ' ':
-			if i+1 >= len(p) || p[i+1] <= ' ' {
+next:
+	for i := 1; i < len(p); {
+		i += plain(p[i:])
+		for end := min(i+8, len(p)); i < end; i++ { // there is something in the next eight
+			switch c := p[i]; {
+			case c > ' ':
+			case c == ' ':
+				if i+1 >= len(p) || p[i+1] <= ' ' {
+					return i
+				}
+			case c == '\r':
+				if i+2 >= len(p) || p[i+1] != '\n' || p[i+2] <= ' ' {
+					return i
+				}
+				i += 2
+				continue next
+			case c == '\t':
 				return i
 			}
-		case c == '\r':
-			if i+2 >= len(p) || p[i+1] != '\n' || p[i+2] <= ' ' {
-				return i
-			}
-			i++
-		case c == '\t':
-			return i
 		}
 	}
 	return len(p)
+}
+
+// plain is the length of a beginning of p that is text with single spaces in it: eight bytes
+// at a time, so it may be less than there is. A space that ends it is not counted, for what
+// follows is not known.
+func plain(p []byte) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	n, space := 0, uint64(0) // space: the last byte was one
+	for ; n+8 <= len(p); n += 8 {
+		x := binary.LittleEndian.Uint64(p[n:])
+		if (x-ones*' ')&^x&high != 0 { // one is below a space
+			break
+		}
+		y := x ^ ones*' '
+		spaces := ^((y&^high + ^uint64(high)) | y | ^uint64(high)) // 0x80 where y is 0
+		if spaces&(spaces<<8|space) != 0 {
+			break
+		}
+		space = spaces >> 56
+	}
+	if space != 0 {
+		n--
+	}
+	return n
 }
 
 // release emits what was held back, because text follows.
@@ -158,15 +190,38 @@ var manyLines = bytes.Repeat(crlf, 512)
 func (d *bodyDigest) emit(p []byte) {
 	for next := len(d.sums); next < len(d.marks) && d.marks[next]-d.n <= int64(len(p)); next++ {
 		k := d.marks[next] - d.n
-		d.hash.Write(p[:k])
+		d.feed(p[:k])
 		p = p[k:]
 		d.n += k
+		d.drain()
 		var s [sha256.Size]byte
 		d.hash.Sum(s[:0])
 		d.sums = append(d.sums, s)
 	}
-	d.hash.Write(p)
+	d.feed(p)
 	d.n += int64(len(p))
+}
+
+// feed gives bytes to the hash, small pieces together: each call of it costs as much as
+// digesting some dozens of bytes.
+func (d *bodyDigest) feed(p []byte) {
+	if len(p) > len(d.room)-d.held {
+		d.drain()
+	}
+	if len(p) > len(d.room)/2 {
+		d.drain()
+		d.hash.Write(p)
+		return
+	}
+	d.held += copy(d.room[d.held:], p)
+}
+
+// drain gives the hash what feed has gathered.
+func (d *bodyDigest) drain() {
+	if d.held > 0 {
+		d.hash.Write(d.room[:d.held])
+		d.held = 0
+	}
 }
 
 // finish ends the body: line ends at its end are one, and an empty body is one line
@@ -182,6 +237,7 @@ func (d *bodyDigest) finish() {
 	} else {
 		d.emit(nil)
 	}
+	d.drain()
 	d.hash.Sum(d.total[:0])
 }
 
