@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"posthouse/mail"
@@ -146,8 +147,8 @@ func (q *Queue) WriteContent(ctx context.Context, id ID, w io.Writer) error {
 }
 
 // Check reports what breaks the package's promises in the engine's last state: a
-// due key without a message, a message without exactly one due key, a record that
-// does not parse, bytes that are gone.
+// due key or a state without a message, a message without exactly one due key, a record
+// that does not parse, bytes that are gone.
 func (q *Queue) Check(ctx context.Context, report func(problem string)) error {
 	r := q.opts.Engine.Snapshot(0)
 	defer r.Close()
@@ -182,6 +183,15 @@ func (q *Queue) Check(ctx context.Context, report func(problem string)) error {
 	}
 	for id := range due {
 		report("queue: due key of message " + id.String() + ", which is not there")
+	}
+	lo, hi = span('s')
+	if err := r.Scan(lo, hi, func(key, _ []byte) bool {
+		if _, there := slices.BinarySearch(ids, idOf(key)); !there {
+			report("queue: state of message " + idOf(key).String() + ", which is not there")
+		}
+		return true
+	}); err != nil {
+		return engineFailure("Check", err)
 	}
 	return nil
 }

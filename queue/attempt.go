@@ -329,6 +329,7 @@ func (q *Queue) judge(at *site, res smtpclient.Result) {
 // checkpoint commits results before another host is tried.
 func (q *Queue) checkpoint(e *entry) {
 	b := &engine.Batch{Expect: engine.AnyVersion, Ops: []engine.Op{{Kind: engine.Set, Key: keyOf('s', e.it.id), Val: e.st.encode()}}}
+	e.kept = true
 	_ = q.commit(b) // fails only with Close, and then nothing else is tried
 }
 

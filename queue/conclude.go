@@ -180,10 +180,13 @@ func (e *entry) batch() *engine.Batch {
 		b.Ops = append(b.Ops, c.op())
 	}
 	if e.done() {
-		b.Ops = append(b.Ops, []engine.Op{{Kind: engine.Delete, Key: keyOf('m', id)}, {Kind: engine.Delete, Key: keyOf('s', id)},
-			{Kind: engine.Delete, Key: dueKey(e.it.key, id)}}...)
+		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: keyOf('m', id)}, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)})
+		if e.kept { // most are sent at once and never have one
+			b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: keyOf('s', id)})
+		}
 		return b
 	}
+	e.kept = true
 	b.Ops = append(b.Ops, engine.Op{Kind: engine.Set, Key: keyOf('s', id), Val: e.st.encode()})
 	if e.st.next != e.it.key {
 		b.Ops = append(b.Ops, engine.Op{Kind: engine.Delete, Key: dueKey(e.it.key, id)})

@@ -21,6 +21,8 @@ type entry struct {
 	at  int64 // when the work began: the time of all its results
 	// moved: its destination is another than the qd key says.
 	moved bool
+	// kept: the engine may have a qs of it.
+	kept bool
 	// learnt is committed with the results.
 	learnt []suppressing
 }
@@ -34,7 +36,7 @@ func (q *Queue) load(it *item) (*entry, error) {
 		return nil, err
 	}
 	st.next = it.key
-	return &entry{q: q, it: it, rec: rec, st: st, at: q.opts.Now().UnixNano()}, nil
+	return &entry{q: q, it: it, rec: rec, st: st, at: q.opts.Now().UnixNano(), kept: st.kept}, nil
 }
 
 // readEntry reads qm and qs. Without qs the state is that of a new entry.
@@ -55,6 +57,9 @@ func readEntry(r engine.Reader, id ID) (*record, *state, error) {
 		return nil, nil, err
 	}
 	st, err := decodeState(val, len(rec.env.Recipients))
+	if err == nil {
+		st.kept = true
+	}
 	return rec, st, err
 }
 

@@ -180,7 +180,7 @@ type Queue struct {
 	faults    int // commits that do not work just now
 	started   bool
 	closed    bool
-	changed   chan struct{} // closed and replaced when an item stops being ready or active
+	changed   chan struct{} // closed when an item stops being ready or active; nil: nobody waits for that
 }
 
 // sessionCache is how many servers' TLS sessions are kept; each is some kilobytes.
@@ -194,7 +194,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		o.Dialer.Sessions = tls.NewLRUClientSessionCache(sessionCache)
 	}
 	q := &Queue{opts: o, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{}, sites: map[string]*site{}, slow: map[*site]bool{},
-		announced: map[ID]announcement{}, changed: make(chan struct{})}
+		announced: map[ID]announcement{}}
 	q.use(o)
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := q.loadSuppressions(); err != nil {
@@ -287,6 +287,9 @@ func (q *Queue) Idle(ctx context.Context) error {
 	for {
 		q.settle()
 		q.mu.Lock()
+		if q.changed == nil {
+			q.changed = make(chan struct{})
+		}
 		c := q.changed
 		now := q.opts.Now().UnixNano()
 		idle := q.active == 0 && q.nReady == q.restingLocked(now) && (len(q.waiting) == 0 || q.waiting[0].next > now)
@@ -316,8 +319,10 @@ func (q *Queue) restingLocked(now int64) int {
 
 // signalLocked wakes those who wait in Idle.
 func (q *Queue) signalLocked() {
-	close(q.changed)
-	q.changed = make(chan struct{})
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
 }
 
 func failure(kind mail.Kind, op, text string, err error) error {

@@ -112,6 +112,7 @@ type state struct {
 	until    int64  // when to give up, Unix nanoseconds; 0: Lifetime after the arrival
 	route    string // "host/port" that the operator named for it; "": as usual
 	rcpts    []rcptState
+	kept     bool // it was read from a qs, not made up
 }
 
 // recordVersion is the first byte of qm and qs. Records of version 1 end sooner, and
