@@ -120,7 +120,7 @@ func (t *Transaction) appendFinal(dst []byte, r mail.Recipient, list *directory.
 	if list != nil {
 		from = r.Address
 	}
-	dst = append(append(append(dst, "Return-Path: <"...), t.spell(from)...), ">\r\n"...)
+	dst = append(t.appendAddress(append(dst, "Return-Path: <"...), from), ">\r\n"...)
 	dst = t.appendDeliveredTo(dst, r)
 	if list != nil {
 		dst = t.appendList(dst, list, r.Address)
@@ -130,16 +130,19 @@ func (t *Transaction) appendFinal(dst []byte, r mail.Recipient, list *directory.
 
 func (t *Transaction) appendDeliveredTo(dst []byte, r mail.Recipient) []byte {
 	dst = append(append(dst, deliveredTo...), ": "...)
-	return append(append(dst, t.spell(r.Address)...), "\r\n"...)
+	return append(t.appendAddress(dst, r.Address), "\r\n"...)
 }
 
-// spell writes an address for the header: in ASCII where the message did not come
+// spell is appendAddress, alone.
+func (t *Transaction) spell(a mail.Address) string { return string(t.appendAddress(nil, a)) }
+
+// appendAddress writes an address for the header: in ASCII where the message did not come
 // with SMTPUTF8 and that is possible.
-func (t *Transaction) spell(a mail.Address) string {
+func (t *Transaction) appendAddress(dst []byte, a mail.Address) []byte {
 	if !t.Env.UTF8 && !a.IsASCII() {
 		if d, err := wire.DomainToASCII(a.Domain); err == nil {
 			a.Domain = mail.Domain(d)
 		}
 	}
-	return a.String()
+	return a.AppendTo(dst)
 }

@@ -36,6 +36,14 @@ func (a Address) String() string {
 	return local + "@" + string(a.Domain)
 }
 
+// AppendTo appends a as String spells it.
+func (a Address) AppendTo(dst []byte) []byte {
+	if a.Domain == "" || !isDotString(a.Local) {
+		return append(dst, a.String()...)
+	}
+	return append(append(append(dst, a.Local...), '@'), a.Domain...)
+}
+
 // IsASCII reports whether a can be sent to a server without SMTPUTF8.
 func (a Address) IsASCII() bool { return isASCII(a.Local) && isASCII(string(a.Domain)) }
 

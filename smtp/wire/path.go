@@ -69,9 +69,7 @@ func AppendPath(dst []byte, a mail.Address, utf8 bool) ([]byte, error) {
 		}
 		a.Domain = mail.Domain(d)
 	}
-	dst = append(dst, '<')
-	dst = append(dst, a.String()...)
-	return append(dst, '>'), nil
+	return append(a.AppendTo(append(dst, '<')), '>'), nil
 }
 
 // NeedsUTF8 reports whether a cannot be written without SMTPUTF8: a domain alone
