@@ -1378,6 +1378,70 @@ export const scenarios = [
     },
   },
   {
+    id: '34b', name: 'mailboxes: made, renamed, nested, shared with rights and sending, removed; all undone', dark: true, phone: true,
+    async run(s, srv) {
+      const p = s.page, ada = await imap(srv), ben = await imap(srv, 'ben@demo.test')
+      const listed = async (who, name) => (await who.run('LIST "" "*"')).includes(name)
+      await s.signIn()
+      await p.keyboard.press('Control+k')
+      await p.keyboard.type('mailboxes and')
+      await p.keyboard.press('Enter')
+      const d = p.getByRole('dialog', { name: 'Mailboxes and sharing' })
+      await d.getByLabel('Name of a new mailbox').fill('Harvest')
+      await d.getByRole('button', { name: 'Make it' }).click()
+      await d.getByRole('button', { name: 'Harvest' }).click()
+      await d.getByLabel('Name', { exact: true }).fill('Harvest 2026')
+      await d.getByLabel('Name', { exact: true }).press('Enter')
+      await eventually(() => listed(ada, 'Harvest 2026'), 'renamed')
+      await d.getByLabel('Inside of').selectOption({ label: 'Projects' })
+      await eventually(() => listed(ada, 'Projects/Harvest 2026'), 'inside of another')
+      await p.locator('.toast', { hasText: 'Moved the mailbox' }).last().getByRole('button', { name: 'Undo' }).click()
+      await eventually(async () => !(await listed(ada, 'Projects/Harvest 2026')) && listed(ada, 'Harvest 2026'), 'and out again')
+      // Shared, to read first.
+      const who = d.getByLabel('Address of whom to share with')
+      await who.fill('nobody@demo.test')
+      await who.press('Enter')
+      await d.getByText('Nobody here has the address nobody@demo.test.').waitFor()
+      await who.fill('ben@demo.test')
+      await who.press('Enter')
+      const level = d.getByLabel('What ben@demo.test may do')
+      await level.waitFor()
+      const rights = async () => (await ada.run('GETACL "Harvest 2026"')).match(/"?ben@demo\.test"? "?([a-z]+)/)?.[1] || ''
+      await eventually(async () => /r/.test(await rights()) && !/i/.test(await rights()), 'Ben reads')
+      await level.selectOption({ label: 'Reads and changes' })
+      await eventually(async () => /i/.test(await rights()), 'and changes')
+      await d.getByLabel('May send as ada@demo.test').check()
+      await eventually(async () => (await ada.run('GETACL Drafts')).includes('ben@demo.test'), 'drafts of both')
+      await s.shot('sharing')
+      await s.axe(p, 'sharing')
+      // Ben sees it, and may write as Ada.
+      const other = await s.browser.newContext({ serviceWorkers: 'block' })
+      other.setDefaultTimeout(40_000)
+      try {
+        const b = await other.newPage()
+        await s.signIn(b, 'Ben')
+        await b.getByRole('navigation', { name: 'Mailboxes' }).getByRole('link', { name: 'Harvest 2026' }).waitFor()
+        await b.keyboard.press('c')
+        await b.locator('.cmp select option', { hasText: 'ada@demo.test' }).waitFor({ state: 'attached' })
+      } finally { await other.close() }
+      await level.selectOption({ label: 'Sees nothing' })
+      await eventually(async () => (await rights()) === '', 'not any more')
+      await d.getByLabel('May send as ada@demo.test').uncheck()
+      await eventually(async () => (await level.count()) === 0, 'and does not send')
+      // What is in it goes to the trash with it.
+      await ada.append('"Harvest 2026"', mail({ headers: { Subject: 'Plums' } }))
+      await d.getByRole('button', { name: /^Harvest 2026/ }).getByText('1', { exact: true }).waitFor()
+      await d.getByRole('button', { name: 'Remove the mailbox' }).click()
+      await d.getByText('1 message goes to Trash').waitFor()
+      await s.shot('sure')
+      await d.getByRole('alert').getByRole('button', { name: 'Remove the mailbox' }).click()
+      await eventually(async () => !(await listed(ada, 'Harvest 2026')), 'it is gone')
+      await ada.run('SELECT Trash')
+      assert(/\* SEARCH \d/.test(await ada.run('SEARCH SUBJECT Plums')), 'its message is in the trash')
+      ada.end(); ben.end()
+    },
+  },
+  {
     id: '36', name: 'many messages: one scrollbar, few nodes, right rows', 
     async run(s, srv) {
       const other = await imap(srv)

@@ -8,6 +8,7 @@ import { ui, go, filterFor, openThread, openCard, compose, targets, rowThread, b
 import { settings, save, look } from '../store/settings.svelte'
 import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
+import { look as lookPush } from '../store/push.svelte'
 import { signOut } from '../store/device'
 import { t } from '../kit/i18n'
 import { reply, forward, isMine } from './reply'
@@ -309,6 +310,7 @@ export const actions: Action[] = [
   a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('help', 'Keyboard shortcuts', 'View', 'list', ['?'], () => (ui.overlay = 'help')),
   a('settings', 'Settings', 'View', 'gear', ['Ctrl+,'], () => (ui.overlay = 'settings')),
+  a('mailboxes', 'Mailboxes and sharing', 'View', 'folder', [], () => { lookPush(); ui.overlay = 'mailboxes' }),
   a('rules', 'Rules', 'View', 'filter', [], () => (ui.overlay = 'rules')),
   a('away', 'Away', 'View', 'out', [], () => (ui.overlay = 'away')),
   a('dark', 'Switch between light and dark', 'View', 'gear', ['Shift+T'], () => save({ theme: look.dark ? 'light' : 'dark' })),

@@ -2,6 +2,7 @@
 // browser, signed with the server's key (RFC 8292).
 import { client, pick } from '../jmap/client'
 import { mail } from './mail.svelte'
+import { settings } from './settings.svelte'
 import { t } from '../kit/i18n'
 
 export const push = $state({ able: 'PushManager' in window && 'serviceWorker' in navigator && 'Notification' in window, on: false, busy: false, error: '' })
@@ -21,6 +22,13 @@ export async function look() {
   push.on = !!(r && localStorage.getItem('push') && await r.pushManager.getSubscription().catch(() => null))
 }
 
+// remember tells the worker what it must know when no window is there to ask.
+export async function remember() {
+  if (!push.on) return
+  const inbox = mail.box('inbox')?.id || '', words = { one: t('New message'), many: t('You have new mail.'), none: t('(no subject)') }
+  await (await caches.open('push')).put('/push', new Response(JSON.stringify({ account: client.account, inbox, boxes: settings.notify.length ? settings.notify : [inbox], words })))
+}
+
 export async function subscribe() {
   push.busy = true; push.error = ''
   try {
@@ -28,9 +36,9 @@ export async function subscribe() {
     const s = await client.sessionObject(), key = s.capabilities?.['urn:ietf:params:jmap:webpush-vapid']?.applicationServerKey
     if (!key) throw new Error(t('This server sends no notifications.'))
     const r = await navigator.serviceWorker.ready
-    // The worker says these words when no window is there to ask.
-    const words = { one: t('New message'), many: t('You have new mail.'), none: t('(no subject)') }
-    await (await caches.open('push')).put('/push', new Response(JSON.stringify({ account: client.account, inbox: mail.box('inbox')?.id || '', words })))
+    push.on = true
+    await remember()
+    push.on = false
     const sub = await r.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) })
     const out = pick(await client.write([['PushSubscription/set', { accountId: undefined, create: { p: {
       deviceClientId: device(), url: sub.endpoint, keys: { p256dh: text(sub.getKey('p256dh')), auth: text(sub.getKey('auth')) }, types: ['EmailDelivery'],

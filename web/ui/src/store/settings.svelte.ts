@@ -3,12 +3,13 @@ export interface Settings {
   theme: 'system' | 'light' | 'dark'; density: 'compact' | 'cosy' | 'comfy'; language: string; keys: boolean
   images: string[] // senders whose images are shown
   original: string[] // senders whose mail is not made dark
-  undoSeconds: number; receipts: boolean; swipeStart: string; swipeEnd: string; plain: boolean; signature: string
+  undoSeconds: number; receipts: boolean; notify: string[]; // mailboxes of which new mail is told; none: the inbox
+  swipeStart: string; swipeEnd: string; plain: boolean; signature: string
   templates: { name: string; subject: string; html: string; text: string }[]
   views: Record<string, { name: string; search: string; filter: unknown; sort: unknown }> // searches that are kept, by id; null in a patch takes one away
   sieve: string // rules, and what else stands in the script
 }
-export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, receipts: false, swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], views: {}, sieve: '' }
+export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, receipts: false, notify: [], swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], views: {}, sieve: '' }
 
 function load(): Settings {
   try { return { ...defaults, ...JSON.parse(localStorage.getItem('settings') || '{}') } } catch { return { ...defaults } }

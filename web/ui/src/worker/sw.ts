@@ -61,7 +61,7 @@ async function jmap(methodCalls: unknown[]): Promise<any[]> {
   return r.ok ? (await r.json()).methodResponses : []
 }
 interface Words { one: string; many: string; none: string }
-async function stored(): Promise<{ account: string; inbox: string; words: Words } | null> {
+async function stored(): Promise<{ account: string; inbox: string; boxes?: string[]; words: Words } | null> {
   const r = await caches.match('/push', { cacheName: 'push' })
   return r ? r.json() : null
 }
@@ -76,7 +76,7 @@ async function pushed(data: any) {
   const open = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   if (open.some((c) => /^\/($|mail\/)/.test(new URL(c.url).pathname) && c.visibilityState === 'visible' && c.focused)) return // it is on the screen
   const out = await jmap([
-    ['Email/query', { accountId: me.account, filter: { operator: 'AND', conditions: [{ inMailbox: me.inbox }, { notKeyword: '$seen' }, { after: new Date(Date.now() - 36e5).toISOString().replace(/\.\d+/, '') }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }, '0'],
+    ['Email/query', { accountId: me.account, filter: { operator: 'AND', conditions: [{ operator: 'OR', conditions: (me.boxes || [me.inbox]).map((inMailbox) => ({ inMailbox })) }, { notKeyword: '$seen' }, { after: new Date(Date.now() - 36e5).toISOString().replace(/\.\d+/, '') }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }, '0'],
     ['Email/get', { accountId: me.account, '#ids': { resultOf: '0', name: 'Email/query', path: '/ids' }, properties: ['threadId', 'from', 'subject', 'preview'] }, '1'],
   ]).catch(() => [])
   const list = out.find((x) => x[0] === 'Email/get')?.[1]?.list || []
