@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+
+	"posthouse/internal/codec"
 )
 
 // fieldWords are the fields that clients ask for in lists of messages, as their names
@@ -200,50 +202,39 @@ func SelectFields(names []string) (s FieldSelection, ok bool) {
 // AppendFields kept. prefix are whole lines that stand before that header section. It
 // is false, and nothing is appended, if what was kept does not have them.
 func (s *FieldSelection) Append(dst, prefix, kept, envelope []byte) ([]byte, bool) {
-	words, n := binary.Uvarint(kept)
-	if n <= 0 || words > uint64(len(fieldWords)) {
+	d := codec.Decode(kept)
+	words, left := d.UpTo(uint64(len(fieldWords))), d.Uvarint()
+	if d.Bad() || s.bits&^wordsUpTo[words] != 0 || s.bits&left != 0 {
 		return dst, false
 	}
-	kept = kept[n:]
-	left, n := binary.Uvarint(kept)
-	if n <= 0 || s.bits&^wordsUpTo[words] != 0 || s.bits&left != 0 {
-		return dst, false
-	}
-	begin, ok := len(dst), true
+	begin := len(dst)
 	if len(prefix) > 0 {
 		dst = AppendHeaderFields(dst, prefix, s.names, false)
 		dst = dst[:len(dst)-2] // the empty line
 	}
-	for kept = kept[n:]; len(kept) > 0; {
-		if dst, kept, ok = s.appendNext(dst, kept, envelope); !ok {
-			return dst[:begin], false
-		}
+	for d.Len() > 0 {
+		dst = s.appendNext(dst, &d, envelope)
+	}
+	if d.Bad() {
+		return dst[:begin], false
 	}
 	return append(dst, '\r', '\n'), true
 }
 
-// appendNext appends the first field of kept if it is selected, and returns the others.
-func (s *FieldSelection) appendNext(dst, kept, envelope []byte) (_, rest []byte, ok bool) {
-	head, kept, ok1 := cutUvarint(kept)
-	at, kept, ok2 := cutUvarint(kept)
+// appendNext reads the next field that was kept and appends it if it is selected.
+func (s *FieldSelection) appendNext(dst []byte, kept *codec.Decoder[[]byte], envelope []byte) []byte {
+	head, at := kept.UpTo(uint64(2*len(fieldWords))), kept.Uvarint()
 	word := int(head-1) >> 1
-	if !ok1 || !ok2 || head > uint64(2*len(fieldWords)) {
-		return dst, nil, false
-	}
 	if head > 0 && head&1 == 0 {
-		count, rest, ok := cutUvarint(kept)
-		if !ok || at > uint64(len(envelope)) || count > uint64(len(envelope))-at {
-			return dst, nil, false
-		}
-		if s.bits&wordBits[word] != 0 {
+		count := kept.Uvarint()
+		if at > uint64(len(envelope)) || count > uint64(len(envelope))-at {
+			kept.Fail()
+		} else if !kept.Bad() && s.bits&wordBits[word] != 0 {
 			dst = appendPlainField(dst, word, envelope[at:at+count])
 		}
-		return dst, rest, true
+		return dst
 	}
-	if at > uint64(len(kept)) {
-		return dst, nil, false
-	}
-	value, rest := kept[:at], kept[at:]
+	value := kept.Take(at)
 	switch {
 	case head > 0:
 		if s.bits&wordBits[word] != 0 {
@@ -254,7 +245,7 @@ func (s *FieldSelection) appendNext(dst, kept, envelope []byte) (_, rest []byte,
 			dst = append(dst, '\r', '\n')
 		}
 	}
-	return dst, rest, true
+	return dst
 }
 
 func appendPlainField(dst []byte, word int, value []byte) []byte {
@@ -262,26 +253,12 @@ func appendPlainField(dst []byte, word int, value []byte) []byte {
 	return append(append(dst, value...), '\r', '\n')
 }
 
-func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
-	if len(b) > 0 && b[0] < 0x80 {
-		return uint64(b[0]), b[1:], true
-	}
-	v, n := binary.Uvarint(b)
-	if n <= 0 {
-		return 0, nil, false
-	}
-	return v, b[n:], true
-}
-
 // FieldsFit reports whether kept is what AppendFields keeps of a header section, this
 // version's or an older one's.
 func FieldsFit(kept, header, envelope []byte) bool {
-	words, n := binary.Uvarint(kept)
-	if n <= 0 || words > uint64(len(fieldWords)) {
-		return false
-	}
-	left, n := binary.Uvarint(kept[n:])
-	if n <= 0 {
+	d := codec.Decode(kept)
+	words, left := d.UpTo(uint64(len(fieldWords))), d.Uvarint()
+	if d.Bad() {
 		return false
 	}
 	var s FieldSelection

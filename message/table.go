@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 )
 
@@ -125,13 +126,13 @@ func appendWord(dst []byte, s string) []byte {
 // Message that it returns is consistent, whatever b was: its offsets are inside
 // the message and its parts inside each other. b is not kept.
 func ParseTable(b []byte) (*Message, error) {
-	r := tableReader{s: string(b)}
-	if r.byte() != tableVersion {
+	r := tableReader{Decoder: codec.Decode(string(b))}
+	if r.Byte() != tableVersion {
 		return nil, corruptTable("unknown version")
 	}
 	m := &Message{Size: r.offset(math.MaxInt64)}
-	n := r.count(minPart)
-	if r.bad || n == 0 {
+	n := r.Count(minPart)
+	if r.Bad() || n == 0 {
 		return nil, corruptTable("bad part count")
 	}
 	m.Parts = make([]Part, n)
@@ -139,13 +140,13 @@ func ParseTable(b []byte) (*Message, error) {
 	at := int64(0)
 	for i := range m.Parts {
 		p := &m.Parts[i]
-		p.HeaderStart = at + r.varint()
+		p.HeaderStart = at + r.Varint()
 		p.BodyStart = p.HeaderStart + r.offset(m.Size)
 		p.BodyEnd = p.BodyStart + r.offset(m.Size)
 		p.Lines = r.offset(math.MaxInt64)
-		p.Children = int32(r.count(minPart))
+		p.Children = int32(r.Count(minPart))
 		r.partStrings(p)
-		if r.bad || p.HeaderStart < 0 || p.BodyStart < p.HeaderStart || p.BodyEnd < p.BodyStart || p.BodyEnd > m.Size {
+		if r.Bad() || p.HeaderStart < 0 || p.BodyStart < p.HeaderStart || p.BodyEnd < p.BodyStart || p.BodyEnd > m.Size {
 			return nil, corruptTable("bad part")
 		}
 		at = p.BodyEnd
@@ -153,7 +154,7 @@ func ParseTable(b []byte) (*Message, error) {
 			at = p.BodyStart
 		}
 	}
-	if !m.link() || len(r.s) > 0 {
+	if !m.link() || r.Len() > 0 {
 		return nil, corruptTable("parts do not fit together")
 	}
 	return m, nil
@@ -166,14 +167,13 @@ func TableTop(b []byte) (header, body Range, err error) {
 	if len(b) == 0 || b[0] != tableVersion {
 		return header, body, corruptTable("unknown version")
 	}
-	b = b[1:]
+	d := codec.Decode(b[1:])
 	var v [5]uint64 // size, number of parts, and of the first part the beginning (signed) and two lengths
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Uvarint(b); n <= 0 || v[i] > math.MaxInt64 {
-			return header, body, corruptTable("bad part")
-		}
-		b = b[n:]
+		v[i] = d.UpTo(math.MaxInt64)
+	}
+	if d.Bad() {
+		return header, body, corruptTable("bad part")
 	}
 	size := v[0]
 	if v[1] == 0 || v[2] != 0 || v[3] > size || v[4] > size-v[3] {
@@ -231,83 +231,22 @@ const (
 	minWord  = 1
 )
 
-// A tableReader reads a table; after the first error it reads zeros and bad is
-// set.
+// A tableReader reads a table.
 type tableReader struct {
-	s     string
-	bad   bool
+	codec.Decoder[string]
 	spare []Param // memory for the parameters of many parts
 }
 
-func (r *tableReader) fail() {
-	r.bad, r.s = true, ""
-}
-
-func (r *tableReader) byte() byte {
-	if len(r.s) == 0 {
-		r.fail()
-		return 0
-	}
-	c := r.s[0]
-	r.s = r.s[1:]
-	return c
-}
-
-func (r *tableReader) uvarint() uint64 {
-	var v uint64
-	for shift := 0; shift < 64; shift += 7 {
-		c := r.byte()
-		v |= uint64(c&0x7f) << shift
-		if c < 0x80 {
-			return v
-		}
-	}
-	r.fail()
-	return 0
-}
-
-func (r *tableReader) varint() int64 {
-	u := r.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
 // offset reads a number of at most limit.
-func (r *tableReader) offset(limit int64) int64 {
-	v := r.uvarint()
-	if v > uint64(limit) {
-		r.fail()
-		return 0
-	}
-	return int64(v)
-}
-
-// count reads the number of things that follow, each of at least size bytes.
-func (r *tableReader) count(size int) int {
-	v := r.uvarint()
-	if v > uint64(len(r.s)/size)+1 || v > math.MaxInt32 {
-		r.fail()
-		return 0
-	}
-	return int(v)
-}
-
-func (r *tableReader) bytes(n uint64) string {
-	if n > uint64(len(r.s)) {
-		r.fail()
-		return ""
-	}
-	s := r.s[:n]
-	r.s = r.s[n:]
-	return s
-}
+func (r *tableReader) offset(limit int64) int64 { return int64(r.UpTo(uint64(limit))) }
 
 func (r *tableReader) word() string {
-	v := r.uvarint()
+	v := r.Uvarint()
 	if v&1 == 0 {
-		return r.bytes(v >> 1)
+		return r.Take(v >> 1)
 	}
 	if v>>1 >= uint64(len(tableWords)) {
-		r.fail()
+		r.Fail()
 		return ""
 	}
 	return tableWords[v>>1]
@@ -315,14 +254,14 @@ func (r *tableReader) word() string {
 
 func (r *tableReader) params() []Param {
 	start := len(r.spare)
-	for range r.count(minParam) {
+	for range r.Count(minParam) {
 		r.spare = append(r.spare, Param{r.word(), r.word()})
 	}
 	return slices.Clip(r.spare[start:])
 }
 
 func (r *tableReader) partStrings(p *Part) {
-	has := r.byte()
+	has := r.Byte()
 	p.Type, p.Subtype, p.Encoding = r.word(), r.word(), r.word()
 	if has&hasParams != 0 {
 		p.Params = r.params()
@@ -333,7 +272,7 @@ func (r *tableReader) partStrings(p *Part) {
 		}
 	}
 	if has&hasLanguages != 0 {
-		p.Languages = make([]string, r.count(minWord))
+		p.Languages = make([]string, r.Count(minWord))
 		for i := range p.Languages {
 			p.Languages[i] = r.word()
 		}
@@ -342,6 +281,6 @@ func (r *tableReader) partStrings(p *Part) {
 		p.Disposition, p.DispositionParams = r.word(), r.params()
 	}
 	if has&hasEnvelope != 0 {
-		p.envelope = []byte(r.bytes(r.uvarint()))
+		p.envelope = []byte(r.Bytes())
 	}
 }

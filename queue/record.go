@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 	"posthouse/store/engine"
 )
@@ -121,12 +122,12 @@ const recordVersion = 2
 
 var errRecord = errors.New("queue: record does not parse")
 
-// An encoder appends numbers and strings; a decoder reads them back.
+// An encoder appends numbers and strings.
 type encoder struct{ b []byte }
 
 func (e *encoder) uint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
 func (e *encoder) int(v int64)   { e.b = binary.AppendVarint(e.b, v) }
-func (e *encoder) str(s string)  { e.uint(uint64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) str(s string)  { e.b = codec.AppendBytes(e.b, s) }
 func (e *encoder) bits(bs ...bool) {
 	var v byte
 	for i, b := range bs {
@@ -137,65 +138,12 @@ func (e *encoder) bits(bs ...bool) {
 	e.b = append(e.b, v)
 }
 
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	return v * uint64(d.cut(n))
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.b)
-	return v * int64(d.cut(n))
-}
-
-// cut drops n bytes; it returns 0 if that was no number.
-func (d *decoder) cut(n int) int {
-	if n <= 0 || d.bad {
-		d.b, d.bad = nil, true
-		return 0
-	}
-	d.b = d.b[n:]
-	return 1
-}
-
-func (d *decoder) str() string {
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		d.b, d.bad = nil, true
-		return ""
-	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-// count reads a length of a list whose elements take at least one byte each.
-func (d *decoder) count() int {
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		d.b, d.bad = nil, true
-		return 0
-	}
-	return int(n)
-}
+// A decoder reads what an encoder wrote.
+type decoder struct{ codec.Decoder[string] }
 
 func (e *encoder) address(a mail.Address) { e.str(a.Local); e.str(string(a.Domain)) }
 func (d *decoder) address() mail.Address {
-	return mail.Address{Local: d.str(), Domain: mail.Domain(d.str())}
+	return mail.Address{Local: d.Bytes(), Domain: mail.Domain(d.Bytes())}
 }
 
 // encode returns the value of qm without the blob id, which the engine appends.
@@ -235,7 +183,7 @@ func (e *encoder) time(t time.Time) {
 }
 
 func (d *decoder) time() time.Time {
-	if n := d.int(); n != 0 && !d.bad {
+	if n := d.Varint(); n != 0 && !d.Bad() {
 		return time.Unix(0, n)
 	}
 	return time.Time{}
@@ -247,29 +195,29 @@ func decodeRecord(b []byte) (*record, error) {
 		return nil, errRecord
 	}
 	r := &record{blob: engine.BlobID(binary.BigEndian.Uint64(b[len(b)-8:]))}
-	d := decoder{b: b[1 : len(b)-8]}
-	r.created = time.Unix(0, d.int())
-	bits := d.byte()
+	d := decoder{codec.Decode(string(b[1 : len(b)-8]))}
+	r.created = time.Unix(0, d.Varint())
+	bits := d.Byte()
 	r.env.UTF8, r.env.ReturnFull = bits&1 != 0, bits&2 != 0
-	body := d.uint()
+	body := d.Uvarint()
 	if body > uint64(mail.BodyBinaryMIME) {
 		return nil, errRecord
 	}
 	r.env.Body = mail.BodyType(body)
-	r.env.EnvID, r.env.TraceID = d.str(), d.str()
+	r.env.EnvID, r.env.TraceID = d.Bytes(), d.Bytes()
 	r.env.ReversePath = d.address()
-	r.dest = d.str()
-	r.prefix = []byte(d.str())
-	r.size = int64(d.uint())
-	n := d.count()
+	r.dest = d.Bytes()
+	r.prefix = []byte(d.Bytes())
+	r.size = int64(d.Uvarint())
+	n := d.Count(1)
 	r.env.Recipients = make([]mail.Recipient, n)
 	for i := range n {
-		r.env.Recipients[i] = mail.Recipient{Address: d.address(), Notify: mail.NotifyMask(d.uint()), Original: d.str()}
+		r.env.Recipients[i] = mail.Recipient{Address: d.address(), Notify: mail.NotifyMask(d.Uvarint()), Original: d.Bytes()}
 	}
 	if b[0] > 1 {
 		r.decodeMore(&d)
 	}
-	if d.bad || len(d.b) > 0 || r.size < int64(len(r.prefix)) {
+	if !d.Done() || r.size < int64(len(r.prefix)) {
 		return nil, errRecord
 	}
 	return r, nil
@@ -277,15 +225,15 @@ func decodeRecord(b []byte) (*record, error) {
 
 // decodeMore reads what version 2 added.
 func (r *record) decodeMore(d *decoder) {
-	bits := d.byte()
+	bits := d.Byte()
 	r.env.RequireTLS, r.env.TLSOptional = bits&1 != 0, bits&2 != 0
 	r.env.ByReturn, r.env.ByTrace = bits&4 != 0, bits&8 != 0
-	priority := d.int()
+	priority := d.Varint()
 	if r.env.Priority = int8(priority); priority < -9 || priority > 9 {
-		d.bad = true
+		d.Fail()
 	}
 	r.env.HoldUntil, r.env.DeliverBy = d.time(), d.time()
-	r.env.Account = mail.AccountID(d.uint())
+	r.env.Account = mail.AccountID(d.Uvarint())
 }
 
 // maxKeptText bounds a reply's text in a state, so that a thousand recipients with
@@ -319,31 +267,31 @@ func decodeState(b []byte, n int) (*state, error) {
 	if len(b) < 1 || b[0] < 1 || b[0] > recordVersion {
 		return nil, errRecord
 	}
-	d := decoder{b: b[1:]}
-	s := &state{attempts: int(d.uint()), next: d.int()}
-	bits := d.byte()
+	d := decoder{codec.Decode(string(b[1:]))}
+	s := &state{attempts: int(d.Uvarint()), next: d.Varint()}
+	bits := d.Byte()
 	s.delayed, s.late = bits&1 != 0, bits&2 != 0
 	if b[0] > 1 {
-		s.until, s.route = d.int(), d.str()
+		s.until, s.route = d.Varint(), d.Bytes()
 	}
-	if d.count() != n {
+	if d.Count(1) != n {
 		return nil, errRecord
 	}
 	s.rcpts = make([]rcptState, n)
 	for i := range s.rcpts {
 		r := &s.rcpts[i]
-		r.status = status(d.uint())
-		bits := d.byte()
+		r.status = status(d.Uvarint())
+		bits := d.Byte()
 		r.reported, r.remote = bits&1 != 0, bits&2 != 0
-		r.reply.Code = int(d.uint())
-		r.reply.Enhanced = [3]uint8{d.byte(), d.byte(), d.byte()}
-		r.reply.Text, r.host = d.str(), d.str()
-		r.at = d.int()
+		r.reply.Code = int(d.Uvarint())
+		r.reply.Enhanced = [3]uint8{d.Byte(), d.Byte(), d.Byte()}
+		r.reply.Text, r.host = d.Bytes(), d.Bytes()
+		r.at = d.Varint()
 		if r.status > stExpired {
 			return nil, errRecord
 		}
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return nil, errRecord
 	}
 	return s, nil

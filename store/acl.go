@@ -92,24 +92,24 @@ func appendACL(dst []byte, l acl) []byte {
 
 func decodeACL(v []byte) (acl, error) {
 	d := openRecord(v)
-	l := make(acl, d.count(3))
+	l := make(acl, d.Count(3))
 	for i := range l {
-		e := entitlement{who: mail.AccountID(d.uvarint()), give: d.rights(), take: d.rights()}
+		e := entitlement{who: mail.AccountID(d.Uvarint()), give: d.rights(), take: d.rights()}
 		if i > 0 && e.who <= l[i-1].who || e.give|e.take == 0 {
-			d.fail()
+			d.Fail()
 		}
 		l[i] = e
 	}
 	if len(l) == 0 {
-		d.fail()
+		d.Fail()
 	}
 	return l, d.err("access control")
 }
 
 func (d *decoder) rights() Rights {
-	n := d.uvarint()
+	n := d.Uvarint()
 	if n > uint64(AllRights) {
-		d.fail()
+		d.Fail()
 	}
 	return Rights(n)
 }

@@ -2,102 +2,33 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 )
 
 // formatVersion is the first byte of every record.
 const formatVersion = 1
 
-// A decoder reads a record from front to back. After the first fault it yields
-// zeros only, and err says so: callers check once, at the end.
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// A decoder reads one of our records.
+type decoder struct{ codec.Decoder[[]byte] }
 
 // openRecord starts to decode a record and checks its version.
 func openRecord(b []byte) decoder {
-	d := decoder{b: b}
-	if d.byte() != formatVersion {
-		d.fail()
+	d := decoder{codec.Decode(b)}
+	if d.Byte() != formatVersion {
+		d.Fail()
 	}
 	return d
 }
 
-func (d *decoder) fail() { d.b, d.bad = nil, true }
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) uvarint() uint64 {
-	if len(d.b) > 0 && d.b[0] < 0x80 {
-		v := uint64(d.b[0])
-		d.b = d.b[1:]
-		return v
-	}
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	u := d.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-func (d *decoder) uint32() uint32 {
-	v := d.uvarint()
-	if v > 1<<32-1 {
-		d.fail()
-		return 0
-	}
-	return uint32(v)
-}
-
-// count reads a number of elements that take at least size bytes each.
-func (d *decoder) count(size int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/size) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return nil
-	}
-	b := d.b[:n:n]
-	d.b = d.b[n:]
-	return b
-}
-
-func (d *decoder) bytes() []byte { return d.take(d.uvarint()) }
-
-func (d *decoder) fixed64() uint64 {
-	if b := d.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
+// own is Bytes for what callers may keep, and append to.
+func (d *decoder) own() []byte { return slices.Clip(d.Bytes()) }
 
 // err returns Corrupt if the record was faulty or did not end here.
 func (d *decoder) err(what string) error {
-	if d.bad || len(d.b) > 0 {
+	if !d.Done() {
 		return corrupt(what)
 	}
 	return nil
@@ -105,16 +36,6 @@ func (d *decoder) err(what string) error {
 
 func corrupt(what string) error {
 	return &mail.Error{Kind: mail.Corrupt, Op: "store", Text: "damaged " + what + " record"}
-}
-
-func appendBytes(dst, b []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(b)))
-	return append(dst, b...)
-}
-
-func appendText(dst []byte, s string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	return append(dst, s...)
 }
 
 func appendUIDSet(dst []byte, s UIDSet) []byte {
@@ -129,16 +50,16 @@ func appendUIDSet(dst []byte, s UIDSet) []byte {
 }
 
 func (d *decoder) uidSet() UIDSet {
-	n := d.count(2)
+	n := d.Count(2)
 	if n == 0 {
 		return nil
 	}
 	s := make(UIDSet, n)
 	next := uint64(0)
 	for i := range s {
-		gap, span := d.uvarint(), d.uvarint()
+		gap, span := d.Uvarint(), d.Uvarint()
 		if gap > 1<<32 || span > 1<<32 || i > 0 && gap == 0 || next+gap+span > 1<<32-1 {
-			d.fail()
+			d.Fail()
 			return nil
 		}
 		first := next + gap

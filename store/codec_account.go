@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 )
 
@@ -45,7 +46,7 @@ func appendHeader(dst []byte, h *header) []byte {
 		uint64(h.quota.Messages), uint64(h.quota.Mailboxes), uint64(h.annotations), uint64(h.marked)} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	dst = appendText(dst, h.domain)
+	dst = codec.AppendBytes(dst, h.domain)
 	if !h.counted {
 		return dst
 	}
@@ -57,34 +58,34 @@ func appendHeader(dst []byte, h *header) []byte {
 }
 
 func decodeHeader(b []byte) (header, error) {
-	d := decoder{b: b}
-	version := d.byte()
+	d := decoder{codec.Decode(b)}
+	version := d.Byte()
 	if version != formatVersion && version != headerBlocks {
-		d.fail()
+		d.Fail()
 	}
 	h := header{
 		blocks:       version == headerBlocks,
-		modseq:       ModSeq(d.uvarint()),
-		nextEmail:    EmailID(d.uvarint()),
-		nextMailbox:  MailboxID(d.uvarint()),
-		lastValidity: d.uint32(),
-		bytes:        int64(d.uvarint()),
-		messages:     int64(d.uvarint()),
-		quota:        Quota{Bytes: int64(d.uvarint())},
-		floor:        ModSeq(d.uvarint()),
-		checkpoint:   ModSeq(d.uvarint()),
-		created:      int64(d.uvarint()),
+		modseq:       ModSeq(d.Uvarint()),
+		nextEmail:    EmailID(d.Uvarint()),
+		nextMailbox:  MailboxID(d.Uvarint()),
+		lastValidity: d.Uint32(),
+		bytes:        int64(d.Uvarint()),
+		messages:     int64(d.Uvarint()),
+		quota:        Quota{Bytes: int64(d.Uvarint())},
+		floor:        ModSeq(d.Uvarint()),
+		checkpoint:   ModSeq(d.Uvarint()),
+		created:      int64(d.Uvarint()),
 	}
-	if len(d.b) > 0 { // records of the first version end here
-		h.quota.Messages, h.quota.Mailboxes = int64(d.uvarint()), int64(d.uvarint())
-		h.annotations, h.marked = int64(d.uvarint()), int64(d.uvarint())
-		h.domain = string(d.bytes())
+	if d.Len() > 0 { // records of the first version end here
+		h.quota.Messages, h.quota.Mailboxes = int64(d.Uvarint()), int64(d.Uvarint())
+		h.annotations, h.marked = int64(d.Uvarint()), int64(d.Uvarint())
+		h.domain = string(d.Bytes())
 	}
-	if len(d.b) > 0 {
-		h.counted, h.multi = true, int64(d.uvarint())
+	if d.Len() > 0 {
+		h.counted, h.multi = true, int64(d.Uvarint())
 	}
-	if len(d.b) > 0 {
-		h.swept = ModSeq(d.uvarint())
+	if d.Len() > 0 {
+		h.swept = ModSeq(d.Uvarint())
 	}
 	return h, d.err("account")
 }
@@ -105,8 +106,8 @@ func appendMailbox(dst []byte, b *box) []byte {
 		uint64(m.Bytes), uint64(m.DeletedBytes), uint64(b.recent)} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	dst = appendText(dst, string(m.Role))
-	dst = appendText(dst, lastLevel(m.Path))
+	dst = codec.AppendBytes(dst, string(m.Role))
+	dst = codec.AppendBytes(dst, lastLevel(m.Path))
 	if b.noted == 0 {
 		return dst
 	}
@@ -116,25 +117,25 @@ func appendMailbox(dst []byte, b *box) []byte {
 // decodeMailbox returns a mailbox with its own level as its path.
 func decodeMailbox(id MailboxID, v []byte) (*box, error) {
 	d := openRecord(v)
-	flags := d.byte()
+	flags := d.Byte()
 	b := &box{mb: Mailbox{
 		ID:            id,
 		NoSelect:      flags&boxNoSelect != 0,
-		Parent:        MailboxID(d.uvarint()),
-		UIDValidity:   d.uint32(),
-		UIDNext:       UID(d.uint32()),
-		HighestModSeq: ModSeq(d.uvarint()),
-		Messages:      d.uint32(),
-		Unseen:        d.uint32(),
-		Deleted:       d.uint32(),
-		Bytes:         int64(d.uvarint()),
-		DeletedBytes:  int64(d.uvarint()),
+		Parent:        MailboxID(d.Uvarint()),
+		UIDValidity:   d.Uint32(),
+		UIDNext:       UID(d.Uint32()),
+		HighestModSeq: ModSeq(d.Uvarint()),
+		Messages:      d.Uint32(),
+		Unseen:        d.Uint32(),
+		Deleted:       d.Uint32(),
+		Bytes:         int64(d.Uvarint()),
+		DeletedBytes:  int64(d.Uvarint()),
 	}}
-	b.recent = UID(d.uint32())
-	b.mb.Role = mail.Role(d.bytes())
-	b.mb.Path = string(d.bytes())
-	if len(d.b) > 0 {
-		b.noted = int64(d.uvarint())
+	b.recent = UID(d.Uint32())
+	b.mb.Role = mail.Role(d.Bytes())
+	b.mb.Path = string(d.Bytes())
+	if d.Len() > 0 {
+		b.noted = int64(d.Uvarint())
 	}
 	return b, d.err("mailbox")
 }
@@ -151,12 +152,12 @@ func appendFlagSet(dst []byte, s *flagSet) []byte {
 // decodeFlagSet decodes a flag set of an account with the given number of keywords.
 func decodeFlagSet(v []byte, keywords int) (flagSet, error) {
 	d := openRecord(v)
-	s := flagSet{system: d.byte()}
-	n := d.count(1)
+	s := flagSet{system: d.Byte()}
+	n := d.Count(1)
 	for range n {
-		k := d.uvarint()
+		k := d.Uvarint()
 		if k >= uint64(keywords) || len(s.keywords) > 0 && uint16(k) <= s.keywords[len(s.keywords)-1] {
-			d.fail()
+			d.Fail()
 			break
 		}
 		s.keywords = append(s.keywords, uint16(k))

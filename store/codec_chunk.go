@@ -52,17 +52,17 @@ func widthOf(span uint64) int {
 
 // column decodes n values.
 func column[T number](d *decoder, n int) []T {
-	head := d.take(9)
+	head := d.Take(9)
 	if head == nil {
 		return nil
 	}
 	low, width := T(binary.LittleEndian.Uint64(head)), int(head[8])
 	if width != 0 && width != 1 && width != 2 && width != 4 && width != 8 {
-		d.fail()
+		d.Fail()
 		return nil
 	}
-	b := d.take(uint64(n * width))
-	if d.bad {
+	b := d.Take(uint64(n * width))
+	if d.Bad() {
 		return nil
 	}
 	v := make([]T, n)
@@ -103,7 +103,7 @@ func appendColumns(dst []byte, c *columns) []byte {
 
 func decodeColumns(v []byte) (*columns, error) {
 	d := openRecord(v)
-	n := d.uvarint()
+	n := d.Uvarint()
 	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk")
 	}
@@ -132,7 +132,7 @@ func appendMarks(dst []byte, m *marks) []byte {
 // flag sets.
 func decodeMarks(v []byte, sets int) (*marks, error) {
 	d := openRecord(v)
-	n := d.uvarint()
+	n := d.Uvarint()
 	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk flags")
 	}

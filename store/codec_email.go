@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"posthouse/internal/codec"
 	"posthouse/store/engine"
 )
 
@@ -37,20 +38,20 @@ func appendEmail(dst []byte, e *Email) []byte {
 		dst = binary.AppendVarint(dst, e.Sent.Unix())
 		dst = binary.AppendVarint(dst, int64(zone/60))
 	}
-	dst = appendBytes(dst, e.Envelope)
-	dst = appendBytes(dst, e.BodyStructure)
-	dst = appendBytes(dst, e.table)
-	dst = appendBytes(dst, e.Preview)
-	dst = appendBytes(dst, e.Prefix)
+	dst = codec.AppendBytes(dst, e.Envelope)
+	dst = codec.AppendBytes(dst, e.BodyStructure)
+	dst = codec.AppendBytes(dst, e.table)
+	dst = codec.AppendBytes(dst, e.Preview)
+	dst = codec.AppendBytes(dst, e.Prefix)
 	dst = binary.AppendUvarint(dst, uint64(len(e.references)))
 	for _, h := range e.references {
 		dst = binary.BigEndian.AppendUint64(dst, h)
 	}
 	if len(e.findings) > 0 {
-		dst = appendBytes(dst, e.findings)
+		dst = codec.AppendBytes(dst, e.findings)
 	}
 	if len(e.fields) > 0 {
-		dst = appendBytes(dst, e.fields)
+		dst = codec.AppendBytes(dst, e.fields)
 	}
 	return dst
 }
@@ -58,31 +59,31 @@ func appendEmail(dst []byte, e *Email) []byte {
 // decodeEmail decodes into e, whose slices then point into v.
 func decodeEmail(e *Email, id EmailID, v []byte) error {
 	d := openRecord(v)
-	flags := d.byte()
-	*e = Email{ID: id, Thread: ThreadID(d.uvarint()), Size: int64(d.uvarint()), HasAttachment: flags&emailAttachment != 0,
+	flags := d.Byte()
+	*e = Email{ID: id, Thread: ThreadID(d.Uvarint()), Size: int64(d.Uvarint()), HasAttachment: flags&emailAttachment != 0,
 		references: e.references[:0]}
 	if flags&emailSent != 0 {
-		at, zone := d.varint(), d.varint()
+		at, zone := d.Varint(), d.Varint()
 		if zone < -24*60 || zone > 24*60 {
-			d.fail()
+			d.Fail()
 		}
 		e.Sent = sentTime(at, int(zone))
 	}
-	e.Envelope = d.bytes()
-	e.BodyStructure = d.bytes()
-	e.table = d.bytes()
-	e.Preview = d.bytes()
-	e.Prefix = d.bytes()
-	for range d.count(8) {
-		e.references = append(e.references, d.fixed64())
+	e.Envelope = d.own()
+	e.BodyStructure = d.own()
+	e.table = d.own()
+	e.Preview = d.own()
+	e.Prefix = d.own()
+	for range d.Count(8) {
+		e.references = append(e.references, d.Fixed64())
 	}
 	if flags&emailFindings != 0 {
-		e.findings = d.bytes()
+		e.findings = d.own()
 	}
 	if flags&emailFields != 0 {
-		e.fields = d.bytes()
+		e.fields = d.own()
 	}
-	e.blob = engine.BlobID(d.fixed64())
+	e.blob = engine.BlobID(d.Fixed64())
 	return d.err("email")
 }
 

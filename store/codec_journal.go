@@ -65,10 +65,10 @@ func appendAdd(dst []byte, m MailboxID, rows []Row) []byte {
 }
 
 func (e *event) decodeAdd(d *decoder, modseq ModSeq, sets int) {
-	first, save := d.uvarint(), int64(d.uint32())
-	n := d.count(4)
+	first, save := d.Uvarint(), int64(d.Uint32())
+	n := d.Count(4)
 	if n == 0 || first == 0 || first+uint64(n) > 1<<32 {
-		d.fail()
+		d.Fail()
 		return
 	}
 	e.uids = UIDSet{{UID(first), UID(first) + UID(n-1)}}
@@ -76,12 +76,12 @@ func (e *event) decodeAdd(d *decoder, modseq ModSeq, sets int) {
 	var email EmailID
 	date := save
 	for i := range e.rows {
-		email += EmailID(d.varint())
-		size := d.uint32()
-		date += d.varint()
-		flags := d.uvarint()
+		email += EmailID(d.Varint())
+		size := d.Uint32()
+		date += d.Varint()
+		flags := d.Uvarint()
 		if flags >= uint64(sets) {
-			d.fail()
+			d.Fail()
 			return
 		}
 		e.rows[i] = Row{UID: UID(first) + UID(i), Flags: FlagSet(flags), Size: size, InternalDate: date,
@@ -129,22 +129,22 @@ func appendEmails(dst []byte, emails []EmailID) []byte {
 }
 
 func (d *decoder) flag() bool {
-	b := d.byte()
+	b := d.Byte()
 	if b > 1 {
-		d.fail()
+		d.Fail()
 	}
 	return b == 1
 }
 
 func (d *decoder) emails() []EmailID {
-	n := d.count(1)
+	n := d.Count(1)
 	if n == 0 {
 		return nil
 	}
 	emails := make([]EmailID, n)
 	var last EmailID
 	for i := range emails {
-		last += EmailID(d.varint())
+		last += EmailID(d.Varint())
 		emails[i] = last
 	}
 	return emails
@@ -158,16 +158,16 @@ func appendBoxEvent(dst []byte, a action, m MailboxID) []byte {
 // is the number of flag sets that the account has.
 func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) error {
 	d := openRecord(v)
-	for !d.bad && len(d.b) > 0 {
-		e := event{action: action(d.byte()), mailbox: MailboxID(d.uvarint())}
+	for !d.Bad() && d.Len() > 0 {
+		e := event{action: action(d.Byte()), mailbox: MailboxID(d.Uvarint())}
 		switch e.action {
 		case actAdd:
 			e.decodeAdd(&d, modseq, sets)
 		case actFlags:
-			e.op, e.mask = FlagOp(d.byte()), FlagSet(d.uint32())
+			e.op, e.mask = FlagOp(d.Byte()), FlagSet(d.Uint32())
 			e.uids = d.uidSet()
 			if e.op > flagsReplaceDeleted || int(e.mask) >= sets {
-				d.fail()
+				d.Fail()
 			}
 		case actTouch:
 			e.uids = d.uidSet()
@@ -175,25 +175,25 @@ func decodeJournal(v []byte, modseq ModSeq, sets int, f func(e *event) bool) err
 			e.uids = d.uidSet()
 			emails := d.emails()
 			if len(emails) != e.uids.Len() {
-				d.fail()
+				d.Fail()
 			}
 			e.rows = make([]Row, len(emails))
 			for i, id := range emails {
 				e.rows[i].Email = id
 			}
 		case actObject, actObjectGone, actObjectMade:
-			e.object = string(d.bytes())
+			e.object = string(d.Bytes())
 			if e.mailbox == 0 || e.mailbox > 255 || e.object == "" {
-				d.fail()
+				d.Fail()
 			}
 		case actSeen:
-			e.user, e.seen = mail.AccountID(d.uvarint()), d.flag()
+			e.user, e.seen = mail.AccountID(d.Uvarint()), d.flag()
 			e.uids = d.uidSet()
 		case actCreate, actChange, actDelete, actACL:
 		default:
-			d.fail()
+			d.Fail()
 		}
-		if !d.bad && !f(&e) {
+		if !d.Bad() && !f(&e) {
 			return nil
 		}
 	}

@@ -183,11 +183,11 @@ func appendCounts(dst []byte, c *counts) []byte {
 func decodeCounts(c *counts, v []byte) error {
 	d := openRecord(v)
 	at := uint64(0)
-	for len(d.b) > 0 {
-		gap, more := d.uvarint(), d.uvarint()
-		n := d.byte()
+	for d.Len() > 0 {
+		gap, more := d.Uvarint(), d.Uvarint()
+		n := d.Byte()
 		if gap >= blockSize || more >= blockSize || at+gap+more >= blockSize || n < 2 || n > MaxMemberships {
-			d.fail()
+			d.Fail()
 			break
 		}
 		at += gap
@@ -197,7 +197,7 @@ func decodeCounts(c *counts, v []byte) error {
 		}
 	}
 	if at == 0 {
-		d.fail()
+		d.Fail()
 	}
 	return d.err("copies")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 )
 
@@ -16,11 +17,11 @@ const (
 // Findings are what the checks said when the message was delivered; nil if it came by
 // another way.
 func (e *Email) Findings() []mail.Finding {
-	d := decoder{b: e.findings}
+	d := decoder{codec.Decode(e.findings)}
 	var list []mail.Finding
-	for len(d.b) > 0 {
-		f := mail.Finding{Check: string(d.bytes()), Result: string(d.bytes()), Text: string(d.bytes()), Weight: int(d.varint())}
-		if d.bad {
+	for d.Len() > 0 {
+		f := mail.Finding{Check: string(d.Bytes()), Result: string(d.Bytes()), Text: string(d.Bytes()), Weight: int(d.Varint())}
+		if d.Bad() {
 			return list
 		}
 		list = append(list, f)
@@ -33,7 +34,7 @@ func appendFindings(dst []byte, list []mail.Finding) []byte {
 	for i := range list[:min(len(list), maxFindings)] {
 		f := &list[i]
 		for _, s := range [...]string{f.Check, f.Result, f.Text} {
-			dst = appendText(dst, strings.ToValidUTF8(s[:min(len(s), maxFindingText)], "?"))
+			dst = codec.AppendBytes(dst, strings.ToValidUTF8(s[:min(len(s), maxFindingText)], "?"))
 		}
 		dst = binary.AppendVarint(dst, int64(f.Weight))
 	}

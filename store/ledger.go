@@ -150,7 +150,7 @@ func appendSum(n int64) []byte { return binary.AppendUvarint([]byte{formatVersio
 
 func decodeSum(v []byte) int64 {
 	d := openRecord(v)
-	n := int64(d.uvarint())
+	n := int64(d.Uvarint())
 	if n <= 0 || d.err("domain") != nil {
 		return -1
 	}

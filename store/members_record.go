@@ -101,11 +101,11 @@ func decodeMembers(k, v []byte) (*memberBlock, error) {
 		uid: UID(binary.BigEndian.Uint32(k[16:]))}
 	d := openRecord(v)
 	at, uid := int64(0), uint64(m.uid) // at counts from the block's first
-	for len(d.b) > 0 {
-		step, gap, more := d.varint(), d.uvarint(), d.uvarint()
+	for d.Len() > 0 {
+		step, gap, more := d.Varint(), d.Uvarint(), d.Uvarint()
 		if step < -blockSize || step > blockSize || at+step < 0 || more >= blockSize || at+step+int64(more) >= blockSize ||
 			gap > 1<<32 || uid+gap+more > 1<<32-1 || uid+gap == 0 {
-			d.fail()
+			d.Fail()
 			break
 		}
 		at += step
@@ -115,7 +115,7 @@ func decodeMembers(k, v []byte) (*memberBlock, error) {
 		uid += more + 1
 	}
 	if len(m.runs) == 0 || uint64(m.block) > (1<<64-1)/blockSize {
-		d.fail()
+		d.Fail()
 	}
 	return m, d.err("memberships")
 }

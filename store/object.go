@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"posthouse/internal/codec"
 	"posthouse/mail"
 	"posthouse/store/engine"
 )
@@ -253,7 +254,7 @@ func (a *account) OpenObject(ctx context.Context, o *Object) (Body, error) {
 func appendObjectEvent(dst []byte, a action, kind ObjectKind, id string) []byte {
 	dst = append(dst, byte(a))
 	dst = binary.AppendUvarint(dst, uint64(kind))
-	return appendText(dst, id)
+	return codec.AppendBytes(dst, id)
 }
 
 // objects: each is well-formed.

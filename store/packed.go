@@ -73,23 +73,23 @@ func (p *packed[T]) clip() packed[T] {
 
 // packedColumn decodes n numbers, see column.
 func packedColumn[T number](d *decoder, n int) packed[T] {
-	if len(d.b) < 9 || d.b[8] == 8 {
+	if d.Len() < 9 || d.Rest()[8] == 8 {
 		return packed[T]{wide: column[T](d, n)}
 	}
-	low := binary.LittleEndian.Uint64(d.b)
+	low := binary.LittleEndian.Uint64(d.Rest())
 	return packed[T]{base: low, narrow: distances(d, n)}
 }
 
 // distances decodes the distances of a column whose width is at most 4.
 func distances(d *decoder, n int) []uint32 {
-	head := d.take(9)
+	head := d.Take(9)
 	width := int(head[8])
 	if width != 0 && width != 1 && width != 2 && width != 4 {
-		d.fail()
+		d.Fail()
 		return nil
 	}
-	b := d.take(uint64(n * width))
-	if d.bad {
+	b := d.Take(uint64(n * width))
+	if d.Bad() {
 		return nil
 	}
 	v := make([]uint32, n)

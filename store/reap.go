@@ -272,14 +272,14 @@ func hasBlocks(r engine.Reader) (bool, error) {
 // decodeDead calls f with the messages of a record of expunged ones.
 func decodeDead(v []byte, f func(d *deads)) error {
 	d := openRecord(v)
-	x := deads{mailbox: MailboxID(d.uvarint()), uids: d.uidSet(), emails: d.emails()}
+	x := deads{mailbox: MailboxID(d.Uvarint()), uids: d.uidSet(), emails: d.emails()}
 	n := len(x.emails)
-	if len(d.b) > 0 { // records of the first version end here
+	if d.Len() > 0 { // records of the first version end here
 		x.flags, x.dates = make([]FlagSet, n), make([]int64, n)
 		var date int64
 		for i := range n {
-			x.flags[i] = FlagSet(d.uint32())
-			date += d.varint()
+			x.flags[i] = FlagSet(d.Uint32())
+			date += d.Varint()
 			x.dates[i] = date
 		}
 	}

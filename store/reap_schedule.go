@@ -197,7 +197,7 @@ func reapable(g engine.Reader, id mail.AccountID, at int64) (bool, error) {
 		return false, err
 	}
 	d := openRecord(v)
-	since := d.uvarint()
+	since := d.Uvarint()
 	if err := d.err("expunged"); err != nil {
 		return false, err
 	}

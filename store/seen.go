@@ -104,15 +104,15 @@ func bit(b bool) uint8 {
 
 func decodeSeen(base UID, v []byte) (*seenRuns, error) {
 	d := openRecord(v)
-	s := &seenRuns{base: base, runs: make([]seenRun, d.count(3))}
+	s := &seenRuns{base: base, runs: make([]seenRun, d.Count(3))}
 	if len(s.runs) == 0 || seenBase(base) != base {
-		d.fail()
+		d.Fail()
 	}
 	next, end := uint64(base), uint64(base)+seenSpan
 	for i := range s.runs {
-		gap, span, m := d.uvarint(), d.uvarint(), d.uvarint()
+		gap, span, m := d.Uvarint(), d.Uvarint(), d.Uvarint()
 		if gap >= seenSpan || span >= seenSpan || next+gap+span >= end || m>>1 == 0 {
-			d.fail()
+			d.Fail()
 			break
 		}
 		first := next + gap

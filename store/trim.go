@@ -59,9 +59,9 @@ func oldestKept(r engine.Reader, before int64) (ModSeq, error) {
 // decodeMark returns the time of a mark; k is its key without the letter.
 func decodeMark(k, v []byte) (int64, error) {
 	d := openRecord(v)
-	at := int64(d.uvarint())
+	at := int64(d.Uvarint())
 	if len(k) != 8 || at < 0 {
-		d.fail()
+		d.Fail()
 	}
 	return at, d.err("mark")
 }

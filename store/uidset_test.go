@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"posthouse/internal/codec"
 )
 
 // drawSet returns a set and its members.
@@ -55,7 +57,7 @@ func TestUIDSet(t *testing.T) {
 				t.Fatalf("%v contains %d: %v", a, u, a.Contains(u))
 			}
 		}
-		d := decoder{b: appendUIDSet(nil, a)}
+		d := decoder{codec.Decode(appendUIDSet(nil, a))}
 		if back := d.uidSet(); d.err("set") != nil || !slices.Equal(back, a) {
 			t.Fatalf("%v decodes as %v", a, back)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"posthouse/internal/codec"
 	"posthouse/store/engine"
 )
 
@@ -49,8 +50,7 @@ func clip(s string) string {
 }
 
 func appendText(dst []byte, s string) []byte {
-	s = clip(s)
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	return codec.AppendBytes(dst, clip(s))
 }
 
 func appendField(dst []byte, tag byte, s string) []byte {
@@ -89,101 +89,58 @@ func appendEvent(dst []byte, e *Event) []byte {
 	return dst
 }
 
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) fail() { d.b, d.bad = nil, true }
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) int() int64 {
-	u := d.uint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-func (d *decoder) text() string {
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return ""
-	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
-}
-
 // decodeEvent reads the value of a record.
 func decodeEvent(b []byte) (Event, error) {
 	var e Event
 	if len(b) == 0 || b[0] != recordVersion {
 		return e, errRecord
 	}
-	d := decoder{b: b[1:]}
-	e.At = time.UnixMilli(d.int()).UTC()
-	for len(d.b) > 0 {
+	d := codec.Decode(string(b[1:]))
+	e.At = time.UnixMilli(d.Varint()).UTC()
+	for d.Len() > 0 {
 		if !e.field(&d) {
 			break
 		}
 	}
-	if d.bad {
+	if d.Bad() {
 		return e, errRecord
 	}
 	return e, nil
 }
 
 // field reads one field; false if its tag is not known.
-func (e *Event) field(d *decoder) bool {
-	switch d.byte() {
+func (e *Event) field(d *codec.Decoder[string]) bool {
+	switch d.Byte() {
 	case tagKind:
-		e.Kind = Kind(d.byte())
+		e.Kind = Kind(d.Byte())
 	case tagQueue:
-		e.Queue = d.text()
+		e.Queue = d.Bytes()
 	case tagParent:
-		e.Parent = d.text()
+		e.Parent = d.Bytes()
 	case tagFrom:
-		e.From = d.text()
+		e.From = d.Bytes()
 	case tagMessageID:
-		e.MessageID = d.text()
+		e.MessageID = d.Bytes()
 	case tagAccount:
-		e.Account = d.text()
+		e.Account = d.Bytes()
 	case tagRemote:
-		e.Remote = d.text()
+		e.Remote = d.Bytes()
 	case tagHello:
-		e.Hello = d.text()
+		e.Hello = d.Bytes()
 	case tagBy:
-		e.By = d.text()
+		e.By = d.Bytes()
 	case tagSize:
-		e.Size = d.int()
+		e.Size = d.Varint()
 	case tagReply:
-		e.Reply.Code = int(d.uint() % 1000)
-		e.Reply.Enhanced = [3]uint8{d.byte(), d.byte(), d.byte()}
-		e.Reply.Text = d.text()
+		e.Reply.Code = int(d.Uvarint() % 1000)
+		e.Reply.Enhanced = [3]uint8{d.Byte(), d.Byte(), d.Byte()}
+		e.Reply.Text = d.Bytes()
 	case tagFate:
-		f := Fate{Became: Became(d.byte())}
-		f.Address, f.Detail = d.text(), d.text()
+		f := Fate{Became: Became(d.Byte())}
+		f.Address, f.Detail = d.Bytes(), d.Bytes()
 		e.To = append(e.To, f)
 	case tagNote:
-		e.Notes = append(e.Notes, d.text())
+		e.Notes = append(e.Notes, d.Bytes())
 	default:
 		return false
 	}
