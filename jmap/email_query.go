@@ -9,13 +9,15 @@ import (
 )
 
 // emailSorts are the properties to sort by, RFC 8621 §4.4.2.
-var emailSorts = []struct {
-	name string
-	by   search.SortBy
-}{
+var emailSorts = []emailSort{
 	{"receivedAt", search.ByArrival}, {"size", search.BySize}, {"from", search.ByDisplayFrom}, {"to", search.ByDisplayTo},
 	{"subject", search.BySubject}, {"sentAt", search.ByDate}, {"hasKeyword", search.ByValue},
 	{"allInThreadHaveKeyword", search.ByValue}, {"someInThreadHaveKeyword", search.ByValue}, {"surfacedAt", search.ByValue},
+}
+
+type emailSort struct {
+	name string
+	by   search.SortBy
 }
 
 func emailSortNames() []string {

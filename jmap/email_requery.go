@@ -9,8 +9,11 @@ import (
 )
 
 // requeryMost is how many messages may have changed for bringing results up to date
-// to be cheaper than asking anew.
-const requeryMost = 1000
+// to be cheaper than asking anew; insertMost, where records are read to order them.
+const (
+	requeryMost = 1000
+	insertMost  = 50
+)
 
 // last returns the newest results of a question, of whatever position; nil if there
 // are none.
@@ -24,15 +27,20 @@ func (x *index) last(key string) *emailResults {
 // names is looked at. It is nil, without error, where that cannot be done.
 func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, error) {
 	c := f.c
-	if old == nil || old.pos >= f.v.LogEnd() || len(q.sort) > 1 || len(q.sort) == 1 && q.sort[0].property != "receivedAt" {
+	if old == nil || old.pos >= f.v.LogEnd() || !lasting(q.sort) {
 		return nil, nil
 	}
+	byTime := len(q.sort) == 0 || len(q.sort) == 1 && q.sort[0].property == "receivedAt"
+	most := requeryMost
+	if !byTime {
+		most = insertMost
+	}
 	d, err := c.deltaSince(f.v, old.pos, f.v.LogEnd())
-	if err != nil || len(d.order) > requeryMost {
+	if err != nil || len(d.order) > most {
 		return nil, nil // the log is too short or too long: ask anew
 	}
 	changed, list, ok := c.concerned(q, d)
-	if !ok || len(list) > requeryMost {
+	if !ok || len(list) > most {
 		return nil, nil
 	}
 	order := make([]store.EmailID, 0, len(old.ids)+len(list))
@@ -45,6 +53,9 @@ func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, 
 	if err != nil {
 		return nil, err
 	}
+	if !byTime {
+		return f.insert(order, fit, q.sort)
+	}
 	descending := len(q.sort) == 0 || q.sort[0].descending
 	before := func(a, b store.Row) int {
 		if descending {
@@ -53,15 +64,7 @@ func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, 
 		return byDate(a, b)
 	}
 	slices.SortFunc(fit, before)
-	seen := map[store.ThreadID]bool{}
-	for _, row := range fit {
-		if c.flag("collapseThreads") {
-			t := c.acct.index.threadOf(row.Email)
-			if seen[t] {
-				continue
-			}
-			seen[t] = true
-		}
+	for _, row := range f.firsts(fit) {
 		at, _ := slices.BinarySearchFunc(order, row, func(id store.EmailID, row store.Row) int {
 			return before(store.Row{Email: id, InternalDate: f.dateOf(id)}, row)
 		})
@@ -70,16 +73,70 @@ func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, 
 	return order, nil
 }
 
+// lasting reports whether messages keep their order while they are there.
+func lasting(by []comparator) bool {
+	return !slices.ContainsFunc(by, func(s comparator) bool {
+		return slices.ContainsFunc(emailSorts, func(e emailSort) bool { return e.name == s.property && e.by == search.ByValue })
+	})
+}
+
+// firsts are, with collapsed threads, the first of each thread.
+func (f *filterCompiler) firsts(list []store.Row) []store.Row {
+	if !f.c.flag("collapseThreads") {
+		return list
+	}
+	seen := map[store.ThreadID]bool{}
+	return slices.DeleteFunc(list, func(row store.Row) bool {
+		t := f.c.acct.index.threadOf(row.Email)
+		twice := seen[t]
+		seen[t] = true
+		return twice
+	})
+}
+
+// insert puts messages where they belong in results that are sorted by what stands in
+// the records: those at which a search looks are read.
+func (f *filterCompiler) insert(order []store.EmailID, fit []store.Row, by []comparator) ([]store.EmailID, error) {
+	first, err := f.sorted(fit, by)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]store.Row, len(first))
+	for i, id := range first {
+		rows[i] = f.rowOf(id)
+	}
+	for _, row := range f.firsts(rows) {
+		lo, hi := 0, len(order)
+		for lo < hi {
+			mid := (lo + hi) / 2
+			pair, err := f.sorted([]store.Row{f.rowOf(order[mid]), row}, by)
+			if err != nil {
+				return nil, err
+			}
+			if pair[0] == row.Email {
+				hi = mid
+			} else {
+				lo = mid + 1
+			}
+		}
+		order = slices.Insert(order, lo, row.Email)
+	}
+	return order, nil
+}
+
 // dateOf is when a message came.
-func (f *filterCompiler) dateOf(id store.EmailID) int64 {
+func (f *filterCompiler) dateOf(id store.EmailID) int64 { return f.rowOf(id).InternalDate }
+
+// rowOf is the row of a message in the first mailbox that it is in.
+func (f *filterCompiler) rowOf(id store.EmailID) store.Row {
 	if e, ok := f.c.acct.index.email(id); ok {
 		for _, p := range e.places {
 			if row, _, ok := f.r.row(p); ok {
-				return row.InternalDate
+				return row
 			}
 		}
 	}
-	return 0
+	return store.Row{Email: id}
 }
 
 // concerned returns what a stretch of the log may have moved in the results of a
