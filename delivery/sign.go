@@ -54,7 +54,11 @@ func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
 	if t.toSign == nil {
 		return trace
 	}
-	keys, err := t.signingKeys(ctx)
+	domain, keys, err := t.signingKeys(ctx)
+	if err == nil && len(keys) == 0 {
+		t.noteUnsigned(domain)
+		return trace
+	}
 	var out []byte
 	for _, k := range keys {
 		t.toSign.Finish()
@@ -92,13 +96,25 @@ func (t *Transaction) withSeal(ctx context.Context, domain mail.Domain, prefix [
 	return prefix
 }
 
+// noteUnsigned keeps with the message, for its trace, that it goes without a signature:
+// many receivers take such mail for junk.
+func (t *Transaction) noteUnsigned(domain mail.Domain) {
+	const check = "dkim-sign"
+	if domain == "" || slices.ContainsFunc(t.checked, func(f mail.Finding) bool { return f.Check == check }) {
+		return
+	}
+	t.checked = append(t.checked, mail.Finding{Check: check, Result: "none", Text: "it goes unsigned: " + string(domain) + " has no signing key that is published; `posthouse domain keys` shows them"})
+	t.s.opts.Logger.Warn("message goes unsigned", "tid", t.Env.TraceID, "domain", string(domain), "err", "the domain has no active signing key")
+}
+
 // signingKeys are those of the domain of the first address in From.
-func (t *Transaction) signingKeys(ctx context.Context) ([]dkim.SigningKey, error) {
+func (t *Transaction) signingKeys(ctx context.Context) (mail.Domain, []dkim.SigningKey, error) {
 	list, ok := parseStrict(t.staged.Message().Header.RawValue("From"))
 	if !ok {
-		return nil, nil
+		return "", nil, nil
 	}
-	return t.s.sign.of(ctx, t.s.opts.Directory, list[0].Domain, t.s.opts.Now())
+	keys, err := t.s.sign.of(ctx, t.s.opts.Directory, list[0].Domain, t.s.opts.Now())
+	return list[0].Domain, keys, err
 }
 
 // of returns the keys of a domain that sign.

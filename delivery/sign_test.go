@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,43 @@ func TestSubmissionIsSigned(t *testing.T) {
 	}
 	if got := h.queued(); len(got) != before+1 || strings.Contains(got[before], "DKIM-Signature") {
 		t.Errorf("a stranger's mail is signed: %q", got)
+	}
+}
+
+// What goes unsigned because its domain has no key says so once, in its trace and in the
+// log; what is signed, and what stays here, does not.
+func TestUnsignedIsTold(t *testing.T) {
+	ctx := t.Context()
+	var log strings.Builder
+	h := newHouse(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	send := func(to ...string) (notes int) {
+		t.Helper()
+		log.Reset()
+		tx := h.send(&Session{Origin: FromSubmission, Account: &h.ada}, "ada@demo.test", to, "From: ada@demo.test\r\n\r\n")
+		if r := tx.Accept(ctx); !r.Positive() {
+			t.Fatal(r)
+		}
+		for _, f := range tx.checked {
+			if f.Check == "dkim-sign" && strings.Contains(f.Text, "demo.test has no signing key") {
+				notes++
+			}
+		}
+		if n := strings.Count(log.String(), "message goes unsigned"); n != notes {
+			t.Errorf("%d in the log, %d notes: %s", n, notes, log.String())
+		}
+		return notes
+	}
+	if n := send("one@far.test", "away@demo.test"); n != 1 { // by itself, and through an alias
+		t.Errorf("%d notes", n)
+	}
+	if n := send("ben@demo.test"); n != 0 {
+		t.Errorf("%d notes on mail that stays here", n)
+	}
+	_, err := h.dir.EnsureSigningKeys(ctx, "demo.test")
+	must(t, err)
+	h.svc.sign.known = nil
+	if n := send("one@far.test"); n != 0 {
+		t.Errorf("%d notes on what is signed", n)
 	}
 }
 
