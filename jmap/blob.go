@@ -305,7 +305,7 @@ func setDownloadHeaders(h http.Header, mediaType, name string) {
 			show = "inline"
 		}
 	}
-	if strings.ContainsAny(mediaType, "\r\n") || len(mediaType) > 255 || !strings.Contains(mediaType, "/") {
+	if strings.ContainsFunc(mediaType, func(r rune) bool { return r < ' ' || r > '~' }) || len(mediaType) > 255 || !strings.Contains(mediaType, "/") {
 		mediaType = "application/octet-stream"
 	}
 	h.Set("Content-Type", mediaType)

@@ -39,7 +39,8 @@ func principalAddress(id string) (mail.Address, bool) {
 	if !ok || err != nil {
 		return mail.Address{}, false
 	}
-	return oneAddress(string(b))
+	a, ok := oneAddress(string(b))
+	return a, ok && principalID(a) == id // each has one id
 }
 
 func oneAddress(text string) (mail.Address, bool) {

@@ -51,7 +51,7 @@ func (s *Server) sign(g signed) string {
 
 // verify reads what sign made; ok is false for anything else, or too late.
 func (s *Server) verify(token string) (g signed, ok bool) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) < macBytes+28 || !hmac.Equal(b[:macBytes], s.mac(b[macBytes:])) {
 		return signed{}, false
 	}

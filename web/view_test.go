@@ -202,3 +202,23 @@ func TestSharedView(t *testing.T) {
 		t.Errorf("another account: %d", w.Code)
 	}
 }
+
+// FuzzSigned: nothing that we did not sign is taken, and what we signed is read again.
+func FuzzSigned(f *testing.F) {
+	now := time.Unix(1_000_000, 0)
+	s := New(Options{Now: func() time.Time { return now }})
+	whole := strings.TrimPrefix(s.sign(signed{account: 7, email: 1, part: 2, url: "https://img.example/a.png"}), "/i/")
+	for _, token := range []string{whole, whole[:len(whole)-2], "", "AAAA", strings.Repeat("A", 60), whole + "AA"} {
+		f.Add(token, uint64(7), uint64(1), uint32(2), "https://x")
+	}
+	f.Fuzz(func(t *testing.T, token string, account, email uint64, part uint32, url string) {
+		g := signed{account: mail.AccountID(account), email: store.EmailID(email), part: int(part), url: url}
+		mine := strings.TrimPrefix(s.sign(g), "/i/")
+		if again, ok := s.verify(mine); !ok || again != g {
+			t.Errorf("%+v: %+v", g, again)
+		}
+		if got, ok := s.verify(token); ok && strings.TrimPrefix(s.sign(got), "/i/") != token {
+			t.Errorf("%q is taken as %+v", token, got)
+		}
+	})
+}

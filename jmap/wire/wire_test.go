@@ -124,3 +124,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPointer: any pointer leads somewhere or nowhere in any value, and collects no more
+// than it may; a token that is escaped means itself.
+func FuzzPointer(f *testing.F) {
+	for _, s := range [][2]string{{`{"list":[{"id":"a","n":[1,2]},{"id":"b","n":[]}]}`, "/list/*/n"}, {`[[[1]],[[2]]]`, "/*/*/*"}, {`{"a/b":{"~":1}}`, "/a~1b/~0"}, {`[1]`, "/-1"}, {`[]`, "/*/*"}, {`{"":{"":1}}`, "//"}, {`7`, "x"}} {
+		f.Add([]byte(s[0]), s[1])
+	}
+	f.Fuzz(func(t *testing.T, doc []byte, path string) {
+		v, err := Parse(doc, Limits{})
+		if err != nil {
+			return
+		}
+		got, ok := Pointer(v, path)
+		if list, many := got.([]any); ok && many && strings.Contains(path, "*") && len(list) > maxPointed+len(doc) {
+			t.Errorf("%d elements", len(list))
+		}
+		if one, ok := Pointer(map[string]any{path: v}, "/"+Escape(path)); !ok || !reflect.DeepEqual(one, Plain(v)) {
+			t.Errorf("%q is not found: %v", path, one)
+		}
+	})
+}
