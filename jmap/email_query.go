@@ -260,7 +260,10 @@ func (f *filterCompiler) sorted(list []store.Row, by []comparator) ([]store.Emai
 		by = []comparator{{property: "receivedAt", descending: true}}
 	}
 	order := make([]store.EmailID, len(list))
-	if len(by) == 1 && by[0].property == "receivedAt" {
+	if byTime(by) {
+		if by[0].property == "surfacedAt" {
+			f.surface(list)
+		}
 		sortByDate(list)
 		for i := range list {
 			order[i] = list[i].Email
@@ -287,6 +290,33 @@ func (f *filterCompiler) sorted(list []store.Row, by []comparator) ([]store.Emai
 		slices.Reverse(order)
 	}
 	return order, nil
+}
+
+// byTime reports whether the order is that of one time of each message.
+func byTime(by []comparator) bool {
+	return len(by) == 0 || len(by) == 1 && (by[0].property == "receivedAt" || by[0].property == "surfacedAt")
+}
+
+// surface puts the time at which a message came back in the place of the time at which
+// it came. The rows are copies.
+func (f *filterCompiler) surface(list []store.Row) {
+	if len(list) == 0 {
+		return
+	}
+	e, ok := f.c.acct.index.email(list[0].Email)
+	if !ok {
+		return
+	}
+	for _, p := range e.places {
+		if _, s, ok := f.r.row(p); ok { // sets of flags are those of the account
+			for i := range list {
+				if s.Has(list[i].Flags, unsnoozedKeyword) {
+					list[i].InternalDate = max(list[i].InternalDate, list[i].SaveDate)
+				}
+			}
+			return
+		}
+	}
 }
 
 func byDate(a, b store.Row) int {

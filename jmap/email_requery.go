@@ -27,12 +27,12 @@ func (x *index) last(key string) *emailResults {
 // names is looked at. It is nil, without error, where that cannot be done.
 func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, error) {
 	c := f.c
-	if old == nil || old.pos >= f.v.LogEnd() || !lasting(q.sort) {
+	if old == nil || old.pos >= f.v.LogEnd() || !byTime(q.sort) && !lasting(q.sort) {
 		return nil, nil
 	}
-	byTime := len(q.sort) == 0 || len(q.sort) == 1 && q.sort[0].property == "receivedAt"
+	timed := byTime(q.sort)
 	most := requeryMost
-	if !byTime {
+	if !timed {
 		most = insertMost
 	}
 	d, err := c.deltaSince(f.v, old.pos, f.v.LogEnd())
@@ -53,10 +53,14 @@ func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, 
 	if err != nil {
 		return nil, err
 	}
-	if !byTime {
+	if !timed {
 		return f.insert(order, fit, q.sort)
 	}
 	descending := len(q.sort) == 0 || q.sort[0].descending
+	surfaced := len(q.sort) == 1 && q.sort[0].property == "surfacedAt"
+	if surfaced {
+		f.surface(fit)
+	}
 	before := func(a, b store.Row) int {
 		if descending {
 			return byDate(b, a)
@@ -66,7 +70,7 @@ func (f *filterCompiler) requery(q *query, old *emailResults) ([]store.EmailID, 
 	slices.SortFunc(fit, before)
 	for _, row := range f.firsts(fit) {
 		at, _ := slices.BinarySearchFunc(order, row, func(id store.EmailID, row store.Row) int {
-			return before(store.Row{Email: id, InternalDate: f.dateOf(id)}, row)
+			return before(store.Row{Email: id, InternalDate: f.dateOf(id, surfaced)}, row)
 		})
 		order = slices.Insert(order, at, row.Email)
 	}
@@ -124,8 +128,14 @@ func (f *filterCompiler) insert(order []store.EmailID, fit []store.Row, by []com
 	return order, nil
 }
 
-// dateOf is when a message came.
-func (f *filterCompiler) dateOf(id store.EmailID) int64 { return f.rowOf(id).InternalDate }
+// dateOf is when a message came, or came back.
+func (f *filterCompiler) dateOf(id store.EmailID, surfaced bool) int64 {
+	list := []store.Row{f.rowOf(id)}
+	if surfaced {
+		f.surface(list)
+	}
+	return list[0].InternalDate
+}
 
 // rowOf is the row of a message in the first mailbox that it is in.
 func (f *filterCompiler) rowOf(id store.EmailID) store.Row {

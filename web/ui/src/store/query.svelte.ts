@@ -21,7 +21,7 @@ export class Query {
   visible: [number, number] = [0, 0]
 
   placed?: () => void // told of what moved
-  constructor(protected mail: Mail, public filter: any, public account = '', public sort: any = [{ property: 'receivedAt', isAscending: false }], public collapse = true) {}
+  constructor(protected mail: Mail, public filter: any, public account = '', public sort: any = [{ property: 'surfacedAt', isAscending: false }], public collapse = true) {}
   // parts are the queries of which the list is made: itself, or one for each account.
   get parts(): Query[] { return [this] }
 
@@ -203,7 +203,7 @@ export class Merged extends Query {
   override get parts() { return this.all }
 
   private rebuild() {
-    const at = this.all.map(() => 0), out: string[] = [], date = (q: Query, i: number) => this.mail.emails.get(q.ids[i]!)?.receivedAt || ''
+    const at = this.all.map(() => 0), out: string[] = [], date = (q: Query, i: number) => { const e = this.mail.emails.get(q.ids[i]!); return e?.surfacedAt || e?.receivedAt || '' }
     this.loaded = this.all.every((q) => q.loaded || q.error)
     this.error = this.all.every((q) => q.error && !q.loaded) ? this.all[0].error : ''
     for (;;) {

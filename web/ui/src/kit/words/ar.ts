@@ -135,6 +135,8 @@ const words: Record<string, string> = {
   "You accepted.": "لقد قبلت.",
   "You said maybe.": "قلت ربما.",
   "You declined.": "لقد رفضت.",
+  "Snoozed until then": "مؤجَّلة حتى ذلك الوقت",
+  "You put this off. It came {when}.": "لقد أجّلت هذه الرسالة. وصلت {when}.",
   "Muted": "مكتوم",
   "Unmuted": "أُلغي الكتم",
   "Somebody whom you do not know asks about money or passwords.": "شخص لا تعرفه يسأل عن المال أو كلمات السر.",

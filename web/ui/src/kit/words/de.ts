@@ -135,6 +135,8 @@ const words: Record<string, string> = {
   "You accepted.": "Sie haben zugesagt.",
   "You said maybe.": "Sie haben vielleicht gesagt.",
   "You declined.": "Sie haben abgesagt.",
+  "Snoozed until then": "Bis dahin zurückgestellt",
+  "You put this off. It came {when}.": "Sie haben das zurückgestellt. Es kam {when}.",
   "Muted": "Stummgeschaltet",
   "Unmuted": "Nicht mehr stumm",
   "Somebody whom you do not know asks about money or passwords.": "Jemand, den Sie nicht kennen, fragt nach Geld oder Passwörtern.",

@@ -135,6 +135,8 @@ const words: Record<string, string> = {
   "You accepted.": "Aceptó.",
   "You said maybe.": "Respondió quizá.",
   "You declined.": "Rechazó.",
+  "Snoozed until then": "Pospuesto hasta entonces",
+  "You put this off. It came {when}.": "Lo pospuso. Llegó {when}.",
   "Muted": "Silenciado",
   "Unmuted": "Silencio quitado",
   "Somebody whom you do not know asks about money or passwords.": "Alguien a quien no conoce habla de dinero o contraseñas.",

@@ -135,6 +135,8 @@ const words: Record<string, string> = {
   "You accepted.": "Vous avez accepté.",
   "You said maybe.": "Vous avez répondu peut-être.",
   "You declined.": "Vous avez décliné.",
+  "Snoozed until then": "Mis en attente jusque-là",
+  "You put this off. It came {when}.": "Vous aviez mis ce message en attente. Il est arrivé {when}.",
   "Muted": "En sourdine",
   "Unmuted": "Sourdine levée",
   "Somebody whom you do not know asks about money or passwords.": "Quelqu’un que vous ne connaissez pas parle d’argent ou de mots de passe.",

@@ -135,6 +135,8 @@ const words: Record<string, string> = {
   "You accepted.": "承諾しました。",
   "You said maybe.": "仮承諾しました。",
   "You declined.": "辞退しました。",
+  "Snoozed until then": "その時刻まで保留",
+  "You put this off. It came {when}.": "このメールは保留していました。受信: {when}",
   "Muted": "ミュート中",
   "Unmuted": "ミュート解除",
   "Somebody whom you do not know asks about money or passwords.": "知らない人がお金やパスワードについて尋ねています。",
