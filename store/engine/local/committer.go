@@ -44,6 +44,7 @@ type committer struct {
 	unapplied []*group      // that the index may not have yet, in order
 	retry     time.Duration // since the engine's begin: when to try again to make a reserve
 	stamped   time.Time     // when a frame was stamped last
+	usual     int64         // how many commits were under way at once of late
 }
 
 // stampEvery is how exactly the log knows when a commit was made.
@@ -101,12 +102,20 @@ func (c *committer) take() []*request {
 	return reqs
 }
 
-// gather waits a moment while commits are under way that are not yet queued:
-// fewer, larger groups.
+// gather waits a moment for commits that come soon: fewer, larger groups. As many as
+// were under way at once may come again, because who was answered a moment ago is
+// often at work on the next one. If they do not come in time, fewer are waited for.
 func (c *committer) gather() {
 	e := c.e
-	for start := time.Now(); e.queued.Load() < e.inflight.Load() && e.queuedBytes.Load() < gatherBytes && time.Since(start) < gatherTime; {
-		runtime.Gosched()
+	for start := time.Now(); ; runtime.Gosched() {
+		c.usual = max(c.usual, e.inflight.Load())
+		if e.queued.Load() >= c.usual || e.queuedBytes.Load() >= gatherBytes {
+			return
+		}
+		if time.Since(start) >= gatherTime {
+			c.usual = e.inflight.Load()
+			return
+		}
 	}
 }
 

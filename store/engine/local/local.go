@@ -43,6 +43,7 @@ type Engine struct {
 
 	markMu    sync.Mutex
 	mark      mark          // written by the applier
+	sets      []change      // the applier's
 	applied   atomic.Uint64 // mark.lsn
 	unflushed atomic.Uint64 // bytes of log that the index holds in memory only
 	end       atomic.Pointer[position]
