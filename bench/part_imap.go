@@ -125,8 +125,8 @@ since its fields come from the record; a field that is not kept there (Received,
 BODY[]: messages are read from the segment, half of the time, and their checksums verified, a fifth. One command a message, LOGIN, SELECT, STATUS: two
 thirds of the time is waking up, reading and writing a socket in this guest; of a LOGIN also accepting and closing it. STORE of one message: a sync
 each, which Dovecot does not do. SEARCH of headers: records are read one by one; there are no columns of header texts yet. CREATE and SUBSCRIBE: two
-commits, each with its sync. SEARCH TEXT: the bytes of all messages are read and searched. SELECT cold: half is reading the chunks of the mailbox from the disk,
-columns and marks at the same time, the rest the account's records and what of the program was not in memory.`
+commits, each with its sync. SEARCH TEXT: the bytes of all messages are read and searched. SELECT cold: of 4.0 ms, reading the
+account is 0.5 ms, reading the chunks of the mailbox 1.6 to 2.4 ms.`
 
 // runIMAP is the part "imap": commands on a large mailbox, and on many mailboxes.
 func runIMAP(ctx context.Context, b *benchmark) (table, error) {
