@@ -69,9 +69,9 @@ type Limits struct {
 	IMAPIdleTime           Duration `toml:"imap_idle_time" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
 	IMAPStallTime          Duration `toml:"imap_stall_time" doc:"Time for which a client may not read what it asked for."`
 	IMAPProgressTime       Duration `toml:"imap_progress_time" doc:"Time between words about how far a long command is (RFC 9585)."`
-	IMAPPerAddress         Count    `toml:"imap_connections_per_address" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
-	IMAPRate               Count    `toml:"imap_connections_per_minute" doc:"New connections of one address in a minute. Loopback is exempt."`
-	IMAPPerUser            Count    `toml:"imap_connections_per_user" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`
+	IMAPPerAddress         Count    `toml:"imap_connections_per_address" live:"yes" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
+	IMAPRate               Count    `toml:"imap_connections_per_minute" live:"yes" doc:"New connections of one address in a minute. Loopback is exempt."`
+	IMAPPerUser            Count    `toml:"imap_connections_per_user" live:"yes" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`
 
 	MailboxName    Size     `toml:"mailbox_name" doc:"Bytes of one level of a mailbox name."`
 	MailboxPath    Size     `toml:"mailbox_path" doc:"Bytes of a whole mailbox name."`

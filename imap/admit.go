@@ -14,6 +14,8 @@ type books struct {
 	users     map[userNetwork]int      // those that have
 	rates     map[netip.Prefix]*bucket // new connections
 	swept     time.Time
+	// Of Limits, those that Apply changes.
+	perAddress, perUser, rate int
 }
 
 type userNetwork struct {
@@ -27,8 +29,8 @@ type bucket struct {
 	seen   time.Time
 }
 
-func newBooks() books {
-	return books{strangers: map[netip.Prefix]int{}, users: map[userNetwork]int{}, rates: map[netip.Prefix]*bucket{}}
+func newBooks(l Limits) books {
+	return books{perAddress: l.PerAddress, perUser: l.PerUserAddress, rate: l.ConnectionRate, strangers: map[netip.Prefix]int{}, users: map[userNetwork]int{}, rates: map[netip.Prefix]*bucket{}}
 }
 
 func networkOf(a netip.Addr) netip.Prefix {
@@ -66,17 +68,26 @@ func (b *books) take(n netip.Prefix, rate int, now time.Time) bool {
 	return true
 }
 
+// Apply gives connections and logins that come from now on other bounds: PerAddress,
+// PerUserAddress and ConnectionRate of l. Those that are there stay.
+func (s *Server) Apply(l Limits) {
+	l = l.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.books.perAddress, s.books.perUser, s.books.rate = l.PerAddress, l.PerUserAddress, l.ConnectionRate
+}
+
 // admit counts a connection that has not logged in against its network. Programs
 // on this machine may connect as often as they like.
 func (s *Server) admit(c *conn) bool {
 	if !c.peer.IsValid() {
 		return true
 	}
-	n, lim := networkOf(c.peer), &s.opts.Limits
+	n := networkOf(c.peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.books.strangers[n] >= lim.PerAddress ||
-		!c.peer.IsLoopback() && !s.books.take(n, lim.ConnectionRate, c.started) {
+	if s.books.strangers[n] >= s.books.perAddress ||
+		!c.peer.IsLoopback() && !s.books.take(n, s.books.rate, c.started) {
 		s.stats.refused.Add(1)
 		return false
 	}
@@ -90,7 +101,7 @@ func (s *Server) welcome(c *conn, id mail.AccountID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := userNetwork{id, networkOf(c.peer)}
-	if s.books.users[u] >= s.opts.Limits.PerUserAddress {
+	if s.books.users[u] >= s.books.perUser {
 		s.stats.refused.Add(1)
 		return false
 	}

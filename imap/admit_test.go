@@ -9,7 +9,7 @@ import (
 // TestRate: a network gets its tokens back over a minute, and costs nothing once it
 // has them.
 func TestRate(t *testing.T) {
-	b, now := newBooks(), fixedNow
+	b, now := newBooks(Limits{}), fixedNow
 	n := networkOf(netip.MustParseAddr("192.0.2.1"))
 	take := func() (got int) {
 		for b.take(n, 10, now) {

@@ -374,3 +374,25 @@ func TestTwice(t *testing.T) {
 	}()
 	newTables(append(extensions(), &extension{name: "X", commands: []command{{name: "NOOP"}}}))
 }
+
+// What is applied bounds the logins that come then; sessions that are there stay.
+func TestApply(t *testing.T) {
+	h := newHouse(t, Options{AllowPlaintextLogin: true, Limits: Limits{PerUserAddress: 1}})
+	first := h.client("ada")
+	nc, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newClient(t, nc)
+	second.until("* OK")
+	second.send("a LOGIN ada demo\r\n")
+	second.until("a NO [LIMIT]")
+	h.srv.Apply(Limits{PerUserAddress: 2})
+	second.send("b LOGIN ada demo\r\n")
+	second.until("b OK")
+	h.srv.Apply(Limits{PerUserAddress: 1})
+	for _, c := range []*client{first, second} {
+		c.send("c NOOP\r\n")
+		c.until("c OK")
+	}
+}

@@ -102,7 +102,7 @@ func New(o Options) *Server {
 		o.Greeting = "Posthouse ready"
 	}
 	return &Server{opts: o, tables: newTables(offered(extensions(), &o, o.Withhold...)),
-		rules: rules(o.WithholdFrom), special: map[string]*tables{}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks()}
+		rules: rules(o.WithholdFrom), special: map[string]*tables{}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks(o.Limits)}
 }
 
 // ErrClosed is returned by Serve after Shutdown.

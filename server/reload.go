@@ -45,6 +45,7 @@ func (s *Server) Reload(ctx context.Context, c config.Config) (admin.Reloaded, e
 	s.queue.Apply(sending)
 	s.deliv.Apply(s.deliveryOptions())
 	s.smtp.Apply(s.smtpOptions())
+	s.imap.Apply(imapLimits(s.cfg.Limits))
 	s.log.Info("reloaded", "changed", strings.Join(out.Applied, " "), "ms", time.Since(began).Milliseconds())
 	if len(out.AtStart) > 0 {
 		s.log.Warn("these changes wait for the next start", "keys", strings.Join(out.AtStart, " "))

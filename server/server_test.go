@@ -340,8 +340,9 @@ func TestReload(t *testing.T) {
 	}
 	defer looking.Wait()
 	c.Limits.SMTPCommandLine, c.SMTP.Hooks, c.Limits.Message = 1234, []string{"milter 127.0.0.1:1 fail=accept"}, 7<<20
+	c.Limits.IMAPPerUser = 77
 	out, err := s.Reload(t.Context(), c)
-	if err != nil || !slices.Contains(out.Applied, "smtp.hooks") || !slices.Contains(out.AtStart, "limits.message") {
+	if err != nil || !slices.Contains(out.Applied, "smtp.hooks") || !slices.Contains(out.Applied, "limits.imap_connections_per_user") || !slices.Contains(out.AtStart, "limits.message") {
 		t.Fatal(out, err)
 	}
 	if got := served(t, addr); got != "two.example.org" || s.opts.Level.Level() != slog.LevelDebug {
