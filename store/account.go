@@ -65,6 +65,7 @@ type account struct {
 	pub       sync.Mutex // a leaf: never take another lock of the store while holding it
 	settled   sync.Cond  // a commit's outcome is known
 	submitted []*state   // of commits whose outcome is not known, in order
+	unread    []*View    // that have no reader yet
 	broken    bool       // a commit failed: pending is not going to be
 	suspect   bool       // a conflict: durable may not be what the engine holds
 	last      engine.Pending
@@ -113,8 +114,8 @@ func (a *account) view(ctx context.Context, who *Principal, fn func(v *View) err
 	if err != nil {
 		return err
 	}
-	v := &View{acct: a, who: who}
-	v.st, v.r = a.pair(st)
+	v := &View{acct: a, st: st, who: who}
+	a.open(v)
 	defer v.close()
 	if !v.st.exists {
 		return fail(mail.NotFound, "View", "no such account")
@@ -122,28 +123,54 @@ func (a *account) view(ctx context.Context, who *Principal, fn func(v *View) err
 	return fn(v)
 }
 
-// pair returns a durable state, st or a later one, and a reader of the engine that
-// sees just this one. What is durable can be read before [account.settle] publishes
-// it: a reader alone may be ahead of the published state.
-func (a *account) pair(st *state) (*state, engine.Reader) {
-	r := a.store.eng.Snapshot(a.id)
+// open makes v's state and its reader of one moment. What is durable can be read
+// before [account.settle] publishes it: a reader alone may be ahead of the published
+// state. While no commit is under way, v gets its reader when it first needs one or
+// when the next commit is submitted, whatever comes first: most Views need none.
+func (a *account) open(v *View) {
 	a.pub.Lock()
-	quiet := len(a.submitted) == 0 && a.durable.Load() == st
-	a.pub.Unlock()
-	if quiet || r.Version() == uint64(st.hdr.modseq) {
-		return st, r
+	defer a.pub.Unlock()                   // nothing is submitted or settled meanwhile
+	if st := a.durable.Load(); st != nil { // nil: just when it is not evicted after all
+		v.st = st
 	}
-	r.Close()
-	a.pub.Lock() // nothing is submitted or settled meanwhile
-	defer a.pub.Unlock()
-	r = a.store.eng.Snapshot(a.id)
-	v := ModSeq(r.Version())
+	if len(a.submitted) == 0 {
+		a.unread = append(a.unread, v)
+		return
+	}
+	v.r = a.store.eng.Snapshot(a.id)
+	now := ModSeq(v.r.Version())
 	for _, st := range a.submitted {
-		if st.hdr.modseq == v {
-			return st, r
+		if st.hdr.modseq == now {
+			v.st = st
 		}
 	}
-	return a.durable.Load(), r
+}
+
+// readerOf opens v's reader, unless a commit has done so.
+func (a *account) readerOf(v *View) engine.Reader {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	if r := a.withdrawLocked(v); r != nil {
+		return r
+	}
+	return a.store.eng.Snapshot(a.id)
+}
+
+func (a *account) withdraw(v *View) engine.Reader {
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	return a.withdrawLocked(v)
+}
+
+// withdrawLocked returns the reader that a commit opened for v, if one did; none will
+// from here on.
+func (a *account) withdrawLocked(v *View) engine.Reader {
+	if i := slices.Index(a.unread, v); i >= 0 {
+		a.unread = slices.Delete(a.unread, i, i+1)
+	}
+	r := v.pinned
+	v.pinned = nil
+	return r
 }
 
 func (a *account) use() {
@@ -218,6 +245,11 @@ func (a *account) grow(n int64) {
 func (a *account) submitLocked(st *state) {
 	a.pending = st
 	a.pub.Lock()
+	for _, v := range a.unread {
+		v.pinned = a.store.eng.Snapshot(a.id)
+	}
+	clear(a.unread)
+	a.unread = a.unread[:0]
 	a.submitted = append(a.submitted, st)
 	a.pub.Unlock()
 }

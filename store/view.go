@@ -29,15 +29,20 @@ type Mailbox struct {
 type View struct {
 	acct *account
 	st   *state
-	r    engine.Reader // of the same moment; of a Tx opened when first needed, and at least as new as what is durable
+	r    engine.Reader // opened when first needed: of the same moment; of a Tx at least as new as what is durable
 	tx   *Tx           // the transaction that this is part of, or nil
 
 	settled bool       // of a Tx: a reader opened from here on sees all earlier updates
 	who     *Principal // nil: the owner
+
+	pinned engine.Reader // opened for it by a commit, guarded by acct.pub
 }
 
 // close releases the engine's reader.
 func (v *View) close() {
+	if v.r == nil {
+		v.r = v.acct.withdraw(v)
+	}
 	if v.r != nil {
 		v.r.Close()
 		v.r = nil
@@ -47,7 +52,7 @@ func (v *View) close() {
 // reader returns the engine's view.
 func (v *View) reader() engine.Reader {
 	if v.r == nil {
-		v.r = v.acct.store.eng.Snapshot(v.acct.id)
+		v.r = v.acct.readerOf(v)
 	}
 	return v.r
 }
