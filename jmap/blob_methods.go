@@ -239,6 +239,32 @@ func (c *call) blobObject(id string, b []byte, props []string) wire.Object {
 	return o
 }
 
+// eachBlob calls f with each of the blobs that ids name, once; missing are those that
+// there are not.
+func (c *call) eachBlob(ids []string, f func(v *store.View, id string, b *blob) error) (missing []string, err error) {
+	if ids = unique(ids); len(ids) > c.limits.Get {
+		return nil, refused("requestTooLarge", "more blobs than maxObjectsInGet")
+	}
+	missing = []string{}
+	err = c.view(func(v *store.View) error {
+		for _, id := range ids {
+			b, err := c.blob(v, c.req.idOf(id))
+			switch {
+			case err != nil:
+				return err
+			case b == nil:
+				missing = append(missing, id)
+			default:
+				if err := f(v, id, b); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return missing, err
+}
+
 // lookUpBlobs is Blob/lookup, RFC 9404 §4.3: what refers to a blob.
 func lookUpBlobs(c *call) (wire.Object, error) {
 	names := c.strs("typeNames")
@@ -247,32 +273,22 @@ func lookUpBlobs(c *call) (wire.Object, error) {
 			return nil, refused("unknownDataType", n)
 		}
 	}
-	list, missing := []wire.Object{}, []string{}
-	err := c.view(func(v *store.View) error {
-		for _, id := range unique(c.strs("ids")) {
-			b, err := c.blob(v, c.req.idOf(id))
-			if err != nil {
-				return err
-			}
-			if b == nil {
-				missing = append(missing, id)
-				continue
-			}
-			matched := map[string][]string{"Email": {}, "Mailbox": {}, "Thread": {}}
-			if f, ok := c.acct.index.email(b.email); ok && b.email != 0 {
-				matched["Email"], matched["Thread"] = []string{emailID(f.id)}, []string{threadID(f.thread)}
-				for _, p := range f.places {
-					if m, err := v.MailboxByID(p.Mailbox); err == nil {
-						matched["Mailbox"] = append(matched["Mailbox"], mailboxID(m))
-					}
+	list := []wire.Object{}
+	missing, err := c.eachBlob(c.strs("ids"), func(v *store.View, id string, b *blob) error {
+		matched := map[string][]string{"Email": {}, "Mailbox": {}, "Thread": {}}
+		if f, ok := c.acct.index.email(b.email); ok && b.email != 0 {
+			matched["Email"], matched["Thread"] = []string{emailID(f.id)}, []string{threadID(f.thread)}
+			for _, p := range f.places {
+				if m, err := v.MailboxByID(p.Mailbox); err == nil {
+					matched["Mailbox"] = append(matched["Mailbox"], mailboxID(m))
 				}
 			}
-			o := wire.Object{}
-			for _, n := range names {
-				o = o.With(n, matched[n])
-			}
-			list = append(list, wire.Object{{Name: "id", Value: id}, {Name: "matchedIds", Value: o}})
 		}
+		o := wire.Object{}
+		for _, n := range names {
+			o = o.With(n, matched[n])
+		}
+		list = append(list, wire.Object{{Name: "id", Value: id}, {Name: "matchedIds", Value: o}})
 		return nil
 	})
 	return c.head().With("list", list).With("notFound", missing), err

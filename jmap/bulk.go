@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -199,7 +200,7 @@ func trimJobs(tx *store.Tx, by mail.AccountID) error {
 	}); err != nil {
 		return err
 	}
-	slices.SortFunc(over, func(a, b job) int { return compareText(a.at, b.at) })
+	slices.SortFunc(over, func(a, b job) int { return cmp.Compare(a.at, b.at) })
 	for ; n >= maxJobs && len(over) > 0; n, over = n-1, over[1:] {
 		for _, p := range parts[over[0].id] {
 			if err := tx.DeleteObject(store.ObjectJob, p); err != nil {

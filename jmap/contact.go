@@ -135,12 +135,12 @@ func queryCards(c *call, v *store.View, q *query) (results, error) {
 			}
 		}
 	}
-	recs = slices.DeleteFunc(recs, func(r record) bool { return q.filter != nil && !book.fits(q.filter, r.rec.(values)) })
+	recs = slices.DeleteFunc(recs, func(r record) bool { return !book.fits(q.filter, r.rec.(values)) })
 	by := q.sort
 	if len(by) == 0 {
 		by = []comparator{{property: "name"}}
 	}
-	return sortedIDs(recs, by, cardKey), nil
+	return sortedIDs(recs, by, byText(cardKey)), nil
 }
 
 func cardKey(r record, property string) string {
@@ -178,28 +178,14 @@ func (f *filter) asks(condition string) bool {
 type addressBook map[string]map[string]any
 
 func (b addressBook) fits(f *filter, m values) bool {
-	switch f.op {
-	case "AND":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !b.fits(s, m) })
-	case "OR":
-		return slices.ContainsFunc(f.sub, func(s *filter) bool { return b.fits(s, m) })
-	case "NOT":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return b.fits(s, m) })
-	}
-	for k, val := range f.cond {
+	return f.fits(func(condition string, val any) bool {
 		text, _ := val.(string)
-		fits := false
-		if k == "memberOf" {
+		if condition == "memberOf" {
 			uid, _ := m["uid"].(string)
-			fits = b[text][uid] == true
-		} else {
-			fits = cardHas(m, k, text)
+			return b[text][uid] == true
 		}
-		if !fits {
-			return false
-		}
-	}
-	return true
+		return cardHas(m, condition, text)
+	})
 }
 
 // cardHas answers one condition; text is found anywhere, without regard to case.

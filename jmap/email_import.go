@@ -180,10 +180,6 @@ var parsedDefaults = []string{"messageId", "inReplyTo", "references", "sender", 
 var filed = []string{"id", "mailboxIds", "keywords", "receivedAt", "threadId"}
 
 func parseEmails(c *call) (wire.Object, error) {
-	ids := unique(c.strs("blobIds"))
-	if len(ids) > c.limits.Get {
-		return nil, refused("requestTooLarge", "more blobs than maxObjectsInGet")
-	}
 	names := parsedDefaults
 	if c.args["properties"] != nil {
 		names = c.strs("properties")
@@ -201,33 +197,23 @@ func parseEmails(c *call) (wire.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, missing, unfit := wire.Object{}, []string{}, []string{}
-	err = c.view(func(v *store.View) error {
+	parsed, unfit := wire.Object{}, []string{}
+	missing, err := c.eachBlob(c.strs("blobIds"), func(v *store.View, id string, b *blob) error {
 		g := &getter{c, v}
-		for _, id := range ids {
-			b, err := c.blob(v, c.req.idOf(id))
-			if err != nil {
-				return err
-			}
-			if b == nil {
-				missing = append(missing, id)
-				continue
-			}
-			e, err := c.parsed(id, b)
-			if err != nil {
-				return err
-			}
-			if h, err := e.headerOf(g, 0); err != nil || h.Len() == 0 {
-				unfit = append(unfit, id)
-				continue
-			}
-			e.args = args
-			o, err := g.parsedObject(e, props)
-			if err != nil {
-				return err
-			}
-			parsed = parsed.With(id, o)
+		e, err := c.parsed(id, b)
+		if err != nil {
+			return err
 		}
+		if h, err := e.headerOf(g, 0); err != nil || h.Len() == 0 {
+			unfit = append(unfit, id)
+			return nil
+		}
+		e.args = args
+		o, err := g.parsedObject(e, props)
+		if err != nil {
+			return err
+		}
+		parsed = parsed.With(id, o)
 		return nil
 	})
 	return c.head().With("parsed", orNull(parsed)).With("notParsable", orNone(unfit)).With("notFound", orNone(missing)), err

@@ -94,10 +94,8 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	if box := s.inbox(r.Context(), who.account.ID); box != "" {
 		out = out.With("inbox", box)
 	}
-	if p, err := s.principalOf(r.Context(), who); err == nil {
-		if owners, err := s.opts.Store.SharedOwners(r.Context(), p); err == nil {
-			out = out.With("hasShared", len(owners) > 0)
-		}
+	if _, owners, err := s.owners(r.Context(), who); err == nil {
+		out = out.With("hasShared", len(owners) > 0)
 	}
 	if asked, _ := o["token"].(bool); asked {
 		out = out.With("token", token)

@@ -31,27 +31,17 @@ func queryMailboxes(c *call, v *store.View, q *query) (results, error) {
 		}
 		list = append(list, item{m, sortOrder(m, n)})
 	}
-	less := func(a, b item) int {
-		for _, s := range q.sort {
-			n := 0
-			switch s.property {
-			case "sortOrder":
-				n = cmp.Compare(a.order, b.order)
-			case "name":
-				n = strings.Compare(strings.ToLower(nameOf(a.m)), strings.ToLower(nameOf(b.m)))
-			case "parentId":
-				n = cmp.Compare(a.m.Parent, b.m.Parent)
-			}
-			if s.descending {
-				n = -n
-			}
-			if n != 0 {
-				return n
-			}
+	slices.SortStableFunc(list, inOrder(q.sort, func(a, b item, property string) int {
+		switch property {
+		case "sortOrder":
+			return cmp.Compare(a.order, b.order)
+		case "name":
+			return cmp.Compare(strings.ToLower(nameOf(a.m)), strings.ToLower(nameOf(b.m)))
+		case "parentId":
+			return cmp.Compare(a.m.Parent, b.m.Parent)
 		}
 		return 0
-	}
-	slices.SortStableFunc(list, less)
+	}))
 	out := make(idList, 0, len(list))
 	if !c.flag("sortAsTree") {
 		for _, it := range list {
@@ -76,39 +66,23 @@ func queryMailboxes(c *call, v *store.View, q *query) (results, error) {
 
 // mailboxFits evaluates a filter, RFC 8621 §2.3.
 func mailboxFits(v *store.View, f *filter, m *store.Mailbox) bool {
-	if f == nil {
-		return true
-	}
-	switch f.op {
-	case "AND":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !mailboxFits(v, s, m) })
-	case "OR":
-		return slices.ContainsFunc(f.sub, func(s *filter) bool { return mailboxFits(v, s, m) })
-	case "NOT":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return mailboxFits(v, s, m) })
-	}
-	for name, val := range f.cond {
-		fits := false
-		switch name {
+	return f.fits(func(condition string, val any) bool {
+		text, _ := val.(string)
+		switch condition {
 		case "parentId":
-			id, _ := val.(string)
-			p := findMailbox(v, id)
-			fits = val == nil && m.Parent == 0 || p != nil && p.ID == m.Parent
+			p := findMailbox(v, text)
+			return val == nil && m.Parent == 0 || p != nil && p.ID == m.Parent
 		case "name":
-			text, _ := val.(string)
-			fits = strings.Contains(strings.ToLower(nameOf(m)), strings.ToLower(text))
+			return strings.Contains(strings.ToLower(nameOf(m)), strings.ToLower(text))
 		case "role":
-			fits = textOrNull(roleOf(m)) == val
+			return textOrNull(roleOf(m)) == val
 		case "hasAnyRole":
-			fits = (roleOf(m) != "") == val
+			return (roleOf(m) != "") == val
 		case "isSubscribed":
-			fits = m.Subscribed == val
+			return m.Subscribed == val
 		}
-		if !fits {
-			return false
-		}
-	}
-	return true
+		return false
+	})
 }
 
 // mailboxQueryChanged: mailboxes are few, so whenever one changed all are told anew.

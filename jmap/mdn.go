@@ -301,38 +301,24 @@ func (c *call) deliverMDN(m *mdn, e *email) error {
 
 // parseMDNs is MDN/parse, RFC 9007 §2.2.
 func parseMDNs(c *call) (wire.Object, error) {
-	ids := unique(c.strs("blobIds"))
-	if len(ids) > c.limits.Get {
-		return nil, refused("requestTooLarge", "more blobs than maxObjectsInGet")
-	}
-	parsed, missing, none := wire.Object{}, []string{}, []string{}
-	err := c.view(func(v *store.View) error {
-		for _, id := range ids {
-			b, err := c.blob(v, c.req.idOf(id))
-			if err != nil {
-				return err
-			}
-			if b == nil {
-				missing = append(missing, id)
-				continue
-			}
-			e, err := c.parsed(id, b)
-			if mail.KindOf(err) == mail.TooLarge && err != nil {
-				none = append(none, id)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			o, err := c.readMDN(v, e)
-			if err != nil {
-				return err
-			}
-			if o == nil {
-				none = append(none, id)
-			} else {
-				parsed = parsed.With(id, o)
-			}
+	parsed, none := wire.Object{}, []string{}
+	missing, err := c.eachBlob(c.strs("blobIds"), func(v *store.View, id string, b *blob) error {
+		e, err := c.parsed(id, b)
+		if mail.KindOf(err) == mail.TooLarge && err != nil {
+			none = append(none, id)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		o, err := c.readMDN(v, e)
+		if err != nil {
+			return err
+		}
+		if o == nil {
+			none = append(none, id)
+		} else {
+			parsed = parsed.With(id, o)
 		}
 		return nil
 	})

@@ -30,11 +30,7 @@ type sharedFollow struct {
 // share begins to follow the accounts of others that are shared now, and leaves those
 // that are not any more. resumed says that the client was away.
 func (f *follow) share(resumed bool) error {
-	p, err := f.c.principalOf(f.c.ctx, f.c.who)
-	if err != nil {
-		return err
-	}
-	owners, err := f.c.opts.Store.SharedOwners(f.c.ctx, p)
+	p, owners, err := f.c.owners(f.c.ctx, f.c.who)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"cmp"
 	"slices"
 
 	"posthouse/jmap/wire"
@@ -248,11 +249,12 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 	return out, err
 }
 
-// sortedIDs is the ids of recs in order, by the texts that key gives for properties.
-func sortedIDs(recs []record, by []comparator, key func(r record, property string) string) idList {
-	slices.SortFunc(recs, func(a, b record) int {
-		for _, s := range by {
-			n := compareText(key(a, s.property), key(b, s.property))
+// inOrder compares by the criteria of a query, one after the other; by compares for one
+// property.
+func inOrder[T any](criteria []comparator, by func(a, b T, property string) int) func(a, b T) int {
+	return func(a, b T) int {
+		for _, s := range criteria {
+			n := by(a, b, s.property)
 			if s.descending {
 				n = -n
 			}
@@ -260,13 +262,51 @@ func sortedIDs(recs []record, by []comparator, key func(r record, property strin
 				return n
 			}
 		}
-		return compareText(a.id, b.id)
-	})
+		return 0
+	}
+}
+
+// sortedIDs is the ids of recs in order; equal ones are in the order of their ids.
+func sortedIDs(recs []record, criteria []comparator, by func(a, b record, property string) int) idList {
+	criteria = append(slices.Clip(criteria), comparator{property: "id"})
+	slices.SortFunc(recs, inOrder(criteria, func(a, b record, property string) int {
+		if property == "id" {
+			return cmp.Compare(a.id, b.id)
+		}
+		return by(a, b, property)
+	}))
 	out := idList{}
 	for _, r := range recs {
 		out = append(out, r.id)
 	}
 	return out
+}
+
+// byText compares records by the texts that key gives for properties.
+func byText(key func(r record, property string) string) func(a, b record, property string) int {
+	return func(a, b record, property string) int { return cmp.Compare(key(a, property), key(b, property)) }
+}
+
+// fits evaluates a filter for what holds answers of one condition; nil fits everything.
+func (f *filter) fits(holds func(condition string, val any) bool) bool {
+	if f == nil {
+		return true
+	}
+	fits := func(s *filter) bool { return s.fits(holds) }
+	switch f.op {
+	case "AND":
+		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !fits(s) })
+	case "OR":
+		return slices.ContainsFunc(f.sub, fits)
+	case "NOT":
+		return !slices.ContainsFunc(f.sub, fits)
+	}
+	for name, val := range f.cond {
+		if !holds(name, val) {
+			return false
+		}
+	}
+	return true
 }
 
 // objectsChanged is what changed of a query over the objects of one kind: those that

@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"cmp"
 	"slices"
 
 	"posthouse/jmap/wire"
@@ -72,57 +73,18 @@ func quotasTouched(_ *call, v *store.View, d *delta) ([]touch, error) {
 	return list, nil
 }
 
-func queryQuotas(_ *call, v *store.View, q *query) (results, error) {
-	all := quotasOf(v)
-	if q.filter != nil {
-		all = slices.DeleteFunc(all, func(x quota) bool { return !x.fits(q.filter) })
-	}
-	slices.SortFunc(all, func(a, b quota) int {
-		for _, s := range q.sort {
-			n := int(a.used - b.used)
-			if s.property == "name" {
-				n = compareText(a.name, b.name)
-			}
-			if s.descending {
-				n = -n
-			}
-			if n != 0 {
-				return n
-			}
-		}
-		return compareText(a.id, b.id)
+func queryQuotas(c *call, v *store.View, q *query) (results, error) {
+	recs, err := loadQuotas(c, v, nil)
+	recs = slices.DeleteFunc(recs, func(r record) bool {
+		x := r.rec.(quota)
+		have := map[string]any{"name": x.name, "scope": "account", "resourceType": x.resource, "type": "Mail"}
+		return !q.filter.fits(func(condition string, val any) bool { return have[condition] == val })
 	})
-	out := idList{}
-	for _, x := range all {
-		out = append(out, x.id)
-	}
-	return out, nil
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-func (x quota) fits(f *filter) bool {
-	switch f.op {
-	case "AND":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !x.fits(s) })
-	case "OR":
-		return slices.ContainsFunc(f.sub, x.fits)
-	case "NOT":
-		return !slices.ContainsFunc(f.sub, x.fits)
-	}
-	have := map[string]any{"name": x.name, "scope": "account", "resourceType": x.resource, "type": "Mail"}
-	for k, v := range f.cond {
-		if have[k] != v {
-			return false
+	return sortedIDs(recs, q.sort, func(a, b record, property string) int {
+		x, y := a.rec.(quota), b.rec.(quota)
+		if property == "name" {
+			return cmp.Compare(x.name, y.name)
 		}
-	}
-	return true
+		return cmp.Compare(x.used, y.used)
+	}), err
 }

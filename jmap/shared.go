@@ -30,17 +30,21 @@ func (s *Server) principalOf(ctx context.Context, who *principal) (store.Princip
 	return p, nil
 }
 
+// owners are who share something with the user, who is p.
+func (s *Server) owners(ctx context.Context, who *principal) (p store.Principal, owners []mail.AccountID, err error) {
+	if p, err = s.principalOf(ctx, who); err == nil {
+		owners, err = s.opts.Store.SharedOwners(ctx, p)
+	}
+	return p, owners, err
+}
+
 func (s *Server) sharedAccount(ctx context.Context, who *principal, id string) (*account, error) {
 	missing := refused("accountNotFound", "")
 	n, ok := number(id, 'A')
 	if !ok {
 		return nil, missing
 	}
-	p, err := s.principalOf(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	owners, err := s.opts.Store.SharedOwners(ctx, p)
+	p, owners, err := s.owners(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +79,7 @@ func (s *Server) openShared(ctx context.Context, who *principal, p store.Princip
 
 // sharedAccounts are what the session says of the accounts of others.
 func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Object, error) {
-	p, err := s.principalOf(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	owners, err := s.opts.Store.SharedOwners(ctx, p)
+	p, owners, err := s.owners(ctx, who)
 	if err != nil {
 		return nil, err
 	}

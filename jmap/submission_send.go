@@ -279,53 +279,41 @@ func querySubmissions(c *call, v *store.View, q *query) (results, error) {
 	if err != nil {
 		return nil, err
 	}
-	recs = slices.DeleteFunc(recs, func(r record) bool { return q.filter != nil && !submissionFits(q.filter, r.rec.(values)) })
+	recs = slices.DeleteFunc(recs, func(r record) bool { return !submissionFits(q.filter, r.rec.(values)) })
 	by := q.sort
 	if len(by) == 0 {
 		by = []comparator{{property: "sendAt", descending: true}}
 	}
-	return sortedIDs(recs, by, func(r record, property string) string {
+	return sortedIDs(recs, by, byText(func(r record, property string) string {
 		if property == "sentAt" {
 			property = "sendAt"
 		}
 		text, _ := r.rec.(values)[property].(string)
 		return text
-	}), nil
+	})), nil
 }
 
 func submissionFits(f *filter, m values) bool {
-	switch f.op {
-	case "AND":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !submissionFits(s, m) })
-	case "OR":
-		return slices.ContainsFunc(f.sub, func(s *filter) bool { return submissionFits(s, m) })
-	case "NOT":
-		return !slices.ContainsFunc(f.sub, func(s *filter) bool { return submissionFits(s, m) })
-	}
 	has := func(name string, val any) bool {
 		id, _ := m[name].(string)
 		return slices.Contains(stringsOf(val), id)
 	}
 	at := dateOf(m["sendAt"])
-	for k, val := range f.cond {
-		fits := true
-		switch k {
+	return f.fits(func(condition string, val any) bool {
+		switch condition {
 		case "identityIds":
-			fits = has("identityId", val)
+			return has("identityId", val)
 		case "emailIds":
-			fits = has("emailId", val)
+			return has("emailId", val)
 		case "threadIds":
-			fits = has("threadId", val)
+			return has("threadId", val)
 		case "undoStatus":
-			fits = m["undoStatus"] == val
+			return m["undoStatus"] == val
 		case "before":
-			fits = at.Before(dateOf(val))
+			return at.Before(dateOf(val))
 		case "after":
-			fits = !at.Before(dateOf(val))
+			return !at.Before(dateOf(val))
 		}
-		if !fits {
-			return false
-		}
-	}
-	return true
+		return true
+	})
 }
