@@ -65,9 +65,10 @@ func (t *Transaction) asks(a *hook.Asked) bool {
 
 // hookEnvelope is what hooks are told before the recipients.
 func (t *Transaction) hookEnvelope() *hook.Message {
-	m := &hook.Message{ID: t.Env.TraceID, Host: t.s.opts.Hostname, Remote: t.sess.Remote, Hello: t.sess.Hello, From: t.Env.ReversePath}
+	m := &hook.Message{ID: t.Env.TraceID, Host: t.s.opts.Hostname, Remote: t.sess.Remote, Hello: t.sess.Hello, TLS: t.sess.TLS,
+		From: t.Env.ReversePath, Params: hook.MailParams(&t.Env, t.s.opts.Now())}
 	if t.sess.Account != nil {
-		m.Account = t.sess.Account.Address.String()
+		m.Account, m.AuthType = t.sess.Account.Address.String(), t.sess.AuthType
 	}
 	return m
 }
@@ -75,9 +76,10 @@ func (t *Transaction) hookEnvelope() *hook.Message {
 // hookMessage is what hooks are told.
 func (t *Transaction) hookMessage() *hook.Message {
 	m := t.hookEnvelope()
+	m.Refused = t.refused
 	for _, r := range t.Env.Recipients {
 		if !t.withdrawn[r.Address] {
-			m.To = append(m.To, r.Address)
+			m.To = append(m.To, r)
 		}
 	}
 	return m
@@ -106,7 +108,7 @@ func (t *Transaction) askHook(ctx context.Context, i int, m *hook.Message) (hook
 	}
 	if len(v.Changes) > 0 { // those who come next are told of the new envelope
 		now := t.hookMessage()
-		m.From, m.To = now.From, now.To
+		m.From, m.Params, m.To = now.From, now.Params, now.To
 	}
 	return v, nil
 }

@@ -13,7 +13,31 @@ type talk struct{ hook.Talk }
 // hear tells a recipient to the hooks that answer to the envelope, and returns ok or the
 // refusal of the first that does not want it. A hook that does not answer now is asked
 // again with the message, and then what is configured for silence holds.
-func (t *Transaction) hear(ctx context.Context, to mail.Address, ok mail.Reply) mail.Reply {
+func (t *Transaction) hear(ctx context.Context, to mail.Recipient, ok mail.Reply) mail.Reply {
+	t.eachTalk(ctx, func(a *hook.Asked, k hook.Talk) error {
+		if !ok.Positive() {
+			return nil
+		}
+		r, err := a.Recipient(ctx, k, to)
+		if err == nil && r.Code != 0 {
+			ok = r
+		}
+		return err
+	})
+	return ok
+}
+
+// hearRefused tells a recipient that we refused to the hooks that want to hear of such.
+func (t *Transaction) hearRefused(ctx context.Context, r hook.Refusal) {
+	if len(t.s.opts.Hooks) == 0 || len(t.refused) == maxRefused {
+		return
+	}
+	t.refused = append(t.refused, r)
+	t.eachTalk(ctx, func(a *hook.Asked, k hook.Talk) error { return a.Refused(ctx, k, r) })
+}
+
+// eachTalk begins what was not, and does something with each; one that fails is over.
+func (t *Transaction) eachTalk(ctx context.Context, do func(*hook.Asked, hook.Talk) error) {
 	list := t.s.opts.Hooks
 	if len(list) > 0 && t.talks == nil {
 		t.beginTalks(ctx, list)
@@ -23,16 +47,12 @@ func (t *Transaction) hear(ctx context.Context, to mail.Address, ok mail.Reply) 
 		if k.Talk == nil {
 			continue
 		}
-		r, err := list[i].Recipient(ctx, k.Talk, to)
-		if err != nil {
+		if err := do(&list[i], k.Talk); err != nil {
 			t.silent(&list[i], err)
 			k.Close()
 			k.Talk = nil
-		} else if r.Code != 0 {
-			return r
 		}
 	}
-	return ok
 }
 
 func (t *Transaction) beginTalks(ctx context.Context, list []hook.Asked) {

@@ -17,7 +17,8 @@ type fakeHook struct {
 	verdict hook.Verdict
 	err     error
 	asked   string
-	told    []mail.Address
+	told    []mail.Recipient
+	refused []hook.Refusal              // of which it heard
 	body    string                      // to put in place of the message's
 	refuse  map[mail.Address]mail.Reply // while the envelope comes
 	ended   bool
@@ -45,8 +46,13 @@ func (f *fakeHook) Begin(context.Context, *hook.Message) (hook.Talk, error) {
 	return f, nil
 }
 
-func (f *fakeHook) Recipient(_ context.Context, to mail.Address) (mail.Reply, error) {
-	return f.refuse[to], nil
+func (f *fakeHook) Recipient(_ context.Context, to mail.Recipient) (mail.Reply, error) {
+	return f.refuse[to.Address], nil
+}
+
+func (f *fakeHook) Refused(_ context.Context, r hook.Refusal) error {
+	f.refused = append(f.refused, r)
+	return nil
 }
 
 func (f *fakeHook) Message(ctx context.Context, m *hook.Message) (hook.Verdict, error) {
@@ -62,7 +68,7 @@ func TestHookRefusesOne(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Hooks = []hook.Asked{{Name: "fake", Hook: f, Received: true}} })
 	tx := h.svc.Begin(&Session{Origin: FromMX, Hello: "mx.far.test"}, mail.Envelope{ReversePath: addr("eve@far.test"), TraceID: "tid1"})
 	defer tx.Close()
-	for to, want := range map[string]mail.Reply{"ada@demo.test": replyOK, "ben@demo.test": no} {
+	for to, want := range map[string]mail.Reply{"ada@demo.test": replyOK, "ben@demo.test": no, "nobody@demo.test": replyNoUser} {
 		if r := tx.Recipient(t.Context(), mail.Recipient{Address: addr(to)}); r != want {
 			t.Errorf("%s: %v", to, r)
 		}
@@ -71,6 +77,9 @@ func TestHookRefusesOne(t *testing.T) {
 	_, _ = io.WriteString(tx, "Subject: x\r\n\r\nbody\r\n")
 	if r := tx.Accept(t.Context()); !r.Positive() || len(h.inbox("ada@demo.test")) != 1 || len(h.inbox("ben@demo.test")) != 0 || len(f.told) != 1 {
 		t.Errorf("%v, told of %v", r, f.told)
+	}
+	if len(f.refused) != 1 || f.refused[0].To.Address != addr("nobody@demo.test") || f.refused[0].Reply != replyNoUser {
+		t.Errorf("it heard of %v", f.refused)
 	}
 	if tx.Close(); !f.ended {
 		t.Error("the talk does not end")

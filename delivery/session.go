@@ -29,6 +29,8 @@ type Session struct {
 	TLS *tls.ConnectionState
 	// Account is who logged in, or nil.
 	Account *directory.Account
+	// AuthType is the SASL mechanism by which it did; "" if nobody logged in.
+	AuthType string
 	// Early: it spoke before it was greeted.
 	Early bool
 

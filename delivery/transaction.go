@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"posthouse/directory"
+	"posthouse/hook"
 	"posthouse/mail"
 	"posthouse/mailauth/authres"
 	"posthouse/mailauth/dkim"
@@ -40,6 +41,7 @@ type Transaction struct {
 	outcome     outcome
 	hookLines   []byte                // header lines that hooks put in front
 	talks       []talk                // with hooks that answer to the envelope; nil: none was begun
+	refused     []hook.Refusal        // recipients that hooks may want to hear of
 	withdrawn   map[mail.Address]bool // recipients that hooks took away
 	quarantined bool                  // a hook holds what goes to other servers
 	complaint   complaint
@@ -107,7 +109,9 @@ func (t *Transaction) Recipient(ctx context.Context, r mail.Recipient) mail.Repl
 		reply = t.roomFor(ctx, &w, reply)
 	}
 	if reply.Positive() {
-		reply = t.hear(ctx, r.Address, reply)
+		reply = t.hear(ctx, r, reply)
+	} else {
+		t.hearRefused(ctx, hook.Refusal{To: r, Reply: reply})
 	}
 	if !reply.Positive() {
 		t.outcome.refuse(r.Address, reply)

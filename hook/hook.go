@@ -14,6 +14,7 @@ package hook
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -33,14 +34,26 @@ type Message struct {
 	Name    string     // of Remote, confirmed by DNS; "" if it has none
 	Hello   string
 	Account string // who logged in
-	From    mail.Address
-	To      []mail.Address
+	// AuthType is the SASL mechanism by which it did, or "".
+	AuthType string
+	TLS      *tls.ConnectionState // of the peer's connection, or nil
+	From     mail.Address
+	Params   []string // the parameters of MAIL, see MailParams
+	To       []mail.Recipient
+	// Refused are recipients that did not get it, for those who want to hear of them.
+	Refused []Refusal
 	Prefix  []byte      // header lines that will stand in front
 	Content io.ReaderAt // the rest
 	Size    int64       // of Content
 	// Replace, if there is one, begins another body; what is written to its result
 	// becomes the message's. It is called at most once.
 	Replace func() (io.Writer, error)
+}
+
+// A Refusal is a recipient that was refused, and what it was told.
+type Refusal struct {
+	To    mail.Recipient
+	Reply mail.Reply
 }
 
 // Reader reads the whole message.
@@ -112,7 +125,10 @@ type Talker interface {
 // it is over. One goroutine at a time uses it.
 type Talk interface {
 	// Recipient tells one recipient; a reply with a code refuses it.
-	Recipient(ctx context.Context, to mail.Address) (mail.Reply, error)
+	Recipient(ctx context.Context, to mail.Recipient) (mail.Reply, error)
+	// Refused tells one recipient that others have refused, if the program wants to
+	// hear of them; what it says to that does not count.
+	Refused(ctx context.Context, r Refusal) error
 	// Message tells the rest, and gives the verdict of all.
 	Message(ctx context.Context, m *Message) (Verdict, error)
 	// Close ends it.
@@ -157,10 +173,17 @@ func (a *Asked) Begin(ctx context.Context, m *Message) (Talk, error) {
 }
 
 // Recipient tells one recipient to a talk within the time.
-func (a *Asked) Recipient(ctx context.Context, talk Talk, to mail.Address) (mail.Reply, error) {
+func (a *Asked) Recipient(ctx context.Context, talk Talk, to mail.Recipient) (mail.Reply, error) {
 	ctx, cancel := a.within(ctx)
 	defer cancel()
 	return talk.Recipient(ctx, to)
+}
+
+// Refused tells one that was refused to a talk within the time.
+func (a *Asked) Refused(ctx context.Context, talk Talk, r Refusal) error {
+	ctx, cancel := a.within(ctx)
+	defer cancel()
+	return talk.Refused(ctx, r)
 }
 
 // Ask asks within the time, and makes the verdict of no answer. A talk that was begun

@@ -22,7 +22,7 @@ import (
 
 func example(text string) *Message {
 	return &Message{ID: "id1", Host: "mx.demo.test", Remote: netip.MustParseAddr("192.0.2.1"), Name: "mx.far.test", Hello: "mx.far.test",
-		From: mail.Address{Local: "eve", Domain: "far.test"}, To: []mail.Address{{Local: "ada", Domain: "demo.test"}},
+		From: mail.Address{Local: "eve", Domain: "far.test"}, To: []mail.Recipient{{Address: mail.Address{Local: "ada", Domain: "demo.test"}}},
 		Prefix: []byte("Received: by mx.demo.test\r\n"), Content: strings.NewReader(text), Size: int64(len(text))}
 }
 
@@ -239,7 +239,7 @@ func TestMilter(t *testing.T) {
 		body := strings.Repeat("0123456789", 10_000)
 		m := example("Subject: a\r\n\tb\r\nX: \r\n\r\n" + body)
 		if tt.name == "refuses one of two" {
-			m.To = append(m.To, mail.Address{Local: "ben", Domain: "demo.test"})
+			m.To = append(m.To, mail.Recipient{Address: mail.Address{Local: "ben", Domain: "demo.test"}})
 		}
 		var other strings.Builder
 		m.Replace = func() (io.Writer, error) { return &other, nil }
@@ -339,7 +339,7 @@ func TestMilterTalk(t *testing.T) {
 	}
 	defer talk.Close()
 	for to, want := range map[string]string{"ada": "", "ben": "550 5.7.9 not him", "cleo": ""} {
-		r, err := a.Recipient(t.Context(), talk, mail.Address{Local: to, Domain: "demo.test"})
+		r, err := a.Recipient(t.Context(), talk, mail.Recipient{Address: mail.Address{Local: to, Domain: "demo.test"}})
 		if err != nil || r.Code != 0 && r.String() != want || r.Code == 0 && want != "" {
 			t.Errorf("%s: %v, %v", to, r, err)
 		}

@@ -36,6 +36,7 @@ type milterConn struct {
 	r       *bufio.Reader
 	w       *bufio.Writer
 	skip    uint32 // steps that it does not want (SMFIP_NO*)
+	refused bool   // it wants to hear of recipients that were refused (SMFIP_RCPT_REJ)
 	quiet   uint32 // steps that it does not answer (SMFIP_NR_*)
 	verdict Verdict
 	done    bool
@@ -64,6 +65,9 @@ var (
 	stepEOH     = milterStep{'N', 0x40, 0x40000}
 	stepData    = milterStep{'T', 0x200, 0x10000}
 	stepEOM     = milterStep{'E', 0, 0}
+
+	// milterRefused is SMFIP_RCPT_REJ: it hears of recipients that were refused too.
+	milterRefused = uint32(0x800)
 
 	// milterSkippable are all steps that a milter may leave out or not answer.
 	milterSkippable = uint32(0x7f | 0x100 | 0x200 | 0x400 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x40000 | 0x80000 | 0x80)
@@ -103,7 +107,7 @@ func (c *milterConn) read() (byte, []byte, error) {
 func (c *milterConn) negotiate() error {
 	offer := binary.BigEndian.AppendUint32(nil, milterVersion)
 	offer = binary.BigEndian.AppendUint32(offer, milterActions)
-	offer = binary.BigEndian.AppendUint32(offer, milterSkippable)
+	offer = binary.BigEndian.AppendUint32(offer, milterSkippable|milterRefused)
 	if err := c.send('O', offer); err != nil {
 		return err
 	}
@@ -118,6 +122,7 @@ func (c *milterConn) negotiate() error {
 		return fmt.Errorf("%w: no negotiation", errAnswer)
 	}
 	c.skip = binary.BigEndian.Uint32(data[8:]) & milterSkippable
+	c.refused = binary.BigEndian.Uint32(data[8:])&milterRefused != 0 && c.skip&stepRcpt.skip == 0
 	if c.quiet = c.skip; binary.BigEndian.Uint32(data) < 4 { // it does not know DATA
 		c.skip |= stepData.skip
 	}
@@ -161,14 +166,25 @@ func (c *milterConn) sender(m *Message) error {
 		connect = append(append(connect, 0, 0), zero(address)...)
 	}
 	return c.each(
-		told{stepConnect, []string{"j", m.Host, "{daemon_name}", m.Host, "{client_addr}", address, "{client_name}", name}, [][]byte{connect}},
-		told{stepHello, nil, [][]byte{zero(m.Hello)}},
-		told{stepMail, []string{"i", m.ID, "{auth_authen}", m.Account, "{mail_addr}", m.From.String()}, [][]byte{zero("<" + m.From.String() + ">")}},
+		told{stepConnect, m.connectMacros(name, address), [][]byte{connect}},
+		told{stepHello, m.helloMacros(), [][]byte{zero(m.Hello)}},
+		told{stepMail, m.mailMacros(), pathArg(m.From, m.Params)},
 	)
 }
 
-func (c *milterConn) recipient(to mail.Address) error {
-	return c.each(told{stepRcpt, []string{"{rcpt_addr}", to.String()}, [][]byte{zero("<" + to.String() + ">")}})
+func (c *milterConn) recipient(to mail.Recipient) error {
+	return c.each(told{stepRcpt, rcptMacros(to.Address, mail.Reply{}), pathArg(to.Address, rcptParams(&to))})
+}
+
+// notRecipient tells one that was refused. What it says of that changes nothing.
+func (c *milterConn) notRecipient(r Refusal) error {
+	if !c.refused || c.done {
+		return nil
+	}
+	before := c.verdict
+	err := c.each(told{stepRcpt, rcptMacros(r.To.Address, r.Reply), pathArg(r.To.Address, rcptParams(&r.To))})
+	c.verdict, c.done = before, false
+	return err
 }
 
 func zero(s string) []byte { return append([]byte(strings.ReplaceAll(s, "\x00", "")), 0) }

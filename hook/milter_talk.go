@@ -46,7 +46,7 @@ func (c *milterConn) silent() bool {
 			return false
 		}
 	}
-	return true
+	return !c.refused // else it hears of those whose message never comes
 }
 
 // bound does what takes no longer than ctx.
@@ -78,12 +78,17 @@ func (m *Milter) Ask(ctx context.Context, msg *Message) (Verdict, error) {
 		return Verdict{}, err
 	}
 	defer t.Close()
+	for _, r := range msg.Refused {
+		if err := t.bound(ctx, func() error { return t.c.notRecipient(r) }); err != nil {
+			return Verdict{}, err
+		}
+	}
 	for _, to := range msg.To {
 		if t.c.done {
 			break
 		}
 		if len(msg.To) > 1 {
-			t.c.to = to.String()
+			t.c.to = to.Address.String()
 		}
 		if err := t.bound(ctx, func() error { return t.c.recipient(to) }); err != nil {
 			return Verdict{}, err
@@ -94,7 +99,7 @@ func (m *Milter) Ask(ctx context.Context, msg *Message) (Verdict, error) {
 }
 
 // Recipient implements Talk.
-func (t *milterTalk) Recipient(ctx context.Context, to mail.Address) (mail.Reply, error) {
+func (t *milterTalk) Recipient(ctx context.Context, to mail.Recipient) (mail.Reply, error) {
 	if t.c.done { // it has said what holds for all
 		return t.all.Reply, nil
 	}
@@ -108,6 +113,11 @@ func (t *milterTalk) Recipient(ctx context.Context, to mail.Address) (mail.Reply
 		return v.Reply, nil
 	}
 	return mail.Reply{}, nil
+}
+
+// Refused implements Talk.
+func (t *milterTalk) Refused(ctx context.Context, r Refusal) error {
+	return t.bound(ctx, func() error { return t.c.notRecipient(r) })
 }
 
 // Message implements Talk.

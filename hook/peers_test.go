@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -22,6 +23,7 @@ import (
 
 	"posthouse/dns"
 	"posthouse/dns/dnstest"
+	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 )
 
@@ -158,7 +160,9 @@ func TestOpenDKIM(t *testing.T) {
 	common := "Syslog no\nAuthservID mx.demo.test\nAlwaysAddARHeader yes\nRequireSafeKeys no\nCanonicalization relaxed/simple\n"
 	sign := s.write(t, "sign.conf", common+fmt.Sprintf("Mode s\nSocket local:%s/sign\nDomain far.test\nSelector r\nKeyFile %s\nInternalHosts 192.0.2.1\n", s.dir, s.file))
 	m := example(plainMessage)
-	m.Prefix, m.Account = nil, "eve@far.test"
+	m.Prefix, m.Account, m.AuthType = nil, "eve@far.test", "PLAIN"
+	m.Params, m.TLS = []string{"SIZE=300", "BODY=8BITMIME"}, &tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+	m.Refused = []Refusal{{mail.Recipient{Address: mail.Address{Local: "nobody", Domain: "demo.test"}}, mail.Reply{Code: 550, Text: "no"}}}
 	v := ask(t, &Milter{Address: s.start(t, "sign", path, "-f", "-x", sign)}, m)
 	if v.Action != Pass {
 		t.Fatalf("%+v", v)
@@ -209,7 +213,9 @@ func TestRspamdMilter(t *testing.T) {
 	s := newSigner(t)
 	h := &Milter{Address: s.startRspamd(t, `"rspamd_proxy" { milter = yes; bind_socket = "DIR/s mode=0666"; count = 1; timeout = 60s; upstream "local" { default = yes; self_scan = yes; } }`)}
 	m := example(plainMessage)
-	m.Prefix, m.Account = nil, "eve@far.test"
+	m.Prefix, m.Account, m.AuthType = nil, "eve@far.test", "PLAIN"
+	m.Params, m.TLS = []string{"SIZE=300", "BODY=8BITMIME"}, &tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+	m.Refused = []Refusal{{mail.Recipient{Address: mail.Address{Local: "nobody", Domain: "demo.test"}}, mail.Reply{Code: 550, Text: "no"}}}
 	v := ask(t, h, m)
 	if v.Action != Pass {
 		t.Fatalf("%+v", v)
@@ -240,7 +246,9 @@ func TestRspamdSigns(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	r := &Rspamd{URL: "http://rspamd", Client: &http.Client{Transport: transport}}
 	m := example(plainMessage)
-	m.Prefix, m.Account = nil, "eve@far.test"
+	m.Prefix, m.Account, m.AuthType = nil, "eve@far.test", "PLAIN"
+	m.Params, m.TLS = []string{"SIZE=300", "BODY=8BITMIME"}, &tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+	m.Refused = []Refusal{{mail.Recipient{Address: mail.Address{Local: "nobody", Domain: "demo.test"}}, mail.Reply{Code: 550, Text: "no"}}}
 	v := ask(t, r, m)
 	if v.Action != Pass {
 		t.Fatalf("%+v", v)

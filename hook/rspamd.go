@@ -89,7 +89,7 @@ func (r *Rspamd) Ask(ctx context.Context, m *Message) (Verdict, error) {
 	set("Password", r.Password)
 	set("MTA-Name", m.Host)
 	for _, to := range m.To {
-		req.Header.Add("Rcpt", headerSafe(to.String()))
+		req.Header.Add("Rcpt", headerSafe(to.Address.String()))
 	}
 	client := r.Client
 	if client == nil {

@@ -94,7 +94,7 @@ func (c *conn) auth(arg string) mail.Reply {
 
 // loggedIn makes the session that of an account.
 func (c *conn) loggedIn(who directory.Account, how string) {
-	c.session.Account = &who
+	c.session.Account, c.session.AuthType = &who, how
 	c.badCommands, c.failedLogins = 0, 0
 	c.srv.stats.logins.Add(1)
 	c.srv.own(c, who.ID)

@@ -45,7 +45,7 @@ func (c *conn) startTLS(arg string) mail.Reply {
 		return mail.Reply{}
 	}
 	c.endTransaction()
-	c.session.Hello, c.session.Extended, c.session.Account = "", false, nil // RFC 3207 §4.2
+	c.session.Hello, c.session.Extended, c.session.Account, c.session.AuthType = "", false, nil, "" // RFC 3207 §4.2
 	c.state = stateStart
 	return mail.Reply{}
 }
