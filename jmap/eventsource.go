@@ -93,7 +93,7 @@ func (e *eventWriter) run(ctx context.Context, s *Server) error {
 			if !s.isStillUser(ctx, e.follow.c.who) {
 				return nil
 			}
-			if err := e.follow.share(false); err != nil {
+			if err := e.follow.share(true); err != nil {
 				return err
 			}
 		case <-pings:

@@ -28,8 +28,9 @@ type sharedFollow struct {
 }
 
 // share begins to follow the accounts of others that are shared now, and leaves those
-// that are not any more. resumed says that the client was away.
-func (f *follow) share(resumed bool) error {
+// that are not any more. missed says that the client does not know how those stand that
+// are new to the stream: it was away, or they came since. It is told of all their types.
+func (f *follow) share(missed bool) error {
 	p, owners, err := f.c.owners(f.c.ctx, f.c.who)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func (f *follow) share(resumed bool) error {
 		}
 		c := *f.c
 		c.acct = a
-		o := &sharedFollow{c: &c, stale: resumed, types: sharedTypes, watch: a.WatchFunc(f.wake)}
+		o := &sharedFollow{c: &c, stale: missed, types: sharedTypes, watch: a.WatchFunc(f.wake)}
 		a.allow(store.ObjectJob, store.ObjectMute)
 		if sends, err := c.sendsFor(c.ctx, c.who, id); err == nil && sends {
 			o.types = slices.Concat(sharedTypes, sentTypes)
@@ -66,7 +67,7 @@ func (f *follow) share(resumed bool) error {
 		}
 		f.others = append(f.others, o)
 	}
-	if resumed {
+	if missed {
 		f.wake()
 	}
 	return nil

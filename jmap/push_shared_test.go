@@ -2,12 +2,14 @@ package jmap
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"posthouse/jmap/wire"
 	"posthouse/store"
 )
 
@@ -134,5 +136,62 @@ func TestReadOnlyShared(t *testing.T) {
 	}
 	if got := r.call("Email/get", `{"accountId":"A7","ids":["M1"],"properties":["keywords","mailboxIds"]}`); text(at(t, got, "/list/0/keywords")) != `{}` {
 		t.Error(text(got))
+	}
+}
+
+// The state of the session is another one when an account comes, may be used otherwise
+// or goes, and in each response (RFC 8620 §3.4); streams that are open tell of accounts that came.
+func TestSharedLater(t *testing.T) {
+	r := newRig(t, Options{Limits: Limits{UserPerMinute: -1}})
+	c, err := r.srv.streamCall(t.Context(), &principal{account: ben})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.follow(nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	told := func() string {
+		t.Helper()
+		if err := f.share(true); err != nil {
+			t.Fatal(err)
+		}
+		change, err := f.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(wire.Append(nil, change))
+	}
+	seen := map[string]bool{}
+	state := func(fresh bool) {
+		t.Helper()
+		var session struct{ State string }
+		if err := json.Unmarshal(r.do("GET", "/jmap/session", "", "Authorization", "Basic YmVuQGRlbW8udGVzdDpkZW1v").Body.Bytes(), &session); err != nil || session.State == "" || seen[session.State] == fresh {
+			t.Errorf("%q, %v", session.State, err)
+		}
+		needs(t, r.asBen(`["Core/echo",{},"e"]`), `"sessionState":"`+session.State+`"`)
+		seen[session.State] = true
+	}
+	state(true)
+	state(false)
+	if got := told(); strings.Contains(got, "A7") {
+		t.Error(got)
+	}
+	r.grant("Archive", store.RightLookup|store.RightRead)
+	state(true)
+	needs(t, told(), `"A7":{"Email":"`, `"Mailbox":"`, "!EmailSubmission")
+	if got := told(); strings.Contains(got, "A7") {
+		t.Error(got)
+	}
+	r.grant("Archive", store.RightLookup|store.RightRead|store.RightWrite)
+	state(true)
+	r.deliver("Archive", letter(1, ""))
+	state(false)
+	r.grant("Archive", store.NoRights)
+	state(false) // as it was at first
+	told()
+	if len(f.others) != 0 {
+		t.Error("it follows an account that is not shared")
 	}
 }

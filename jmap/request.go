@@ -109,7 +109,7 @@ func (s *Server) answer(ctx context.Context, who *principal, body []byte) ([]byt
 		return nil, refusal
 	}
 	s.run(ctx, who, req)
-	return req.appendTo(make([]byte, 0, 4096), who), nil
+	return req.appendTo(make([]byte, 0, 4096), s.sessionState(ctx, who)), nil
 }
 
 // requestTypes are those of the members of a Request.
@@ -258,7 +258,7 @@ func (req *request) referred(v any) (any, error) {
 	return nil, refused("invalidResultReference", "")
 }
 
-func (req *request) appendTo(dst []byte, who *principal) []byte {
+func (req *request) appendTo(dst []byte, sessionState string) []byte {
 	dst = append(dst, `{"methodResponses":[`...)
 	for i, r := range req.responses {
 		if i > 0 {
@@ -272,7 +272,7 @@ func (req *request) appendTo(dst []byte, who *principal) []byte {
 	if req.tell {
 		dst = wire.Append(append(dst, `,"createdIds":`...), req.created)
 	}
-	dst = wire.AppendString(append(dst, `,"sessionState":`...), who.sessionState())
+	dst = wire.AppendString(append(dst, `,"sessionState":`...), sessionState)
 	return append(dst, '}')
 }
 

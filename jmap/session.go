@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -14,17 +15,21 @@ var allCapabilities = []string{capCore, capMail, capSubmission, capVacation, cap
 
 // session answers with the Session object, RFC 8620 §2.
 func (s *Server) session(w http.ResponseWriter, r *http.Request, who *principal) {
-	shared, err := s.sharedAccounts(r.Context(), who)
+	o, err := s.sessionObject(r.Context(), who)
 	if err != nil {
 		s.failed(r.Context(), "jmap: session", "account", uint64(who.account.ID), "err", err)
 		(&requestError{"", http.StatusServiceUnavailable, "try again later", ""}).write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(wire.Append(nil, s.sessionObject(who, shared)))
+	_, _ = w.Write(wire.Append(nil, o))
 }
 
-func (s *Server) sessionObject(who *principal, shared wire.Object) wire.Object {
+func (s *Server) sessionObject(ctx context.Context, who *principal) (wire.Object, error) {
+	shared, err := s.sharedAccounts(ctx, who)
+	if err != nil {
+		return nil, err
+	}
 	id, name := accountID(who.account.ID), who.account.Address.String()
 	all, own, primary := wire.Object{}, wire.Object{}, wire.Object{}
 	for _, c := range allCapabilities {
@@ -35,7 +40,7 @@ func (s *Server) sessionObject(who *principal, shared wire.Object) wire.Object {
 			primary = primary.With(c, id)
 		}
 	}
-	return wire.Object{
+	o := wire.Object{
 		{Name: "capabilities", Value: all},
 		{Name: "accounts", Value: append(wire.Object{{Name: id, Value: wire.Object{{Name: "name", Value: name}, {Name: "isPersonal", Value: true},
 			{Name: "isReadOnly", Value: false}, {Name: "accountCapabilities", Value: own}}}}, shared...)},
@@ -45,14 +50,22 @@ func (s *Server) sessionObject(who *principal, shared wire.Object) wire.Object {
 		{Name: "downloadUrl", Value: who.base + "/jmap/download/{accountId}/{blobId}/{name}?type={type}"},
 		{Name: "uploadUrl", Value: who.base + "/jmap/upload/{accountId}/"},
 		{Name: "eventSourceUrl", Value: who.base + "/jmap/eventsource?types={types}&closeafter={closeafter}&ping={ping}"},
-		{Name: "state", Value: who.sessionState()},
 	}
+	h := sha256.Sum256(wire.Append(nil, o))
+	return o.With("state", hex.EncodeToString(h[:6])), nil
 }
 
-// sessionState changes when the Session object does for this user.
-func (who *principal) sessionState() string {
-	h := sha256.Sum256([]byte(who.account.Address.String() + "\x00" + who.account.Name + "\x001"))
-	return hex.EncodeToString(h[:6])
+// sessionState is the state of the Session object: another one whenever anything of that
+// has changed for this user, as when an account of somebody else came or went.
+func (s *Server) sessionState(ctx context.Context, who *principal) string {
+	o, err := s.sessionObject(ctx, who)
+	if err != nil {
+		s.failed(ctx, "jmap: session state", "account", uint64(who.account.ID), "err", err)
+		return "unknown" // the client asks for the session, and learns what is wrong
+	}
+	state, _ := o.Member("state")
+	text, _ := state.(string)
+	return text
 }
 
 // capability returns what the session says of a capability, for the server and for

@@ -164,7 +164,7 @@ func (k *socket) request(o map[string]any) []byte {
 	}
 	k.run(k.ctx, k.who, req)
 	head := wire.Append([]byte(`{"@type":"Response","requestId":`), o["id"])
-	return append(append(head, ','), req.appendTo(nil, k.who)[1:]...)
+	return append(append(head, ','), req.appendTo(nil, k.sessionState(k.ctx, k.who))[1:]...)
 }
 
 // enable starts to push, RFC 8887 §4.3.5.2.
@@ -226,7 +226,7 @@ func (k *socket) push(ctx context.Context, f *follow) {
 			}
 		case <-f.poke:
 		case <-check.C:
-			if err := f.share(false); err != nil {
+			if err := f.share(true); err != nil {
 				return
 			}
 		}

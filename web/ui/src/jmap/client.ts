@@ -78,7 +78,9 @@ export class Client {
   using = using
   onLoggedOut = () => {}
   onOnline = (_: boolean) => {}
+  onSession = () => {} // what the session says has changed
   session: any = null
+  private sessionState = ''
   private reads = new Lane(this)
   private writes = new Lane(this)
 
@@ -96,6 +98,7 @@ export class Client {
     this.inbox = j.inbox || ''
     this.hasShared = j.hasShared !== false
     this.session = null
+    this.sessionState = ''
     return {}
   }
 
@@ -108,7 +111,7 @@ export class Client {
   async sessionObject(anew = false) {
     if (!this.session || anew) {
       const r = await fetch('/jmap/session', { headers }).catch(() => null) // asked again when it is needed again
-      if (r?.ok) this.session = await r.json()
+      if (r?.ok) { this.session = await r.json(); this.sessionState = this.session.state }
     }
     return this.session || { capabilities: {}, accounts: {} }
   }
@@ -133,6 +136,11 @@ export class Client {
       this.using = this.using.slice(0, this.using.length - 1)
       ;(body as any).using = this.using
       return this.post(body)
+    }
+    if (j.sessionState && j.sessionState !== this.sessionState) {
+      const known = this.sessionState
+      this.sessionState = j.sessionState
+      if (known) this.onSession()
     }
     if (!r.ok) throw new JMAPError(j.type || `http-${r.status}`, j.detail)
     return j

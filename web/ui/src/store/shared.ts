@@ -10,9 +10,13 @@ import { why } from '../kit/why'
 const asked = location.pathname + location.search // where one wanted to go before it was known what is shared
 
 // loadShared asks which accounts there are, and for the mailboxes of those that are new.
-let loading: Promise<void> | null = null
+let loading: Promise<void> | null = null, again = false
 export function loadShared(anew = false): Promise<void> {
-  return (loading ??= load(anew).finally(() => (loading = null)))
+  if (loading) again ||= anew // it may have changed since it was asked
+  return (loading ??= load(anew).finally(() => {
+    loading = null
+    if (again) { again = false; loadShared(true) }
+  }))
 }
 async function load(anew: boolean) {
   try {
@@ -29,7 +33,9 @@ async function load(anew: boolean) {
       } catch (e) { if (!(e instanceof JMAPError)) throw e } // gone meanwhile
     }
     const first = !mail.shared.length && now.length
+    const gone = mail.shared.some((s) => !now.some((n) => n.id === s.id))
     mail.shared = now
+    if (gone) dispatchEvent(new CustomEvent('shared'))
     if (!first) return
     // What the address asked for may have been somebody else's; a search is over all.
     if (/^\/mail\/(unified|A\d+~)/.test(decodeURIComponent(asked)) && asked !== location.pathname + location.search) {
