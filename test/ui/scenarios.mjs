@@ -774,6 +774,12 @@ export const scenarios = [
       // Ben takes it back.
       await ben.run('DELETEACL Board ada@demo.test')
       await eventually(async () => { await p.evaluate(() => window.dispatchEvent(new Event('focus'))); return (await side.getByRole('link', { name: 'Board' }).count()) === 0 }, 'no longer shared')
+      // All of it; then some of it again. The page is not loaded anew: each answer tells the state of the session.
+      const heading = async (n) => { await p.evaluate(() => window.dispatchEvent(new Event('focus'))); return (await side.getByRole('heading', { name: 'ben@demo.test' }).count()) === n }
+      for (const box of ['INBOX', 'Archive', 'Trash']) await ben.run(`DELETEACL ${box} ada@demo.test`)
+      await eventually(() => heading(0), 'nothing is shared')
+      await ben.run('SETACL Archive ada@demo.test lr')
+      await eventually(() => heading(1), 'shared again')
       ada.end(); ben.end()
     },
   },
