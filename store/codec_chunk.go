@@ -50,13 +50,20 @@ func widthOf(span uint64) int {
 	return 8
 }
 
-// column decodes n values.
-func column[T number](d *decoder, n int) []T {
+// column decodes n values, see spread.
+func column[T number](d *decoder, n int, prev []T) []T {
 	head := d.Take(9)
 	if head == nil {
 		return nil
 	}
-	low, width := T(binary.LittleEndian.Uint64(head)), int(head[8])
+	return spread(d, n, T(binary.LittleEndian.Uint64(head)), int(head[8]), prev)
+}
+
+// spread decodes the distances of n values, each of width bytes, from the least. Where
+// the values are those of prev, the column of the chunk before, it returns that one's:
+// what it costs to open a mailbox is mostly memory that is touched for the first time.
+// Nothing can be appended to it in place.
+func spread[T number](d *decoder, n int, low T, width int, prev []T) []T {
 	if width != 0 && width != 1 && width != 2 && width != 4 && width != 8 {
 		d.Fail()
 		return nil
@@ -64,6 +71,13 @@ func column[T number](d *decoder, n int) []T {
 	b := d.Take(uint64(n * width))
 	if d.Bad() {
 		return nil
+	}
+	at := 0
+	for at < min(n, len(prev)) && prev[at] == low+T(distance(b, at, width)) {
+		at++
+	}
+	if at == n {
+		return prev[:n:n]
 	}
 	v := make([]T, n)
 	switch width {
@@ -91,6 +105,21 @@ func column[T number](d *decoder, n int) []T {
 	return v
 }
 
+// distance is the number at place i of b.
+func distance(b []byte, i, width int) uint64 {
+	switch width {
+	case 1:
+		return uint64(b[i])
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(b[2*i:]))
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(b[4*i:]))
+	case 8:
+		return binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return 0
+}
+
 func appendColumns(dst []byte, c *columns) []byte {
 	dst = append(dst, formatVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(c.uid)))
@@ -101,22 +130,25 @@ func appendColumns(dst []byte, c *columns) []byte {
 	return appendColumn(dst, c.email.appendTo(make([]EmailID, 0, len(c.uid)), 0, len(c.uid)))
 }
 
-func decodeColumns(v []byte) (*columns, error) {
+// decodeColumns decodes the columns of the chunk behind the one of prev.
+func decodeColumns(v []byte, prev *columns) (*columns, error) {
 	d := openRecord(v)
 	n := d.Uvarint()
 	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk")
 	}
 	k := int(n)
-	c := &columns{uid: column[UID](&d, k), size: column[uint32](&d, k), date: packedColumn[int64](&d, k),
-		save: column[uint32](&d, k), email: packedColumn[EmailID](&d, k)}
+	c := &columns{uid: column[UID](&d, k, nil), size: column(&d, k, prev.size), date: packedColumn(&d, k, &prev.date),
+		save: column(&d, k, prev.save), email: packedColumn(&d, k, &prev.email)}
 	if err := d.err("chunk"); err != nil {
 		return nil, err
 	}
-	for i := 1; i < k; i++ {
-		if c.uid[i] <= c.uid[i-1] {
+	last := c.uid[0]
+	for _, u := range c.uid[1:] {
+		if u <= last {
 			return nil, corrupt("chunk")
 		}
+		last = u
 	}
 	return c, nil
 }
@@ -129,14 +161,14 @@ func appendMarks(dst []byte, m *marks) []byte {
 }
 
 // decodeMarks decodes the marks of a chunk in an account with the given number of
-// flag sets.
-func decodeMarks(v []byte, sets int) (*marks, error) {
+// flag sets, behind the one of prev.
+func decodeMarks(v []byte, sets int, prev *marks) (*marks, error) {
 	d := openRecord(v)
 	n := d.Uvarint()
 	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk flags")
 	}
-	m := &marks{flags: column[FlagSet](&d, int(n)), modseq: column[ModSeq](&d, int(n))}
+	m := &marks{flags: column(&d, int(n), prev.flags), modseq: column(&d, int(n), prev.modseq)}
 	if err := d.err("chunk flags"); err != nil {
 		return nil, err
 	}

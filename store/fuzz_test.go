@@ -25,9 +25,9 @@ func TestChunkCodec(t *testing.T) {
 		for _, r := range sampleRows(n) {
 			k.push(&r)
 		}
-		cols, err := decodeColumns(appendColumns(nil, k.cols))
+		cols, err := decodeColumns(appendColumns(nil, k.cols), new(columns))
 		must(t, err)
-		mark, err := decodeMarks(appendMarks(nil, k.mark), 3)
+		mark, err := decodeMarks(appendMarks(nil, k.mark), 3, new(marks))
 		must(t, err)
 		back := chunk{10, cols, mark}
 		for j := range n {
@@ -35,10 +35,53 @@ func TestChunkCodec(t *testing.T) {
 				t.Fatalf("row %d: %+v, want %+v", j, back.row(j), k.row(j))
 			}
 		}
-		if _, err := decodeMarks(appendMarks(nil, k.mark), 1); n > 1 && mail.KindOf(err) != mail.Corrupt {
+		if _, err := decodeMarks(appendMarks(nil, k.mark), 1, new(marks)); n > 1 && mail.KindOf(err) != mail.Corrupt {
 			t.Errorf("a flag set that does not exist: %v", err)
 		}
 	}
+}
+
+// Chunks whose columns hold the same values share them once they were read from disk,
+// and what is changed in one, or appended behind it, is not seen in the other.
+func TestChunksShareColumns(t *testing.T) {
+	rows := func(from, n int) *chunk {
+		k := newChunk(UID(from), n)
+		for i := range n {
+			k.push(&Row{UID: UID(from + i), Flags: FlagSet(i % 3), Size: uint32(i*i + from), InternalDate: 9, SaveDate: 7, ModSeq: 5, Email: EmailID(from + i)})
+		}
+		return k
+	}
+	read := func(k, prev *chunk) *chunk {
+		cols, err := decodeColumns(appendColumns(nil, k.cols), prev.cols)
+		must(t, err)
+		mark, err := decodeMarks(appendMarks(nil, k.mark), 3, prev.mark)
+		must(t, err)
+		return &chunk{k.base, cols, mark}
+	}
+	same := func(got, want *chunk) {
+		t.Helper()
+		for j := range want.cols.uid {
+			if got.row(j) != want.row(j) {
+				t.Fatalf("row %d: %+v, want %+v", j, got.row(j), want.row(j))
+			}
+		}
+	}
+	one, two, short := rows(1, 100), rows(200, 100), rows(400, 40)
+	a := read(one, &chunk{cols: new(columns), mark: new(marks)})
+	b := read(two, a)
+	c := read(short, b) // the first of what b holds
+	if &a.cols.save[0] != &b.cols.save[0] || &a.cols.email.narrow[0] != &b.cols.email.narrow[0] || &b.mark.flags[0] != &c.mark.flags[0] {
+		t.Error("equal columns are held twice")
+	}
+	longer := c.extend()
+	r := Row{UID: 900, Flags: 2, Size: 3, InternalDate: 4, SaveDate: 5, ModSeq: 6, Email: 407}
+	longer.push(&r)
+	if longer.row(40) != r {
+		t.Errorf("appended %+v", longer.row(40))
+	}
+	same(a, one)
+	same(b, two)
+	same(c, short)
 }
 
 func FuzzColumns(f *testing.F) {
@@ -50,19 +93,19 @@ func FuzzColumns(f *testing.F) {
 		f.Add(appendColumns(nil, k.cols), appendMarks(nil, k.mark))
 	}
 	f.Fuzz(func(t *testing.T, s, m []byte) {
-		cols, err := decodeColumns(s)
+		cols, err := decodeColumns(s, new(columns))
 		if err != nil {
 			return
 		}
 		if len(cols.uid) > chunkRows || !slices.IsSorted(cols.uid) {
 			t.Fatal("bad columns accepted")
 		}
-		again, err := decodeColumns(appendColumns(nil, cols))
+		again, err := decodeColumns(appendColumns(nil, cols), cols)
 		if err != nil || !slices.Equal(again.uid, cols.uid) || !slices.Equal(again.date.appendTo(nil, 0, len(cols.uid)), cols.date.appendTo(nil, 0, len(cols.uid))) ||
 			!slices.Equal(again.email.appendTo(nil, 0, len(cols.uid)), cols.email.appendTo(nil, 0, len(cols.uid))) {
 			t.Fatalf("columns do not survive: %v", err)
 		}
-		if mark, err := decodeMarks(m, 9); err == nil && slices.Max(mark.flags) >= 9 {
+		if mark, err := decodeMarks(m, 9, new(marks)); err == nil && slices.Max(mark.flags) >= 9 {
 			t.Fatal("bad marks accepted")
 		}
 	})

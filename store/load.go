@@ -297,12 +297,13 @@ func loadChunks(r engine.Reader, m MailboxID, sets int) (*content, error) {
 }
 
 func loadColumns(r engine.Reader, m MailboxID) (*content, error) {
-	c := &content{}
+	c, prev := &content{}, new(columns)
 	return c, scan(r, key64(keyColumns, uint64(m)), func(k, v []byte) error {
-		cols, err := decodeColumns(v)
+		cols, err := decodeColumns(v, prev)
 		if err != nil {
 			return err
 		}
+		prev = cols
 		if len(k) != 4 {
 			return corrupt("chunk")
 		}
@@ -322,13 +323,18 @@ type markedChunks struct {
 }
 
 func loadMarks(r engine.Reader, m MailboxID, sets int) (all markedChunks) {
+	prev := new(marks)
 	all.err = scan(r, key64(keyMarks, uint64(m)), func(k, v []byte) error {
 		if len(k) != 4 {
 			return corrupt("chunk flags")
 		}
-		mark, err := decodeMarks(v, sets)
+		mark, err := decodeMarks(v, sets, prev)
+		if err != nil {
+			return err
+		}
+		prev = mark
 		all.of = append(all.of, chunk{base: UID(binary.BigEndian.Uint32(k)), mark: mark})
-		return err
+		return nil
 	})
 	return all
 }

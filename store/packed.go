@@ -71,41 +71,11 @@ func (p *packed[T]) clip() packed[T] {
 	return packed[T]{p.base, slices.Clip(p.narrow), slices.Clip(p.wide)}
 }
 
-// packedColumn decodes n numbers, see column.
-func packedColumn[T number](d *decoder, n int) packed[T] {
+// packedColumn decodes n numbers, see spread.
+func packedColumn[T number](d *decoder, n int, prev *packed[T]) packed[T] {
 	if d.Len() < 9 || d.Rest()[8] == 8 {
-		return packed[T]{wide: column[T](d, n)}
+		return packed[T]{wide: column(d, n, prev.wide)}
 	}
-	low := binary.LittleEndian.Uint64(d.Rest())
-	return packed[T]{base: low, narrow: distances(d, n)}
-}
-
-// distances decodes the distances of a column whose width is at most 4.
-func distances(d *decoder, n int) []uint32 {
 	head := d.Take(9)
-	width := int(head[8])
-	if width != 0 && width != 1 && width != 2 && width != 4 {
-		d.Fail()
-		return nil
-	}
-	b := d.Take(uint64(n * width))
-	if d.Bad() {
-		return nil
-	}
-	v := make([]uint32, n)
-	switch width {
-	case 1:
-		for i, x := range b {
-			v[i] = uint32(x)
-		}
-	case 2:
-		for i := range v {
-			v[i] = uint32(binary.LittleEndian.Uint16(b[2*i:]))
-		}
-	case 4:
-		for i := range v {
-			v[i] = binary.LittleEndian.Uint32(b[4*i:])
-		}
-	}
-	return v
+	return packed[T]{base: binary.LittleEndian.Uint64(head), narrow: spread(d, n, uint32(0), int(head[8]), prev.narrow)}
 }
