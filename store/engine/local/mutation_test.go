@@ -75,6 +75,7 @@ func TestMutations(t *testing.T) {
 		"frames believed whose checksum is wrong":         acceptedChecksum,
 		"index of a standby ahead of its log (no sync)":   followerSyncs,
 		"standby's claim of what is durable":              tornBatch,
+		"shipped to a place that another server has":      unclaimedShips,
 		"frames that a killed shipper did not sync count": resumedSyncs,
 	} {
 		t.Run(name, directed)

@@ -52,7 +52,7 @@ func TestRealBucket(t *testing.T) {
 	t.Run("synchronous", func(t *testing.T) { takeOver(t, newDisk(t), place("sync"), true) })
 	t.Run("asynchronous", func(t *testing.T) { takeOver(t, newDisk(t), place("async"), false) })
 	t.Run("moments", func(t *testing.T) { restoreMoments(t, newDisk(t), place("moments")) })
-	t.Run("shrinks", func(t *testing.T) { standbyShrinks(t, newDisk(t), place("shrinks")) })
+	t.Run("shrinks", func(t *testing.T) { standbyShrinks(t, newDisk(t), place("shrinks"), false) })
 	t.Run("large", func(t *testing.T) {
 		disk := newDisk(t)
 		opt := shipOptions(disk)

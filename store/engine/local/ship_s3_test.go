@@ -66,9 +66,10 @@ func shippedMode(place Place) string {
 }
 
 // TestTakeOver ships a loaded store to each kind of place, with commits that wait and
-// that do not, and promotes the standby while the store goes on: all that was
-// acknowledged is there, or all up to the lag that was reported; and the old store
-// is told, now and when it is started again.
+// that do not, follows the standby, which cannot be opened before it is promoted, and
+// promotes it while the store goes on: all that was acknowledged is there, or all up
+// to the lag that was reported; and the old store is told, now and when it is started
+// again.
 func TestTakeOver(t *testing.T) {
 	for _, strict := range []bool{true, false} {
 		t.Run(fmt.Sprint("synchronous=", strict), func(t *testing.T) {
@@ -97,6 +98,9 @@ func takeOver(t *testing.T, disk *powerFS, place Place, strict bool) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := Open(t.Context(), standby); mail.KindOf(err) != mail.Invalid {
+		t.Fatalf("a standby that was not promoted opens: %v", err)
+	}
 	f, err := Follow(standby)
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +110,8 @@ func takeOver(t *testing.T, disk *powerFS, place Place, strict bool) {
 	for w := range crashAccounts {
 		wg.Go(func() {
 			for !stop.Load() && l.one(e, w) == nil {
-				for lsn, err := e.ship.shipped(); !stop.Load() && err == nil && e.end.Load().lsn > lsn+100; lsn, err = e.ship.shipped() {
-					time.Sleep(time.Millisecond) // so that there is no endless backlog
+				for lsn, err := e.ship.shipped(); !stop.Load() && (err != nil || e.end.Load().lsn > lsn+100); lsn, err = e.ship.shipped() {
+					time.Sleep(time.Millisecond) // so that there is no endless backlog, and time for who promotes
 				}
 			}
 		})
@@ -131,12 +135,9 @@ func takeOver(t *testing.T, disk *powerFS, place Place, strict bool) {
 		at := e.end.Load().lsn
 		await(t, "a lag that is less", func() bool { lsn, _ := e.ship.shipped(); return lsn >= at })
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
 	dir, whole := promoteHere(t, disk, place)
-	if whole != strict {
-		t.Errorf("whole: %v", whole)
+	if whole != strict || !f.Promoted() {
+		t.Errorf("whole: %v, promoted: %v", whole, f.Promoted())
 	}
 	if strict {
 		acked = l.ackedNow()
@@ -152,6 +153,12 @@ func takeOver(t *testing.T, disk *powerFS, place Place, strict bool) {
 	want := expectation{acked, make([]uint64, crashAccounts)}
 	for a := range want.issued {
 		want.issued[a] = l.issued[a].Load()
+	}
+	if _, err := f.Advance(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 	standby.Dir = dir
 	if _, err := verify(standby, want); err != nil {
@@ -221,7 +228,7 @@ func shipFaults(t *testing.T, bucket *s3test.Server, fault int, slow bool) {
 			t.Fatal(err)
 		}
 	}
-	s.bucketHasAll(bucket, opt)
+	s.bucketHasAll(bucket.Clone(), opt)
 }
 
 // try is put, but that it may be refused.
@@ -242,7 +249,6 @@ func (s *spaceTest) try(a int, key string, data []byte) error {
 // bucketHasAll promotes what a bucket has and wants all that was acknowledged.
 func (s *spaceTest) bucketHasAll(bucket *s3test.Server, opt Options) {
 	s.t.Helper()
-	bucket.Fail = nil
 	disk := newDisk(s.t)
 	dir, whole := promoteHere(s.t, disk, bucketPlace(bucket))
 	opt.FS, opt.Dir, opt.Ship, opt.ShipFS = disk, dir, "", nil
@@ -314,54 +320,56 @@ func TestBucketAway(t *testing.T) {
 
 // TestClaim wants only one store to ship to a place: not a copy of it with a claim of
 // its own, and of two with the same claim the one that began last.
-func TestClaim(t *testing.T) {
-	eachPlace(t, func(t *testing.T, disk *powerFS, place Place) {
-		for _, mutated := range []bool{false, true} {
-			dir := fmt.Sprint(place.Dir, mutated)
-			opt := shipOptions(disk)
-			opt.Dir, opt.Ship, opt.ShipFS, opt.mutate.shipUnclaimed = fmt.Sprint("/srv/store", mutated), dir, place.FS, mutated
-			s := newSpaceTest(t, opt, 20)
-			await(t, "all shipped", func() bool { return s.e.ship.reaches(s.e.end.Load().lsn, nil) })
-			clones := map[string]Options{}
-			for _, name := range []string{"/srv/twin", "/srv/other"} {
-				o := opt
-				o.Dir = fmt.Sprint(name, mutated)
-				if ok, err := vfs.Clone(disk, disk, opt.Dir, o.Dir); err != nil || !ok {
-					t.Fatal(err)
-				}
-				_ = disk.Remove(o.Dir + "/LOCK")
-				clones[name] = o
-			}
-			if err := disk.Remove(clones["/srv/other"].Dir + "/" + ownerName); err != nil {
+func TestClaim(t *testing.T) { eachPlace(t, claimHolds(false)) }
+
+func unclaimedShips(t *testing.T) { eachPlace(t, claimHolds(true)) }
+
+// claimHolds is TestClaim; mutated: with stores that do not look, which all ship.
+func claimHolds(mutated bool) func(t *testing.T, disk *powerFS, place Place) {
+	return func(t *testing.T, disk *powerFS, place Place) {
+		opt := shipOptions(disk)
+		opt.Ship, opt.ShipFS, opt.mutate.shipUnclaimed = place.Dir, place.FS, mutated
+		s := newSpaceTest(t, opt, 20)
+		await(t, "all shipped", func() bool { return s.e.ship.reaches(s.e.end.Load().lsn, nil) })
+		clones := map[string]Options{}
+		for _, name := range []string{"/srv/twin", "/srv/other"} {
+			o := opt
+			o.Dir = name
+			if ok, err := vfs.Clone(disk, disk, opt.Dir, o.Dir); err != nil || !ok {
 				t.Fatal(err)
 			}
-			refused := func(e *Engine) bool {
-				e.ship.notify()
-				_, err := e.ship.shipped()
-				return err != nil && mail.KindOf(err) == mail.Invalid && strings.Contains(err.Error(), "another server")
-			}
-			other := mustOpen(t, clones["/srv/other"])
-			if mutated {
-				await(t, "that it ships", func() bool { lsn, err := other.ship.shipped(); return err == nil && lsn > 0 })
-			} else {
-				await(t, "another store is refused", func() bool { return refused(other) })
-			}
-			if err := other.Close(); err != nil {
-				t.Fatal(err)
-			}
-			twin := mustOpen(t, clones["/srv/twin"])
-			await(t, "the twin ships", func() bool { lsn, err := twin.ship.shipped(); return err == nil && lsn > 0 })
-			s.put(1, "late", prose(1, 100))
-			if mutated {
-				await(t, "that it goes on", func() bool { return s.e.ship.reaches(s.e.end.Load().lsn, nil) })
-			} else {
-				await(t, "the first one is refused", func() bool { return refused(s.e) })
-			}
-			if err := errors.Join(twin.Close(), s.e.Close()); err != nil {
-				t.Fatal(err)
-			}
+			_ = disk.Remove(o.Dir + "/LOCK")
+			clones[name] = o
 		}
-	})
+		if err := disk.Remove(clones["/srv/other"].Dir + "/" + ownerName); err != nil {
+			t.Fatal(err)
+		}
+		refused := func(e *Engine) bool {
+			e.ship.notify()
+			_, err := e.ship.shipped()
+			return err != nil && mail.KindOf(err) == mail.Invalid && strings.Contains(err.Error(), "another server")
+		}
+		other := mustOpen(t, clones["/srv/other"])
+		if mutated {
+			await(t, "that it ships", func() bool { lsn, err := other.ship.shipped(); return err == nil && lsn > 0 })
+		} else {
+			await(t, "another store is refused", func() bool { return refused(other) })
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		twin := mustOpen(t, clones["/srv/twin"])
+		await(t, "the twin ships", func() bool { lsn, err := twin.ship.shipped(); return err == nil && lsn > 0 })
+		s.put(1, "late", prose(1, 100))
+		if mutated {
+			await(t, "that it goes on", func() bool { return s.e.ship.reaches(s.e.end.Load().lsn, nil) })
+		} else {
+			await(t, "the first one is refused", func() bool { return refused(s.e) })
+		}
+		if err := errors.Join(twin.Close(), s.e.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestClaimRace lets many begin at once: one gets the claim, also if the store's
@@ -390,8 +398,10 @@ func TestClaimRace(t *testing.T) {
 	})
 	bucket := s3test.New(t)
 	place := bucketPlace(bucket)
+	var forgets atomic.Int64
+	forgets.Store(1 << 30)
 	bucket.Fail = func(r *http.Request) int {
-		if r.Method == http.MethodPut {
+		if r.Method == http.MethodPut && forgets.Add(-1) >= 0 {
 			return s3test.Forget
 		}
 		return 0
@@ -399,13 +409,7 @@ func TestClaimRace(t *testing.T) {
 	if err := swapFile(place.FS, place.Dir, claimName, nil, claimText(1, "me")); err == nil {
 		t.Error("no put was ever answered")
 	}
-	var first atomic.Bool
-	bucket.Fail = func(r *http.Request) int {
-		if r.Method == http.MethodPut && !first.Swap(true) {
-			return s3test.Forget
-		}
-		return 0
-	}
+	forgets.Store(1)
 	if err := swapFile(place.FS, place.Dir, claimName, claimText(1, "me"), claimText(2, "me")); err != nil {
 		t.Errorf("the answer was lost: %v", err)
 	}

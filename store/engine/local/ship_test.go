@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -13,9 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"posthouse/mail"
-	"posthouse/store/engine"
 )
 
 const standbyDir = "/srv/standby"
@@ -158,82 +154,6 @@ func shipCrash(t *testing.T, stride int, strict bool, mutate mutations, lie func
 		fault = fmt.Errorf("script: %w", err)
 	}
 	return fault, crashes, wholes
-}
-
-// TestFollow follows a store while it works, refuses to open the standby before
-// it is promoted, and wants the old store to acknowledge nothing afterwards.
-func TestFollow(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 3))
-	disk, l := newDisk(t), newLoad(nil)
-	opt := crashOptions(disk, rnd)
-	opt.SegmentSize, opt.Ship, opt.ShipSync = 8<<10, standbyDir, true
-	e, err := Open(t.Context(), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	until := func(what string, f func() bool) {
-		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) { // polling, bounded
-			if time.Now().After(end) {
-				t.Fatal(what)
-			}
-		}
-	}
-	until("the first copy is never complete", func() bool {
-		b, _ := readFile(disk, standbyDir+"/"+shippedName)
-		return string(b) == modeSync
-	})
-	standby := opt
-	standby.Dir, standby.Ship = standbyDir, ""
-	if _, err := Open(t.Context(), standby); mail.KindOf(err) != mail.Invalid {
-		t.Fatalf("a standby that was not promoted opens: %v", err)
-	}
-	f, err := Follow(standby)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stop atomic.Bool
-	var wg sync.WaitGroup
-	for w := range crashAccounts {
-		wg.Go(func() {
-			for !stop.Load() && l.one(e, w) == nil {
-			}
-		})
-	}
-	for last := uint64(0); last < 300; {
-		lsn, err := f.Advance(t.Context())
-		if err != nil || lsn < last {
-			t.Fatalf("advanced from %d to %d: %v", last, lsn, err)
-		}
-		last = lsn
-	}
-	if _, err := Promote(disk, standbyDir); err != nil || !f.Promoted() {
-		t.Fatal(err)
-	}
-	until("the old store goes on", func() bool { _, err := e.ship.shipped(); return err != nil })
-	acked := l.ackedNow()
-	if err := l.one(e, 0); !errors.Is(err, engine.ErrUnavailable) {
-		t.Errorf("the old store acknowledges: %v", err)
-	}
-	stop.Store(true)
-	if _, err := f.Advance(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Error(err)
-	}
-	want := expectation{acked, make([]uint64, crashAccounts)}
-	for a := range want.issued {
-		want.issued[a] = l.issued[a].Load()
-	}
-	if _, err := verify(standby, want); err != nil {
-		t.Error(err)
-	}
-	if err := e.Close(); err != nil {
-		t.Logf("closing the old store: %v", err) // its last commits were never shipped
-	}
-	wg.Wait()
 }
 
 // An unsyncedStandby is a store whose standby has frames that nobody synced: who
