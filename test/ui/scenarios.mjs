@@ -239,8 +239,10 @@ export const scenarios = [
       assert(/method="?REPLY/i.test(head) && /METHOD:REPLY/.test(answer) && /PARTSTAT=ACCEPTED/.test(answer) && /UID:planning-1@demo\.test/.test(answer), whole + answer)
       ben.end()
       // The card, notices and the body come at different times, and none moves another.
+      let from = ''
       const still = async (what) => {
-        await s.page.goto(await s.page.evaluate(() => location.href)) // a reload may still take the address of before
+        await eventually(async () => (await s.page.evaluate(() => location.href)) !== from, 'the address says what is open')
+        await s.page.goto((from = await s.page.evaluate(() => location.href)))
         await s.page.locator('.rb:not(.off) > .answer').waitFor()
         await s.body()
         await s.stillReading(what)
@@ -1248,6 +1250,18 @@ export const scenarios = [
       await s.page.reload()
       await eventually(async () => (await s.subjects()).length > 0, 'the address is the state')
       await s.axe(s.page, 'search')
+      // Narrowed down by a facet: as many are left as it said, and all are back when it is taken out.
+      const counted = async () => +(await s.page.locator('#list').getAttribute('aria-rowcount')), wide = await counted()
+      const narrow = s.page.getByRole('group', { name: 'Narrow down' }), chip = narrow.locator('.chip:not(.on)').first()
+      await chip.waitFor()
+      const left = +(await chip.locator('small').textContent()), term = await chip.getAttribute('title')
+      assert(left > 0 && left < wide, `${term} leaves ${left} of ${wide}`)
+      await s.axe(s.page, 'facets')
+      await s.shot('facets')
+      await chip.click()
+      await eventually(async () => (await counted()) === left, `${term} leaves ${left}`)
+      await narrow.getByRole('button', { name: `Take out ${term}` }).click()
+      await eventually(async () => (await counted()) === wide, 'all are back')
       // Kept as a view: under its name, also after a reload, until it is removed and brought back.
       await s.page.getByRole('button', { name: 'Keep as a view' }).click()
       await s.page.getByRole('dialog').getByLabel('Name').fill('Unread of Grace')

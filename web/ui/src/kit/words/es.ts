@@ -634,5 +634,10 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, one {# mensaje va} other {# mensajes van}} a la papelera, salvo los que estén en otro buzón.",
   "Remove the mailbox": "Eliminar el buzón",
   "There are others inside of it.": "Contiene otros.",
+  "Narrow down": "Acotar",
+  "With attachment": "Con adjunto",
+  "Last 7 days": "Últimos 7 días",
+  "Last 12 months": "Últimos 12 meses",
+  "Take out {term}": "Quitar {term}",
 }
 export default words

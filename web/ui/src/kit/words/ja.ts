@@ -634,5 +634,10 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, other {# 通のメッセージ}}がゴミ箱に移ります（ほかのメールボックスにもあるものを除く）。",
   "Remove the mailbox": "メールボックスを削除",
   "There are others inside of it.": "中に別のメールボックスがあります。",
+  "Narrow down": "絞り込む",
+  "With attachment": "添付ファイルあり",
+  "Last 7 days": "過去7日間",
+  "Last 12 months": "過去12か月",
+  "Take out {term}": "{term}を外す",
 }
 export default words
