@@ -279,7 +279,7 @@ export class Mail {
         for (const id of ch.destroyed as string[]) { this.drop(id); dispatchEvent(new CustomEvent('gone', { detail: id })) }
         ;(other || this).state = ch.newState
         this.keep()
-        if (ch.hasMoreChanges) this.again = true
+        if (ch.hasMoreChanges) await this.leap(account, other || this)
         const lack = (pick(out, 4).list as any[]).flatMap((th) => th.emailIds).filter((id) => !this.emails.has(id))
         if (lack.length) await this.fetchEmails(lack)
       } catch (e) {
@@ -302,6 +302,25 @@ export class Mail {
       if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s.id !== account); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
       if (!(e instanceof Offline) && !(e instanceof LoggedOut)) console.warn('sync', e)
     }
+  }
+
+  // leap takes in a flood of changes, as a job of the server makes: the ids of all that changed,
+  // and the records of those only that are known here.
+  private async leap(account: string, of: { state: string }) {
+    const where = inAccount(account), ch = pick(await client.read([['Email/changes', { ...where, sinceState: of.state }]]), 0)
+    for (const id of ch.destroyed as string[]) if (this.emails.has(id)) { this.drop(id); dispatchEvent(new CustomEvent('gone', { detail: id })) }
+    await this.fetchEmails((ch.updated as string[]).filter((id) => this.emails.has(id)))
+    if (ch.created.length) { // some may belong to conversations that are known
+      const known = [...this.threads.keys()].filter((th) => ofAccount(th) === account)
+      for (let i = 0; i < known.length; i += batch) {
+        const list = pick(await client.read([['Thread/get', { ...where, ids: known.slice(i, i + batch) }]]), 0).list
+        this.takeThreads(list)
+        await this.fetchEmails(list.flatMap((th: any) => th.emailIds).filter((id: string) => !this.emails.has(id)))
+      }
+    }
+    of.state = ch.newState
+    this.keep()
+    if (ch.hasMoreChanges) this.again = true // it went on meanwhile
   }
 
   private async fetchWithThreads(ids: string[], account: string) {

@@ -138,7 +138,7 @@ export class Query {
   }
 
   changesCall(): [string, any] | null {
-    return this.state ? ['Email/queryChanges', this.args({ sinceQueryState: this.state, calculateTotal: true })] : null
+    return this.state ? ['Email/queryChanges', this.args({ sinceQueryState: this.state, calculateTotal: true, maxChanges: 500 })] : null
   }
 
   apply(r: any) {
