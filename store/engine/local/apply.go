@@ -257,15 +257,20 @@ func (e *Engine) flushIndex() error {
 	return nil
 }
 
-// flusher flushes the index every FlushEvery if there is something to flush.
+// flusher flushes the index every FlushEvery if there is something to flush, and
+// sees to it that there are reserves.
 func (e *Engine) flusher() {
 	defer e.wg.Done()
 	t := time.NewTicker(e.opt.FlushEvery)
 	defer t.Stop()
+	reserves := time.NewTicker(time.Duration(spaceEvery))
+	defer reserves.Stop()
 	for {
 		select {
 		case <-e.closing:
 			return
+		case <-reserves.C:
+			e.askReserves()
 		case <-t.C:
 			if e.unflushed.Load() == 0 {
 				continue

@@ -65,19 +65,33 @@ func (c *committer) run() {
 	e := c.e
 	defer e.wg.Done()
 	defer close(e.groups)
-	for reqs := c.take(); reqs != nil; reqs = c.take() {
-		c.commit(reqs)
+	for {
+		reqs, more := c.take()
+		switch {
+		case !more:
+			return
+		case reqs == nil:
+			c.keepReserves()
+		default:
+			c.commit(reqs)
+		}
 	}
 }
 
-// take waits for work and returns the requests of the next group, or nil at the end.
-func (c *committer) take() []*request {
+// take waits for work and returns the requests of the next group, or none if it is
+// time to look after the reserves; false at the end.
+func (c *committer) take() (reqs []*request, more bool) {
 	e := c.e
 	e.mu.Lock()
-	for len(e.queue) == 0 && !e.closed {
+	for len(e.queue) == 0 && !e.closed && !e.remake {
 		e.wake.Wait()
 	}
+	remake := e.remake && len(e.queue) == 0 && !e.closed
+	e.remake = false
 	e.mu.Unlock()
+	if remake {
+		return nil, true
+	}
 	c.gather()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,15 +105,15 @@ func (c *committer) take() []*request {
 		n++
 	}
 	if n == 0 {
-		return nil
+		return nil, false
 	}
-	reqs := e.queue[:n:n]
+	reqs = e.queue[:n:n]
 	if e.queue = e.queue[n:]; len(e.queue) == 0 {
 		e.queue = nil
 	}
 	e.queued.Add(int64(-n))
 	e.queuedBytes.Add(int64(-size))
-	return reqs
+	return reqs, true
 }
 
 // gather waits a moment for commits that come soon: fewer, larger groups. As many as

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -61,17 +62,25 @@ func (e *Engine) putIndexAside() error {
 	return e.openPebble()
 }
 
+// memTables is how many MemTables of memory the index may hold before who changes
+// it waits until they are written. On a full disk that would be for ever, and a
+// start has to apply what the log got after an earlier one waited: it may hold more.
+const (
+	memTables     = 4
+	memTablesFull = 16
+)
+
 // openPebble opens Pebble. Its log is off: ours is the redo log.
 func (e *Engine) openPebble() error {
 	cache := pebble.NewCache(e.opt.IndexCache)
 	defer cache.Unref()
 	o := &pebble.Options{
-		FS:                          vfs.OnDiskFull(e.fs, e.indexDiskFull),
+		FS:                          vfs.OnDiskFull(&lateFS{FS: e.fs, room: e.roomForIndex, held: map[string][]byte{}}, e.indexDiskFull),
 		Cache:                       cache,
 		DisableWAL:                  true,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(e.opt.MemTable),
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		// Twice and four times what Pebble does by itself: where thousands of accounts
 		// are written to, compaction is the most of all work, and this saves a third of
 		// it. Gets, most of them of what is not there, look at a few more tables.
@@ -79,6 +88,9 @@ func (e *Engine) openPebble() error {
 		LBaseMaxBytes:         256 << 20,
 		MaxOpenFiles:          500,
 		Logger:                indexLogger{e.log, e.opt.fatal},
+	}
+	if free, _, known := e.free(); known && free <= uint64(e.opt.MemTable) {
+		o.MemTableStopWritesThreshold = memTablesFull
 	}
 	// Records are about 1 KB and mostly read in order: blocks of four times Pebble's size
 	// make the index a quarter smaller and its reading a fifth cheaper, warm and cold.
@@ -92,12 +104,30 @@ func (e *Engine) openPebble() error {
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) { e.indexIsDamaged(i.Details) },
 	}
+	if err := e.dropIndexLogs(); err != nil {
+		return err
+	}
 	db, err := pebble.Open(e.path("kv"), o)
 	if err != nil {
 		return fmt.Errorf("local: opening the index %s: %w", e.path("kv"), err)
 	}
 	e.db = db
 	return nil
+}
+
+// dropIndexLogs removes what a process that was killed left of Pebble's log, which
+// has nothing. To take it for one, Pebble would begin a manifest: that needs space.
+func (e *Engine) dropIndexLogs() error {
+	names, err := e.fs.List(e.path("kv"))
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	for _, name := range names {
+		if err == nil && strings.HasSuffix(name, voidExt) {
+			err = e.fs.Remove(e.path("kv", name))
+		}
+	}
+	return err
 }
 
 // indexLogger passes Pebble's messages on.

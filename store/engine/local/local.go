@@ -31,6 +31,7 @@ type Engine struct {
 	wake   sync.Cond // there is work for the committer, or the end
 	queue  []*request
 	closed bool
+	remake bool  // the committer is to make the reserves that are not there
 	fault  error // fail-stop
 
 	queued, inflight, queuedBytes atomic.Int64 // requests in the queue; not answered; bytes in the queue

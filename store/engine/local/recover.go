@@ -317,7 +317,7 @@ func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
 func (r *recovery) openActive(segs []uint32) error {
 	e := r.e
 	e.writer = &writer{e: e}
-	e.writer.reserve = e.hasReserve()
+	e.ballast.log.Store(e.hasReserve())
 	last := uint32(0)
 	if len(segs) > 0 {
 		last = segs[len(segs)-1]
@@ -337,9 +337,14 @@ func (r *recovery) openActive(segs []uint32) error {
 			e.sealedBytes.Add(uint64(r.off))
 		}
 	}
-	if isNoSpace(err) && e.writer.reserve {
+	if isNoSpace(err) && e.ballast.log.Load() {
 		e.writer.segment = last
 		err = e.writer.useReserve()
+	} else if isNoSpace(err) && last > 0 { // the tail stays as it is, like before a reserve
+		if err = e.writer.create(last + 1); err == nil {
+			e.segmentCount.Add(1)
+			e.sealedBytes.Add(uint64(r.off))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("local: opening the active segment: %w", err)

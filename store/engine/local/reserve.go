@@ -19,6 +19,7 @@ const (
 // ballast is the index's reserve.
 type ballast struct {
 	there  atomic.Bool
+	log    atomic.Bool     // the log's reserve is there
 	opened atomic.Bool     // the index is open
 	giveUp <-chan struct{} // before: who opens the store does not wait any more
 }
@@ -26,7 +27,7 @@ type ballast struct {
 // keepReserves makes the reserves that are not there, once there is space.
 func (c *committer) keepReserves() {
 	e := c.e
-	if e.opt.Reserve == 0 || c.w.reserve && e.ballast.there.Load() || e.space.full(e) || !c.due() {
+	if e.opt.Reserve == 0 || e.ballast.log.Load() && e.ballast.there.Load() || e.space.full(e) || !c.due() {
 		return
 	}
 	var err error
@@ -34,13 +35,25 @@ func (c *committer) keepReserves() {
 		err = e.setAside(e.dir, ballastName)
 		e.ballast.there.Store(err == nil)
 	}
-	if err == nil && !c.w.reserve {
+	if err == nil && !e.ballast.log.Load() {
 		err = e.setAside(e.path("log"), spareName)
-		c.w.reserve = err == nil
+		e.ballast.log.Store(err == nil)
 	}
 	if err != nil && !isNoSpace(err) {
 		e.log.Warn("cannot set space aside for a full disk", "err", err)
 	}
+}
+
+// askReserves wakes the committer if a reserve is not there and the disk has space:
+// the next time that it is full may come before the next commit.
+func (e *Engine) askReserves() {
+	if e.opt.Reserve == 0 || e.ballast.log.Load() && e.ballast.there.Load() || e.space.full(e) {
+		return
+	}
+	e.mu.Lock()
+	e.remake = true
+	e.mu.Unlock()
+	e.wake.Signal()
 }
 
 // due tells whether it is time to try, after a failure, to make a reserve.

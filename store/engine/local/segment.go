@@ -66,7 +66,6 @@ type writer struct {
 	off     uint64 // where the next frame begins
 	size    uint64 // bytes that the file has
 	average int    // length of the frames of late
-	reserve bool   // the spare segment is there: space for commits without blobs
 }
 
 // create begins segment n, in a spare file if there is one. What a crash may have
@@ -161,10 +160,9 @@ func (w *writer) write(frame []byte) ([]byte, error) {
 
 // useReserve makes the spare segment the active one: its space is allocated.
 func (w *writer) useReserve() error {
-	if !w.reserve {
+	if !w.e.ballast.log.Swap(false) {
 		return errNoReserve
 	}
-	w.reserve = false
 	sealed := w.size
 	if err := w.e.fs.Rename(w.e.path("log", spareName), w.e.segmentName(w.segment+1)); errors.Is(err, errNotExist) {
 		return errNoReserve
