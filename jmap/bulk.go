@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"posthouse/internal/codec"
 	"posthouse/jmap/wire"
 	"posthouse/mail"
 	"posthouse/store"
@@ -162,15 +163,15 @@ func appendIDs(dst []byte, ids []store.EmailID) []byte {
 	return dst
 }
 
+// decodeIDs is the inverse of appendIDs; of what is damaged it returns what comes before.
 func decodeIDs(b []byte) (ids []store.EmailID) {
-	last := store.EmailID(0)
-	for len(b) > 0 {
-		d, n := binary.Varint(b)
-		if n <= 0 {
+	d := codec.Decode(b)
+	for last := store.EmailID(0); d.Len() > 0; {
+		last += store.EmailID(d.Varint())
+		if d.Bad() {
 			return ids
 		}
-		last += store.EmailID(d)
-		ids, b = append(ids, last), b[n:]
+		ids = append(ids, last)
 	}
 	return ids
 }

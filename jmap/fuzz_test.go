@@ -4,6 +4,7 @@ import (
 	"context"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,23 @@ func FuzzParameters(f *testing.F) {
 			}); err != nil {
 				t.Errorf("%q: %v", id, err)
 			}
+		}
+	})
+}
+
+// FuzzIDs decodes what may stand in the record of a job.
+func FuzzIDs(f *testing.F) {
+	f.Add(appendIDs(nil, []store.EmailID{1, 2, 3, 900, 7}))
+	f.Add([]byte{2, 4, 0x80})                                                // cut
+	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2})    // more than 64 bits
+	f.Add(appendIDs(nil, []store.EmailID{1<<64 - 1, 0, 1 << 63, 1<<63 - 1})) // around
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ids := decodeIDs(b)
+		if len(ids) > len(b) {
+			t.Fatalf("%d messages in %d bytes", len(ids), len(b))
+		}
+		if again := decodeIDs(appendIDs(nil, ids)); !slices.Equal(again, ids) {
+			t.Fatalf("%v became %v", ids, again)
 		}
 	})
 }

@@ -143,3 +143,25 @@ func TestMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(eng)
 }
+
+// FuzzDue decodes entries of the queue's order by time: a key and its value.
+func FuzzDue(f *testing.F) {
+	u := due{next: 5, size: 900, dest: "b.test", priority: -3, sender: 7}
+	f.Add(dueKey(u.next, 9), dueValue(u))
+	f.Add(dueKey(u.next, 9), []byte{100, 'b'}) // of version 1
+	f.Add(dueKey(never, 1<<64-1), []byte{0x80})
+	f.Add([]byte("qd"), []byte{1, 0, 0})
+	f.Fuzz(func(t *testing.T, key, val []byte) {
+		id, u, ok := parseDue(key, val)
+		if !ok {
+			return
+		}
+		if !bytes.Equal(dueKey(u.next, id)[2:], key[2:]) {
+			t.Fatalf("%x is of %d at %d", key, id, u.next)
+		}
+		id2, u2, ok := parseDue(dueKey(u.next, id), dueValue(u))
+		if !ok || id2 != id || u2 != u {
+			t.Fatalf("%+v became %+v, %v", u, u2, ok)
+		}
+	})
+}

@@ -24,3 +24,27 @@ func TestFindings(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// FuzzFindings decodes what the checks said of a message, as it stands in its record.
+func FuzzFindings(f *testing.F) {
+	f.Add(appendFindings(nil, []mail.Finding{{Check: "spf", Result: "fail", Text: "é", Weight: -3}, {Check: "dkim"}}))
+	f.Add([]byte{3, 's', 'p', 'f', 0x80}) // cut
+	f.Add([]byte{0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e := Email{findings: b}
+		list := e.Findings()
+		if len(list) > len(b) {
+			t.Fatalf("%d findings in %d bytes", len(list), len(b))
+		}
+		e.findings = appendFindings(nil, list)
+		again := e.Findings()
+		if len(again) != min(len(list), maxFindings) {
+			t.Fatalf("%d findings became %d", len(list), len(again))
+		}
+		for i := range again {
+			if again[i].Weight != list[i].Weight {
+				t.Fatalf("%+v became %+v", list[i], again[i])
+			}
+		}
+	})
+}
