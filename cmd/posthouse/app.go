@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -172,11 +173,32 @@ func (a *app) call(ctx context.Context, name string, in, out any) error {
 	return a.caller.Call(ctx, name, in, out)
 }
 
+// patience is how long a server that starts or stops may take to answer, or to be gone.
+const patience = 5 * time.Second
+
 func (a *app) connect(ctx context.Context, name string) error {
 	cfg, err := a.config()
 	if err != nil {
 		return err
 	}
+	for end := time.Now().Add(patience); ; {
+		err := a.reach(ctx, cfg, name)
+		switch {
+		case !errors.Is(err, server.ErrInUse):
+			return err
+		case time.Now().After(end):
+			return &exitError{exitUnreachable, fmt.Sprintf("%s is in use, but the server there does not answer (starting, stopping or stuck?)", cfg.Data)}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond): // polling, bounded
+		}
+	}
+}
+
+// reach is one try of connect: ErrInUse if a server has the store and does not answer.
+func (a *app) reach(ctx context.Context, cfg config.Config, name string) error {
 	client, err := admin.Dial(ctx, cfg.Data)
 	if err == nil {
 		a.caller = client
@@ -190,9 +212,6 @@ func (a *app) connect(ctx context.Context, name string) error {
 		return &exitError{exitUnreachable, fmt.Sprintf("there is no mail in %s. Is --data or --config right? A new server begins with: posthouse domain add example.org", cfg.Data)}
 	}
 	stopped, err := server.OpenStopped(ctx, cfg)
-	if errors.Is(err, server.ErrInUse) {
-		return &exitError{exitUnreachable, fmt.Sprintf("%s is in use, but the server there does not answer (starting, stopping or stuck?)", cfg.Data)}
-	}
 	if err != nil {
 		return err
 	}
