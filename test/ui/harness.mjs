@@ -182,6 +182,20 @@ export class Stage {
     const handle = await page.locator('.rb:not(.off) .mb iframe').last().elementHandle()
     return eventually(async () => { const f = await handle.contentFrame(); return f && (await f.evaluate(() => document.readyState === 'complete' && !!document.querySelector('body.m-body'))) ? f : null }, 'the message is in its frame')
   }
+  // undoing takes back the next thing said with text, in the page itself: what is said stays for a few seconds only, and a
+  // busy machine may be away for longer. It is called before what it waits for, and answers once it has clicked.
+  undoing(text, page = this.page) {
+    return page.evaluate((text) => new Promise((done, fail) => {
+      const seen = new Set(document.querySelectorAll('.toast'))
+      const look = () => {
+        const one = [...document.querySelectorAll('.toast')].find((x) => !seen.has(x) && x.textContent.includes(text)), b = one && [...one.querySelectorAll('button')].find((x) => x.textContent.trim() === 'Undo')
+        if (b) { watch.disconnect(); b.click(); done() }
+      }
+      const watch = new MutationObserver(look)
+      watch.observe(document.body, { childList: true, subtree: true, characterData: true })
+      setTimeout(() => { watch.disconnect(); fail(new Error('never said with Undo: ' + text)) }, 40_000)
+    }), text)
+  }
   subjects(page = this.page) { return page.$$eval('.row:not(.sk)', (l) => l.map((r) => ({ i: +r.getAttribute('aria-rowindex'), s: r.querySelector('.sub b')?.textContent || '' })).sort((a, b) => a.i - b.i).map((x) => x.s)) }
   async axe(page = this.page, name = '') {
     if (!(await page.evaluate(() => !!window.axe))) await page.evaluate(require('node:fs').readFileSync(axeSource, 'utf8'))

@@ -186,6 +186,18 @@ function focusRow(i: number) {
   document.getElementById('list')?.dispatchEvent(new CustomEvent('reveal'))
   if (ui.thread && !look.phone) { const th = rowThread(ui.focus); if (th) openThread(th, true) }
 }
+// follow sets the focus on a conversation as soon as it is in the list again, unless the reader has gone elsewhere meanwhile.
+let followed = 0
+function follow(th: string) {
+  const mine = ++followed, place = ui.place, at = ui.focus, on = rowThread(at), end = Date.now() + 10_000
+  const look = () => {
+    if (mine !== followed || ui.place !== place || (ui.focus !== at && rowThread(ui.focus) !== on)) return
+    const i = mail.query.indexOf(th)
+    if (i >= 0) focusRow(i)
+    else if (Date.now() < end) setTimeout(look, 50)
+  }
+  look()
+}
 function step(by: number) {
   if (ui.thread) { // open goes with the focus
     const i = mail.query.indexOf(ui.thread)
@@ -272,7 +284,7 @@ export const actions: Action[] = [
   a('rule', 'Always do this with mail like this…', 'This conversation', 'filter', [], () => { const list = mail.thread(targets()[0] || ''); ui.ruleFrom = (ui.thread && ui.message) || list[list.length - 1]?.id || ''; ui.overlay = 'rules' }, { when: allOwn }),
   a('add-sender', 'Sender in contacts', 'This conversation', 'user', [], addSender, { when: () => !!ui.thread }),
   a('archive-next', 'Archive and go to the next', 'This conversation', 'arch', [']'], () => archive(), { when: () => !!ui.thread && may('mayRemoveItems', 'archive')() }),
-  a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) setTimeout(() => { const i = mail.query.indexOf(op.hides[0]); if (i >= 0) focusRow(i) }, 300) }, { when: () => mail.canUndo }),
+  a('undo', 'Undo', 'This conversation', 'undo', ['z', 'Ctrl+Z'], () => { const op = mail.undo(); if (op?.hides.length) follow(op.hides[0]) }, { when: () => mail.canUndo }),
   a('redo', 'Redo', 'This conversation', 'undo', ['Shift+Z'], () => mail.redo()),
   a('next', 'Next conversation', 'Move through the list', 'down', ['j', 'ArrowDown'], () => step(1)),
   a('previous', 'Previous conversation', 'Move through the list', 'up', ['k', 'ArrowUp'], () => step(-1)),
