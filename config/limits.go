@@ -47,28 +47,28 @@ type Limits struct {
 	QueueBytes            Size     `toml:"queue_bytes" live:"yes" doc:"Bytes of all of them."`
 	Suppressed            Count    `toml:"suppressed_addresses" live:"yes" doc:"Addresses that accounts do not write to, of all domains together (queue.suppress); what comes after that is not noted." why:"They are kept in memory."`
 
-	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
-	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`
-	IMAPLine               Size     `toml:"imap_line" doc:"Longest command line after login; longer ones are answered with BAD." why:"Sets of message numbers of large mailboxes take tens of kB."`
-	IMAPFlood              Size     `toml:"imap_flood" doc:"A line longer than this ends the connection."`
-	IMAPLiteral            Size     `toml:"imap_literal" doc:"Largest literal that is not a message."`
-	IMAPLiterals           Size     `toml:"imap_literals" doc:"All of them in one command."`
-	IMAPAppendMessages     Count    `toml:"imap_append_messages" doc:"Messages in one APPEND (RFC 3502)."`
-	IMAPNesting            Count    `toml:"imap_nesting" doc:"Depth of parentheses and NOT in a command; never over 1,000." why:"Nobody writes such queries by hand and no program goes past ten."`
-	IMAPFetchItems         Count    `toml:"imap_fetch_items" doc:"Items of one FETCH." why:"A short command must not ask for the same bytes a thousand times."`
-	IMAPHeaderNames        Count    `toml:"imap_header_names" doc:"Names in one HEADER.FIELDS."`
-	IMAPSearchKeys         Count    `toml:"imap_search_keys" doc:"Keys of one SEARCH."`
-	IMAPListPatterns       Count    `toml:"imap_list_patterns" doc:"Patterns of one LIST."`
+	IMAPLineBeforeLogin    Size     `toml:"imap_line_before_login" live:"yes" doc:"Longest command line before login." why:"What a stranger sends costs at most 64 kB."`
+	IMAPLiteralBeforeLogin Size     `toml:"imap_literal_before_login" live:"yes" doc:"Largest literal before login; twice that in a command." why:"A name and a password fit many times."`
+	IMAPLine               Size     `toml:"imap_line" live:"yes" doc:"Longest command line after login; longer ones are answered with BAD." why:"Sets of message numbers of large mailboxes take tens of kB."`
+	IMAPFlood              Size     `toml:"imap_flood" live:"yes" doc:"A line longer than this ends the connection."`
+	IMAPLiteral            Size     `toml:"imap_literal" live:"yes" doc:"Largest literal that is not a message."`
+	IMAPLiterals           Size     `toml:"imap_literals" live:"yes" doc:"All of them in one command."`
+	IMAPAppendMessages     Count    `toml:"imap_append_messages" live:"yes" doc:"Messages in one APPEND (RFC 3502)."`
+	IMAPNesting            Count    `toml:"imap_nesting" live:"yes" doc:"Depth of parentheses and NOT in a command; never over 1,000." why:"Nobody writes such queries by hand and no program goes past ten."`
+	IMAPFetchItems         Count    `toml:"imap_fetch_items" live:"yes" doc:"Items of one FETCH." why:"A short command must not ask for the same bytes a thousand times."`
+	IMAPHeaderNames        Count    `toml:"imap_header_names" live:"yes" doc:"Names in one HEADER.FIELDS."`
+	IMAPSearchKeys         Count    `toml:"imap_search_keys" live:"yes" doc:"Keys of one SEARCH."`
+	IMAPListPatterns       Count    `toml:"imap_list_patterns" live:"yes" doc:"Patterns of one LIST."`
 	IMAPMessages           Count    `toml:"imap_messages" doc:"Messages that one command takes, the newest ones; announced as MESSAGELIMIT (RFC 9738). Not under 1,000." why:"A program that does not know this extension takes the messages that are left out for deleted."`
-	IMAPPattern            Size     `toml:"imap_pattern" doc:"Length of each of them."`
-	IMAPBadCommands        Count    `toml:"imap_bad_commands" doc:"Bad commands in a row after login before the connection ends." why:"A program that does not speak IMAP never will."`
-	IMAPBadBeforeLogin     Count    `toml:"imap_bad_commands_before_login" doc:"The same before login."`
-	IMAPFailedLogins       Count    `toml:"imap_failed_logins" doc:"Failed logins on one connection."`
-	IMAPLoginPause         Duration `toml:"imap_login_pause" doc:"Pause after a failed login, doubled by each further one." why:"Makes guessing slow without locking anybody out."`
-	IMAPLoginTime          Duration `toml:"imap_login_time" doc:"Time to log in." why:"A connection without an owner should not stay."`
-	IMAPIdleTime           Duration `toml:"imap_idle_time" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
-	IMAPStallTime          Duration `toml:"imap_stall_time" doc:"Time for which a client may not read what it asked for."`
-	IMAPProgressTime       Duration `toml:"imap_progress_time" doc:"Time between words about how far a long command is (RFC 9585)."`
+	IMAPPattern            Size     `toml:"imap_pattern" live:"yes" doc:"Length of each of them."`
+	IMAPBadCommands        Count    `toml:"imap_bad_commands" live:"yes" doc:"Bad commands in a row after login before the connection ends." why:"A program that does not speak IMAP never will."`
+	IMAPBadBeforeLogin     Count    `toml:"imap_bad_commands_before_login" live:"yes" doc:"The same before login."`
+	IMAPFailedLogins       Count    `toml:"imap_failed_logins" live:"yes" doc:"Failed logins on one connection."`
+	IMAPLoginPause         Duration `toml:"imap_login_pause" live:"yes" doc:"Pause after a failed login, doubled by each further one." why:"Makes guessing slow without locking anybody out."`
+	IMAPLoginTime          Duration `toml:"imap_login_time" live:"yes" doc:"Time to log in." why:"A connection without an owner should not stay."`
+	IMAPIdleTime           Duration `toml:"imap_idle_time" live:"yes" doc:"Time without a command, also in IDLE." why:"RFC 9051 §5.4 asks for 30 minutes at least."`
+	IMAPStallTime          Duration `toml:"imap_stall_time" live:"yes" doc:"Time for which a client may not read what it asked for."`
+	IMAPProgressTime       Duration `toml:"imap_progress_time" live:"yes" doc:"Time between words about how far a long command is (RFC 9585)."`
 	IMAPPerAddress         Count    `toml:"imap_connections_per_address" live:"yes" doc:"Connections of one address that have not logged in." why:"One address cannot take all; an office behind one address can work."`
 	IMAPRate               Count    `toml:"imap_connections_per_minute" live:"yes" doc:"New connections of one address in a minute. Loopback is exempt."`
 	IMAPPerUser            Count    `toml:"imap_connections_per_user" live:"yes" doc:"Connections of one account from one address." why:"Programs open one for each mailbox they watch, times devices."`

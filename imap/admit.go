@@ -68,12 +68,13 @@ func (b *books) take(n netip.Prefix, rate int, now time.Time) bool {
 	return true
 }
 
-// Apply gives connections and logins that come from now on other bounds: PerAddress,
-// PerUserAddress and ConnectionRate of l. Those that are there stay.
+// Apply gives connections that come from now on other limits; PerUserAddress holds for
+// logins that come from now on. Messages, which is announced, is not to be another.
 func (s *Server) Apply(l Limits) {
 	l = l.withDefaults()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.limits.Store(&l)
 	s.books.perAddress, s.books.perUser, s.books.rate = l.PerAddress, l.PerUserAddress, l.ConnectionRate
 }
 

@@ -17,10 +17,10 @@ var appendCommands = []command{
 // extAppendLimit announces the largest message, RFC 7889 §3.
 var extAppendLimit = &extension{name: "APPENDLIMIT", rfc: "RFC 7889",
 	caps: func(c *conn, dst []byte) []byte {
-		return appendUint(append(dst, " APPENDLIMIT="...), uint64(min(c.srv.opts.Limits.MessageBytes, 1<<32-1)))
+		return appendUint(append(dst, " APPENDLIMIT="...), uint64(min(c.lim.MessageBytes, 1<<32-1)))
 	},
 	status: []statusItem{{"APPENDLIMIT", func(dst []byte, c *conn, _ *mailboxState) []byte {
-		return appendUint(dst, uint64(min(c.srv.opts.Limits.MessageBytes, 1<<32-1)))
+		return appendUint(dst, uint64(min(c.lim.MessageBytes, 1<<32-1)))
 	}}},
 }
 
@@ -67,7 +67,7 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 			_ = u.staged.Close()
 		}
 	}()
-	left := c.srv.opts.Limits.MessageBytes // for all: small messages wait in memory
+	left := c.lim.MessageBytes // for all: small messages wait in memory
 	for {
 		u, err := c.receive(d, left)
 		if u.staged != nil {
@@ -83,7 +83,7 @@ func (c *conn) appendCmd(d *wire.Decoder) error {
 		if err := c.tooMany(len(ups) + 1); err != nil {
 			return err
 		}
-		if len(ups) >= c.srv.opts.Limits.AppendMessages {
+		if len(ups) >= c.lim.AppendMessages {
 			return no("LIMIT", "too many messages in one APPEND")
 		}
 	}
@@ -150,7 +150,7 @@ func (c *conn) receiveLiteral(d *wire.Decoder, u *upload, left int64) (err error
 	if d.Err() != nil {
 		return d.Err()
 	}
-	if lit.Size > c.srv.opts.Limits.MessageBytes {
+	if lit.Size > c.lim.MessageBytes {
 		return no("TOOBIG", "the message is too large")
 	}
 	if lit.Size > left {
@@ -179,7 +179,7 @@ func (c *conn) stream(to *store.Staged, n int64) error {
 	defer func() { c.deadline = deadline }()
 	var failed error
 	for n > 0 {
-		c.deadline = time.Now().Add(c.srv.opts.Limits.StallTime)
+		c.deadline = time.Now().Add(c.lim.StallTime)
 		p, err := c.rd.Next(int(min(n, 1<<20)))
 		if err != nil {
 			return err

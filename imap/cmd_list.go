@@ -91,7 +91,7 @@ func (c *conn) readListOption(d *wire.Decoder, table map[string]*listOption, o *
 func (c *conn) readPatterns(d *wire.Decoder, o *listOptions) {
 	read := func() {
 		p := c.path(d, d.ListMailbox())
-		lim := &c.srv.opts.Limits
+		lim := c.lim
 		if len(p) > lim.PatternBytes || len(o.patterns) >= lim.ListPatterns {
 			d.Bad("too many or too long patterns")
 		}
@@ -113,7 +113,7 @@ func (c *conn) list(ref string, o *listOptions) error {
 	if err != nil {
 		return err
 	}
-	if len(ref) > c.srv.opts.Limits.PatternBytes {
+	if len(ref) > c.lim.PatternBytes {
 		return nil
 	}
 	m := newMatcher(ref, o.patterns)
@@ -307,7 +307,7 @@ func (c *conn) lsub(d *wire.Decoder) error {
 		return bad("LSUB takes one pattern")
 	}
 	boxes, subs, err := c.tree()
-	if err != nil || len(ref) > c.srv.opts.Limits.PatternBytes {
+	if err != nil || len(ref) > c.lim.PatternBytes {
 		return err
 	}
 	noselect := map[string]bool{}

@@ -122,7 +122,7 @@ func (c *conn) converse(x sasl.Server, response []byte) error {
 		c.say("+ ")
 		c.out = sasl.AppendEncoded(c.out, challenge)
 		c.say("\r\n")
-		line, err := c.rd.Line(c.srv.opts.Limits.LineBeforeLogin, c.srv.opts.Limits.Flood)
+		line, err := c.rd.Line(c.lim.LineBeforeLogin, c.lim.Flood)
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (c *conn) loginFailed(err error) error {
 	case e.Kind != mail.Denied && e.Kind != mail.Unavailable:
 		return err
 	}
-	lim := c.srv.opts.Limits
+	lim := c.lim
 	c.failed++
 	c.srv.stats.loginsBad.Add(1)
 	c.log.Info("imap: login failed", "tid", c.trace, "peer", c.peer.String(), "tls", c.tls, "why", mail.KindOf(err))

@@ -161,7 +161,7 @@ func (c *conn) readCharset(d *wire.Decoder) {
 // readKey reads one search-key: a list of keys, a sequence-set or one of the
 // table.
 func (c *conn) readKey(d *wire.Decoder, s *searchCommand) search.Key {
-	if s.keys++; s.keys > c.srv.opts.Limits.SearchKeys {
+	if s.keys++; s.keys > c.lim.SearchKeys {
 		d.Bad("too many search keys")
 		return search.All{}
 	}

@@ -23,6 +23,7 @@ import (
 // what is said to be atomic.
 type conn struct {
 	srv   *Server
+	lim   *Limits  // those of when it began; not to be changed
 	nc    net.Conn // the TLS connection once there is one
 	face  Face
 	ctx   context.Context
@@ -93,7 +94,7 @@ func (c *conn) serve() {
 
 // session greets and runs commands until the connection ends.
 func (c *conn) session() error {
-	c.deadline = c.started.Add(c.srv.opts.Limits.LoginTime)
+	c.deadline = c.started.Add(c.lim.LoginTime)
 	if !c.srv.admit(c) {
 		if !c.face.ImplicitTLS { // where it would cost a handshake to say it, nothing is said
 			c.untagged("BYE [LIMIT] too many connections from your address")
@@ -160,7 +161,7 @@ func (c *conn) bye(err error) error {
 
 // next waits for a command, reads it, runs it and answers it.
 func (c *conn) next() error {
-	lim := &c.srv.opts.Limits
+	lim := c.lim
 	if c.state != stateNotAuthenticated {
 		c.deadline = time.Now().Add(lim.IdleTime)
 	}
@@ -251,7 +252,7 @@ func (c *conn) answer(err error) error {
 	if err := c.skipRest(); err != nil {
 		return err
 	}
-	lim := c.srv.opts.Limits
+	lim := c.lim
 	if c.state == stateNotAuthenticated && c.bad >= lim.BadBeforeLogin || c.bad >= lim.BadCommands {
 		return errTooManyBad
 	}
@@ -267,9 +268,9 @@ var (
 // skipRest drops what is left of a command that failed. A refused literal that
 // is on its way is read too, if it is not absurdly large.
 func (c *conn) skipRest() error {
-	limit := c.srv.opts.Limits.OutsizeSkippedBytes
+	limit := c.lim.OutsizeSkippedBytes
 	if c.state == stateNotAuthenticated {
-		limit = int64(c.srv.opts.Limits.LineBeforeLogin)
+		limit = int64(c.lim.LineBeforeLogin)
 	}
 	err := c.dec.Rest(limit)
 	if errors.Is(err, wire.ErrTooLargeToSkip) {

@@ -396,3 +396,17 @@ func TestApply(t *testing.T) {
 		c.until("c OK")
 	}
 }
+
+// A connection keeps the limits that it began with; the next has those that were applied.
+func TestApplyToTheNext(t *testing.T) {
+	h := newHouse(t, Options{AllowPlaintextLogin: true})
+	before := h.client("ada")
+	h.srv.Apply(Limits{SearchKeys: 1})
+	after := h.client("ada")
+	for i, c := range []*client{before, after} {
+		c.send("a SELECT INBOX\r\n")
+		c.until("a OK")
+		c.send("b SEARCH SEEN DRAFT\r\n")
+		c.until([]string{"b OK", "b BAD"}[i])
+	}
+}

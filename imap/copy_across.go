@@ -34,8 +34,8 @@ func (c *conn) copyAcross(to *target, uids store.UIDSet, move bool) (store.Copie
 	all, err := x.collect(uids)
 	for err == nil && len(all) > 0 {
 		n, size := 0, int64(0)
-		for n < len(all) && n < c.srv.opts.Limits.AppendMessages {
-			if size += all[n].email.Size; n > 0 && size > c.srv.opts.Limits.MessageBytes {
+		for n < len(all) && n < c.lim.AppendMessages {
+			if size += all[n].email.Size; n > 0 && size > c.lim.MessageBytes {
 				break
 			}
 			n++

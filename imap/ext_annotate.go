@@ -95,7 +95,7 @@ func oneOrList(c *conn, d *wire.Decoder, read func()) {
 	}
 	n := 0
 	d.List(func() {
-		if n++; n > c.srv.opts.Limits.FetchItems {
+		if n++; n > c.lim.FetchItems {
 			d.Bad("too many entries")
 		}
 		read()
@@ -216,7 +216,7 @@ func (c *conn) readNotes(d *wire.Decoder) (list []noteChange) {
 		name := noteEntry(d, d.Astring(), false)
 		d.SP()
 		d.List(func() {
-			if len(list) >= c.srv.opts.Limits.FetchItems {
+			if len(list) >= c.lim.FetchItems {
 				d.Bad("too many entries")
 			}
 			a := readAttrib(d)

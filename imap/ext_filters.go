@@ -73,7 +73,7 @@ func (c *conn) filter(name string) (text []byte, err error) {
 func (c *conn) decodeText(text []byte) *wire.Decoder {
 	rd := wire.NewReader(strings.NewReader(string(text)+"\r\n"), nil)
 	d := wire.NewDecoder(rd, func(wire.Literal) error { return nil })
-	d.Fail(d.Begin(c.srv.opts.Limits.wire(true)))
+	d.Fail(d.Begin(c.lim.wire(true)))
 	return d
 }
 

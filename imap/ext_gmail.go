@@ -185,7 +185,7 @@ func (c *conn) readRaw(d *wire.Decoder, s *searchCommand) search.Key {
 	if d.Err() != nil || s.dry {
 		return search.All{}
 	}
-	lim := &c.srv.opts.Limits
+	lim := c.lim
 	key, err := search.ParseRaw(text, search.RawQuery{Now: c.srv.opts.Now().UTC(), Terms: lim.SearchKeys - s.keys, Depth: lim.Nesting,
 		Label: func(name string) search.Key { return c.rawLabel(d, name) }})
 	if err != nil {
@@ -224,7 +224,7 @@ func dashed(s string) string {
 func readLabels(c *conn, d *wire.Decoder, o *storeOptions) {
 	var labels []label
 	read := func() {
-		if labels = append(labels, c.readLabel(d)); len(labels) > c.srv.opts.Limits.ListPatterns {
+		if labels = append(labels, c.readLabel(d)); len(labels) > c.lim.ListPatterns {
 			d.Bad("too many labels")
 		}
 	}

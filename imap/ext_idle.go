@@ -43,7 +43,7 @@ func (c *conn) idle(d *wire.Decoder) error {
 			return err
 		}
 		c.rd.Release()
-		line, err := c.rd.Line(c.srv.opts.Limits.Line, c.srv.opts.Limits.Flood)
+		line, err := c.rd.Line(c.lim.Line, c.lim.Flood)
 		switch {
 		case errors.Is(err, errWoken):
 			continue

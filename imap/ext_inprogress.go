@@ -8,7 +8,7 @@ var extInProgress = &extension{name: "INPROGRESS", rfc: "RFC 9585"}
 // progress says that done of all messages were looked at, if it was silent for
 // long enough.
 func (c *conn) progress(done, all int) error {
-	if done >= all || time.Since(c.spoken) < c.srv.opts.Limits.ProgressTime {
+	if done >= all || time.Since(c.spoken) < c.lim.ProgressTime {
 		return nil
 	}
 	c.spoken = time.Now()

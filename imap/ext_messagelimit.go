@@ -12,7 +12,7 @@ import (
 var extMessageLimit = &extension{name: "MESSAGELIMIT", rfc: "RFC 9738",
 	when: func(o *Options) bool { return o.Limits.Messages < noLimit },
 	caps: func(c *conn, dst []byte) []byte {
-		return appendUint(append(dst, " MESSAGELIMIT="...), uint64(c.srv.opts.Limits.Messages))
+		return appendUint(append(dst, " MESSAGELIMIT="...), uint64(c.lim.Messages))
 	},
 	search: []searchKey{
 		{"UIDAFTER", func(_ *conn, d *wire.Decoder, _ *searchCommand) search.Key {
@@ -35,7 +35,7 @@ var extMessageLimit = &extension{name: "MESSAGELIMIT", rfc: "RFC 9738",
 // newest leaves of spans the newest messages, as many as a command may take, and
 // notes where it stopped.
 func (c *conn) newest(spans []span) []span {
-	over := spanned(spans) - c.srv.opts.Limits.Messages
+	over := spanned(spans) - c.lim.Messages
 	if over <= 0 {
 		return spans
 	}
@@ -50,7 +50,7 @@ func (c *conn) newest(spans []span) []span {
 
 // tooMany refuses what cannot be done by halves.
 func (c *conn) tooMany(n int) error {
-	if n <= c.srv.opts.Limits.Messages {
+	if n <= c.lim.Messages {
 		return nil
 	}
 	return no(c.limitCode(0), "too many messages for one command")
@@ -58,7 +58,7 @@ func (c *conn) tooMany(n int) error {
 
 // limitCode is the response code; lowest is the last message that was taken.
 func (c *conn) limitCode(lowest store.UID) string {
-	code := appendUint([]byte("MESSAGELIMIT "), uint64(c.srv.opts.Limits.Messages))
+	code := appendUint([]byte("MESSAGELIMIT "), uint64(c.lim.Messages))
 	if lowest > 0 {
 		code = appendUint(append(code, ' '), uint64(lowest))
 	}
@@ -89,7 +89,7 @@ func (c *conn) findWhole(s *searchCommand, key search.Key) error {
 // window is where a search begins: it looks at no more messages than it may, of those
 // that the keys at its top leave.
 func (c *conn) window(cur *store.Snapshot, key search.Key) (lo int) {
-	most := c.srv.opts.Limits.Messages
+	most := c.lim.Messages
 	if cur.Len() <= most {
 		return 0
 	}

@@ -73,7 +73,7 @@ func readEntry(d *wire.Decoder) entry {
 func (c *conn) readEntries(d *wire.Decoder) []entry {
 	var list []entry
 	read := func() {
-		if len(list) >= c.srv.opts.Limits.FetchItems {
+		if len(list) >= c.lim.FetchItems {
 			d.Bad("too many entries")
 		}
 		list = append(list, readEntry(d))
@@ -267,7 +267,7 @@ func (c *conn) setMetadata(d *wire.Decoder) error {
 	path := c.mailbox(d)
 	d.SP()
 	d.List(func() {
-		if len(list) >= c.srv.opts.Limits.FetchItems {
+		if len(list) >= c.lim.FetchItems {
 			d.Bad("too many entries")
 		}
 		ch := change{entry: readEntry(d)}

@@ -132,7 +132,7 @@ func (c *conn) readMailboxFilter(d *wire.Decoder) (f mailboxFilter) {
 	}
 	d.SP()
 	read := func() {
-		if f.paths = append(f.paths, storePath(c.mailbox(d))); len(f.paths) > c.srv.opts.Limits.ListPatterns {
+		if f.paths = append(f.paths, storePath(c.mailbox(d))); len(f.paths) > c.lim.ListPatterns {
 			d.Bad("too many mailboxes")
 		}
 	}

@@ -74,7 +74,7 @@ func (c *conn) notifyCmd(d *wire.Decoder) error {
 		}
 		groups := 0
 		for d.Err() == nil {
-			if groups++; groups > c.srv.opts.Limits.ListPatterns {
+			if groups++; groups > c.lim.ListPatterns {
 				d.Bad("too many groups of events")
 			}
 			c.readEventGroup(d, n)

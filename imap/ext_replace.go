@@ -44,7 +44,7 @@ func (c *conn) replaceCmd(d *wire.Decoder) error {
 	if to.acct.ID() != c.sel.acct.ID() {
 		return no("CANNOT", "the mailboxes belong to two people: append, then expunge") // RFC 8508 wants one step
 	}
-	u, err := c.receive(d, c.srv.opts.Limits.MessageBytes)
+	u, err := c.receive(d, c.lim.MessageBytes)
 	if u.staged != nil {
 		defer func() { _ = u.staged.Close() }()
 	}

@@ -41,7 +41,7 @@ func (c *conn) uidBatches(d *wire.Decoder) error {
 	c.say("* UIDBATCHES (TAG ")
 	c.out = append(wire.AppendString(c.out, c.tag, false), ')')
 	snap := c.sel.snap
-	size = min(size, uint64(c.srv.opts.Limits.Messages))
+	size = min(size, uint64(c.lim.Messages))
 	sep := byte(' ')
 	for k := first; k <= last; k++ {
 		hi := int64(snap.Len()) - int64((k-1)*size) // messages below and in this batch

@@ -27,7 +27,7 @@ func (c *conn) unauthenticate(d *wire.Decoder) error {
 	c.srv.farewell(c)
 	c.tab = c.srv.tables
 	c.acct, c.user, c.dia, c.state = nil, directory.Account{}, dialect{}, stateNotAuthenticated
-	c.deadline = time.Now().Add(c.srv.opts.Limits.LoginTime)
+	c.deadline = time.Now().Add(c.lim.LoginTime)
 	if z, ok := c.nc.(*deflated); ok {
 		return c.decompress(z)
 	}

@@ -200,7 +200,7 @@ func (f *fetch) readItem(d *wire.Decoder, word []byte) {
 	if row.read != nil {
 		row.read(f.c, d, &b)
 	}
-	if len(f.items) >= f.c.srv.opts.Limits.FetchItems {
+	if len(f.items) >= f.c.lim.FetchItems {
 		d.Bad("too many FETCH items")
 		return
 	}

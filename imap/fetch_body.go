@@ -116,7 +116,7 @@ func (c *conn) readSpec(d *wire.Decoder, s *section) {
 		d.SP()
 		d.List(func() {
 			s.names = append(s.names, d.Astring())
-			if len(s.names) > c.srv.opts.Limits.HeaderNames {
+			if len(s.names) > c.lim.HeaderNames {
 				d.Bad("too many header names")
 			}
 		})

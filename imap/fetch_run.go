@@ -222,7 +222,7 @@ func (f *fetch) messages() error {
 	for i := range f.page {
 		m := &f.page[i]
 		m.short, m.known = false, f.need == needFields && f.knows(m.email)
-		if e := m.email; e == nil || m.known || e.Size > int64(f.c.srv.opts.Limits.FetchWhole) {
+		if e := m.email; e == nil || m.known || e.Size > int64(f.c.lim.FetchWhole) {
 			f.wanted = append(f.wanted, nil)
 		} else {
 			f.wanted = append(f.wanted, e)

@@ -30,7 +30,7 @@ func (c *conn) flush() error {
 // write writes b. A client that does not read is given up after Limits.StallTime,
 // or up to half of it earlier: the deadline is not set for each write.
 func (c *conn) write(b []byte) error {
-	now, limit := time.Now(), c.srv.opts.Limits.StallTime
+	now, limit := time.Now(), c.lim.StallTime
 	if c.stall.Sub(now) < limit/2 {
 		c.stall = now.Add(limit)
 		if err := c.nc.SetWriteDeadline(c.stall); err != nil {
@@ -52,7 +52,7 @@ func (c *conn) ready() {
 
 // full reports that it is time to write. Callers that hold a View must leave it
 // first and then call drain.
-func (c *conn) full() bool { return len(c.out) >= c.srv.opts.Limits.FlushBytes }
+func (c *conn) full() bool { return len(c.out) >= c.lim.FlushBytes }
 
 // drain writes if much has gathered. It keeps the buffer.
 func (c *conn) drain() error {

@@ -72,7 +72,8 @@ type Face struct {
 type Server struct {
 	opts   Options
 	tables *tables
-	rules  []quirk // that withhold something
+	rules  []quirk                // that withhold something
+	limits atomic.Pointer[Limits] // of connections that begin now
 
 	closing atomic.Bool
 	stats   counters
@@ -101,8 +102,10 @@ func New(o Options) *Server {
 	if o.Greeting == "" {
 		o.Greeting = "Posthouse ready"
 	}
-	return &Server{opts: o, tables: newTables(offered(extensions(), &o, o.Withhold...)),
+	s := &Server{opts: o, tables: newTables(offered(extensions(), &o, o.Withhold...)),
 		rules: rules(o.WithholdFrom), special: map[string]*tables{}, listeners: map[net.Listener]struct{}{}, conns: map[*conn]net.Conn{}, books: newBooks(o.Limits)}
+	s.limits.Store(&o.Limits)
+	return s
 }
 
 // ErrClosed is returned by Serve after Shutdown.
@@ -181,7 +184,7 @@ func (s *Server) newConn(ctx context.Context, nc net.Conn, face Face) *conn {
 	}
 	var id [8]byte
 	_, _ = io.ReadFull(s.opts.Rand, id[:])
-	c := &conn{srv: s, tab: s.tables, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
+	c := &conn{srv: s, lim: s.limits.Load(), tab: s.tables, nc: nc, face: face, ctx: ctx, trace: hex.EncodeToString(id[:]), log: s.opts.Logger,
 		peer: addrOf(nc.RemoteAddr()), state: stateNotAuthenticated, started: time.Now(), raw: rawOf(nc)}
 	c.rd = wire.NewReader(c, c.flush)
 	c.dec = wire.NewDecoder(c.rd, c.acceptLiteral)
