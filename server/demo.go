@@ -21,6 +21,10 @@ type DemoOptions struct {
 	Keep     string // data directory that stays; "": a temporary one
 	PortBase int    // ports are PortBase+25 and so on; negative: the first free base from 10000
 	Log      io.Writer
+	// Live is how often somebody writes to Ada. With it the demo also has a message that
+	// says what to try, a snoozed conversation and a scheduled message; 0: only the mail
+	// that is always the same.
+	Live time.Duration
 }
 
 // A Demo is a running demo server.
@@ -30,6 +34,8 @@ type Demo struct {
 	keep    bool
 	started time.Time
 	took    time.Duration
+	every   time.Duration // DemoOptions.Live
+	filled  bool          // by this start
 }
 
 // demoPorts are the faces of the demo with the ports that they have elsewhere.
@@ -48,7 +54,7 @@ const DemoPorts = 993
 // StartDemo starts a server with two people and their mail: on loopback only,
 // without privileges, and without any way for mail to leave this computer.
 func StartDemo(ctx context.Context, o DemoOptions) (_ *Demo, err error) {
-	d := &Demo{dir: o.Keep, keep: o.Keep != "", started: time.Now()}
+	d := &Demo{dir: o.Keep, keep: o.Keep != "", started: time.Now(), every: o.Live}
 	if !d.keep {
 		if d.dir, err = os.MkdirTemp("", "posthouse-demo-"); err != nil {
 			return nil, err
@@ -196,6 +202,12 @@ func (d *Demo) Announce(w io.Writer) {
 // Wait serves until ctx ends or a part of the server fails, stops it, and removes
 // what it made.
 func (d *Demo) Wait(ctx context.Context) error {
+	if d.every > 0 {
+		living, die := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { defer close(ended); d.live(living) }()
+		defer func() { die(); <-ended }() // Stop has closed what it may wait for
+	}
 	failure := d.supervise(ctx, nil, nil)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()

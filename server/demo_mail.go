@@ -48,9 +48,15 @@ func (d *Demo) fill(ctx context.Context) error {
 		}
 		runtime.GC() // the next hash takes the memory of this one
 	}
-	if err := d.fillMail(ctx, corpus.Demo(time.Now())); err != nil {
+	now := time.Now()
+	items := corpus.Demo(now)
+	if d.every > 0 {
+		items = append(items, corpus.Guide(demoAda, now), corpus.Guide(demoBen, now))
+	}
+	if err := d.fillMail(ctx, items); err != nil {
 		return err
 	}
+	d.filled = true
 	debug.FreeOSMemory() // hashing and filling took what serving does not need
 	return nil
 }
@@ -58,11 +64,7 @@ func (d *Demo) fill(ctx context.Context) error {
 // fillMail puts each person's mail in place with one commit.
 func (d *Demo) fillMail(ctx context.Context, items []corpus.Item) error {
 	for _, who := range []string{demoAda, demoBen} {
-		addr, err := wire.ParseAddress(who)
-		if err != nil {
-			return err
-		}
-		acct, err := d.Server.dir.AccountByAddress(ctx, addr)
+		acct, err := d.accountOf(ctx, who)
 		if err != nil {
 			return err
 		}
@@ -77,6 +79,14 @@ func (d *Demo) fillMail(ctx context.Context, items []corpus.Item) error {
 		}
 	}
 	return nil
+}
+
+func (d *Demo) accountOf(ctx context.Context, who string) (directory.Account, error) {
+	addr, err := wire.ParseAddress(who)
+	if err != nil {
+		return directory.Account{}, err
+	}
+	return d.Server.dir.AccountByAddress(ctx, addr)
 }
 
 func (d *Demo) append(ctx context.Context, id mail.AccountID, items []corpus.Item) (err error) {

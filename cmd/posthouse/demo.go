@@ -6,15 +6,19 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"posthouse/server"
 )
 
+// demoLive is how often a new message comes to a demo.
+const demoLive = 40 * time.Second
+
 func (a *app) demoCommand() *cobra.Command {
 	var keep string
-	var noOpen bool
+	var noOpen, quiet bool
 	var base int
 	c := &cobra.Command{
 		Use: "demo", Short: "Try it: two people and their mail, on this computer only", Args: exactly(0, "no name"),
@@ -25,7 +29,10 @@ func (a *app) demoCommand() *cobra.Command {
 			if c.Flags().Changed("port-base") && (base < 0 || base > 65535-server.DemoPorts) {
 				return usage("--port-base is not a number from 0 to %d", 65535-server.DemoPorts)
 			}
-			o := server.DemoOptions{Keep: keep, Log: a.errOut, PortBase: -1}
+			o := server.DemoOptions{Keep: keep, Log: a.errOut, PortBase: -1, Live: demoLive}
+			if quiet {
+				o.Live = 0
+			}
 			if c.Flags().Changed("port-base") {
 				o.PortBase = base
 			}
@@ -44,6 +51,7 @@ func (a *app) demoCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&keep, "keep", "", "keep the data in `directory`, and go on with it next time")
 	c.Flags().BoolVar(&noOpen, "no-open", false, "open no browser")
+	c.Flags().BoolVar(&quiet, "quiet", false, "no guide, nothing snoozed or scheduled, and no new mail by itself")
 	c.Flags().IntVar(&base, "port-base", 0, "listen on `N`+25, +143, +465, +587, +993 and +80 (default: the first free from 10000)")
 	return c
 }

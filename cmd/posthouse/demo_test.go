@@ -20,7 +20,7 @@ import (
 // demo starts `posthouse demo`, and returns its process and what it announced.
 func demo(t *testing.T, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{"demo", "--no-open"}, args...)...)
+	cmd := exec.Command(binary, append([]string{"demo", "--no-open", "--quiet"}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.StdoutPipe()
 	if err != nil {

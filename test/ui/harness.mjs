@@ -55,7 +55,7 @@ for (const sig of ['SIGINT', 'SIGTERM']) process.on(sig, () => process.exit(1))
 
 // demo starts a server of its own for one scenario.
 export async function demo(args = []) {
-  const p = spawn(process.env.POSTHOUSE, ['demo', '--no-open', ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const p = spawn(process.env.POSTHOUSE, ['demo', '--no-open', ...(args.includes('live') ? [] : ['--quiet']), ...args.filter((x) => x !== 'live')], { stdio: ['ignore', 'pipe', 'inherit'] })
   running.add(p)
   p.once('exit', () => running.delete(p))
   let text = ''

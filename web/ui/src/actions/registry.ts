@@ -10,6 +10,7 @@ import { toast } from '../store/toasts.svelte'
 import { client } from '../jmap/client'
 import { look as lookPush } from '../store/push.svelte'
 import { signOut } from '../store/device'
+import { did } from '../store/guide'
 import { t } from '../kit/i18n'
 import { reply, forward, isMine } from './reply'
 import type { Email } from '../jmap/types'
@@ -100,6 +101,7 @@ async function move(way: string | undefined, label: (n: number) => string, o: { 
   if (!changes.size) return
   if (leaves) next(threads)
   mail.act(changes, label(threads.length), leaves ? threads : [])
+  if (o.role === 'archive') did('archive')
 }
 
 async function keyword(word: string, on: boolean | 'toggle', label: (on: boolean, n: number) => string, o: { last?: boolean; say?: boolean; threads?: string[] } = {}) {
@@ -153,6 +155,7 @@ export async function mute(threads = targets()) {
     if (Object.keys(p).length) changes.set(e.id, p)
   }
   if (!changes.size) return
+  if (on) did('mute')
   const leaves = here() === (on ? inbox : arch)
   if (leaves) next(threads)
   const tell = (add: boolean) => client.write([['MutedThread/set', add ? { create: Object.fromEntries(threads.map((threadId) => [threadId, { threadId }])) } : { destroy: threads }]]).catch(() => null)

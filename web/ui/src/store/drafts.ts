@@ -205,6 +205,7 @@ export async function send(d: Draft, from: Address, how: How = {}) {
     const r = pick(out, 0)
     if (r.notCreated?.s) throw new JMAPError(r.notCreated.s.type, r.notCreated.s.description || (r.notCreated.s.invalidRecipients || []).join(', '))
     forget(d.key)
+    if (d.answered?.keyword === '$answered') dispatchEvent(new CustomEvent('did', { detail: 'reply' }))
     if (d.answered && mail.may(mail.email(d.answered.id), 'maySetKeywords')) mail.act(new Map([[d.answered.id, { [`keywords/${d.answered.keyword}`]: true as const }]]), '', [], { undo: false, say: false })
     how.archive?.()
     mail.sync()

@@ -442,6 +442,7 @@ export class Mail {
     op.also?.(false)
     this.run(op.inverse, null, [], false)
     announce(t('Undone: {what}', { what: op.label }))
+    dispatchEvent(new CustomEvent('did', { detail: 'undo' }))
     toast(t('Undone: {what}', { what: op.label }))
     return op
   }

@@ -7,9 +7,10 @@ export interface Settings {
   swipeStart: string; swipeEnd: string; plain: boolean; signature: string
   templates: { name: string; subject: string; html: string; text: string }[]
   views: Record<string, { name: string; search: string; filter: unknown; sort: unknown }> // searches that are kept, by id; null in a patch takes one away
+  guide: string[] // what of the demo's six things was done
   sieve: string // rules, and what else stands in the script
 }
-export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, receipts: false, notify: [], swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], views: {}, sieve: '' }
+export const defaults: Settings = { theme: 'system', density: 'cosy', language: '', keys: true, images: [], original: [], undoSeconds: 10, receipts: false, notify: [], swipeStart: 'archive', swipeEnd: 'trash', plain: false, signature: '', templates: [], views: {}, guide: [], sieve: '' }
 
 function load(): Settings {
   try { return { ...defaults, ...JSON.parse(localStorage.getItem('settings') || '{}') } } catch { return { ...defaults } }

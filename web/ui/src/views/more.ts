@@ -2,6 +2,7 @@
 export { default as Away } from './Away.svelte'
 export { default as Bounce } from './Bounce.svelte'
 export { default as Checks } from './Checks.svelte'
+export { default as Guide } from './Guide.svelte'
 export { default as Headers } from './Headers.svelte'
 export { default as Held } from './Held.svelte'
 export { default as Invite } from './Invite.svelte'

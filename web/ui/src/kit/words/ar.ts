@@ -639,5 +639,15 @@ const words: Record<string, string> = {
   "Last 7 days": "آخر 7 أيام",
   "Last 12 months": "آخر 12 شهرًا",
   "Take out {term}": "إزالة {term}",
+  "Try these six things": "جرّب هذه الأشياء الستة",
+  "{n} of {all} done": "تم {n} من {all}",
+  "All done. This is most of it.": "تم كل شيء. هذا هو الأهم.",
+  "done": "تم",
+  "Archive a conversation": "أرشف محادثة",
+  "Take it back": "تراجع عن ذلك",
+  "Search for something": "ابحث عن شيء",
+  "Open the command palette": "افتح لوحة الأوامر",
+  "Answer somebody": "أجب شخصًا",
+  "Mute a conversation": "اكتم محادثة",
 }
 export default words

@@ -639,5 +639,15 @@ const words: Record<string, string> = {
   "Last 7 days": "Letzte 7 Tage",
   "Last 12 months": "Letzte 12 Monate",
   "Take out {term}": "{term} herausnehmen",
+  "Try these six things": "Probieren Sie diese sechs Dinge",
+  "{n} of {all} done": "{n} von {all} erledigt",
+  "All done. This is most of it.": "Alles erledigt. Das ist das meiste.",
+  "done": "erledigt",
+  "Archive a conversation": "Eine Unterhaltung archivieren",
+  "Take it back": "Es rückgängig machen",
+  "Search for something": "Nach etwas suchen",
+  "Open the command palette": "Die Befehlspalette öffnen",
+  "Answer somebody": "Jemandem antworten",
+  "Mute a conversation": "Eine Unterhaltung stummschalten",
 }
 export default words

@@ -639,5 +639,15 @@ const words: Record<string, string> = {
   "Last 7 days": "Últimos 7 días",
   "Last 12 months": "Últimos 12 meses",
   "Take out {term}": "Quitar {term}",
+  "Try these six things": "Pruebe estas seis cosas",
+  "{n} of {all} done": "{n} de {all} hechas",
+  "All done. This is most of it.": "Todo hecho. Eso es lo principal.",
+  "done": "hecho",
+  "Archive a conversation": "Archivar una conversación",
+  "Take it back": "Deshacerlo",
+  "Search for something": "Buscar algo",
+  "Open the command palette": "Abrir la paleta de comandos",
+  "Answer somebody": "Responder a alguien",
+  "Mute a conversation": "Silenciar una conversación",
 }
 export default words

@@ -639,5 +639,15 @@ const words: Record<string, string> = {
   "Last 7 days": "7 derniers jours",
   "Last 12 months": "12 derniers mois",
   "Take out {term}": "Retirer {term}",
+  "Try these six things": "Essayez ces six choses",
+  "{n} of {all} done": "{n} sur {all} faites",
+  "All done. This is most of it.": "Tout est fait. C’est l’essentiel.",
+  "done": "fait",
+  "Archive a conversation": "Archiver une conversation",
+  "Take it back": "Revenir en arrière",
+  "Search for something": "Chercher quelque chose",
+  "Open the command palette": "Ouvrir la palette de commandes",
+  "Answer somebody": "Répondre à quelqu’un",
+  "Mute a conversation": "Mettre une conversation en sourdine",
 }
 export default words

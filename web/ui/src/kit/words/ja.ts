@@ -639,5 +639,15 @@ const words: Record<string, string> = {
   "Last 7 days": "過去7日間",
   "Last 12 months": "過去12か月",
   "Take out {term}": "{term}を外す",
+  "Try these six things": "この六つをお試しください",
+  "{n} of {all} done": "{all}件中{n}件完了",
+  "All done. This is most of it.": "すべて完了しました。主な機能は以上です。",
+  "done": "完了",
+  "Archive a conversation": "会話をアーカイブする",
+  "Take it back": "元に戻す",
+  "Search for something": "何かを検索する",
+  "Open the command palette": "コマンドパレットを開く",
+  "Answer somebody": "誰かに返信する",
+  "Mute a conversation": "会話をミュートする",
 }
 export default words
