@@ -14,7 +14,7 @@ func (c *content) held() (n int) {
 	for i := range c.dir {
 		k := c.dir[i].c
 		n += 4*(cap(k.cols.uid)+cap(k.cols.size)+cap(k.cols.save)+cap(k.cols.date.narrow)+cap(k.cols.email.narrow)) +
-			8*(cap(k.cols.date.wide)+cap(k.cols.email.wide)) + 4*cap(k.mark.flags) + 8*cap(k.mark.modseq) + 280
+			8*(cap(k.cols.date.wide)+cap(k.cols.email.wide)+cap(k.mark.modseq.wide)) + 4*(cap(k.mark.flags)+cap(k.mark.modseq.narrow)) + 280
 	}
 	return n
 }
@@ -60,6 +60,15 @@ func TestPacked(t *testing.T) {
 		for i, v := range list {
 			if p.at(i) != v || i > 0 && q.at(i-1) != v {
 				t.Errorf("%v: number %d is %d", list, i, p.at(i))
+			}
+		}
+		r := p.clone()
+		for i := range list { // to what lies as far from its neighbours as can be
+			r.set(i, list[len(list)-1-i])
+		}
+		for i := range list {
+			if got, want := r.at(i), list[len(list)-1-i]; got != want || p.at(i) != list[i] {
+				t.Errorf("%v: number %d was set to %d, is %d and, in what it was cloned from, %d", list, i, want, got, p.at(i))
 			}
 		}
 		if before.at(0) != list[0] {

@@ -72,11 +72,7 @@ func spread[T number](d *decoder, n int, low T, width int, prev []T) []T {
 	if d.Bad() {
 		return nil
 	}
-	at := 0
-	for at < min(n, len(prev)) && prev[at] == low+T(distance(b, at, width)) {
-		at++
-	}
-	if at == n {
+	if n <= len(prev) && holds(prev[:n], b, low, width) {
 		return prev[:n:n]
 	}
 	v := make([]T, n)
@@ -86,6 +82,7 @@ func spread[T number](d *decoder, n int, low T, width int, prev []T) []T {
 			v[i] = low
 		}
 	case 1:
+		v := v[:len(b)]
 		for i, x := range b {
 			v[i] = low + T(x)
 		}
@@ -105,19 +102,43 @@ func spread[T number](d *decoder, n int, low T, width int, prev []T) []T {
 	return v
 }
 
-// distance is the number at place i of b.
-func distance(b []byte, i, width int) uint64 {
+// holds reports whether v is what the distances of b say. One loop for each width: it
+// looks at every message of a mailbox that is opened.
+func holds[T number](v []T, b []byte, low T, width int) bool {
 	switch width {
+	case 0:
+		for _, x := range v {
+			if x != low {
+				return false
+			}
+		}
 	case 1:
-		return uint64(b[i])
+		b := b[:len(v)]
+		for i, x := range v {
+			if x != low+T(b[i]) {
+				return false
+			}
+		}
 	case 2:
-		return uint64(binary.LittleEndian.Uint16(b[2*i:]))
+		for i, x := range v {
+			if x != low+T(binary.LittleEndian.Uint16(b[2*i:])) {
+				return false
+			}
+		}
 	case 4:
-		return uint64(binary.LittleEndian.Uint32(b[4*i:]))
+		for i, x := range v {
+			if x != low+T(binary.LittleEndian.Uint32(b[4*i:])) {
+				return false
+			}
+		}
 	case 8:
-		return binary.LittleEndian.Uint64(b[8*i:])
+		for i, x := range v {
+			if x != low+T(binary.LittleEndian.Uint64(b[8*i:])) {
+				return false
+			}
+		}
 	}
-	return 0
+	return true
 }
 
 func appendColumns(dst []byte, c *columns) []byte {
@@ -157,7 +178,7 @@ func appendMarks(dst []byte, m *marks) []byte {
 	dst = append(dst, formatVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(m.flags)))
 	dst = appendColumn(dst, m.flags)
-	return appendColumn(dst, m.modseq)
+	return appendColumn(dst, m.modseq.appendTo(make([]ModSeq, 0, len(m.flags)), 0, len(m.flags)))
 }
 
 // decodeMarks decodes the marks of a chunk in an account with the given number of
@@ -168,7 +189,7 @@ func decodeMarks(v []byte, sets int, prev *marks) (*marks, error) {
 	if n == 0 || n > chunkRows {
 		return nil, corrupt("chunk flags")
 	}
-	m := &marks{flags: column(&d, int(n), prev.flags), modseq: column(&d, int(n), prev.modseq)}
+	m := &marks{flags: column(&d, int(n), prev.flags), modseq: packedColumn(&d, int(n), &prev.modseq)}
 	if err := d.err("chunk flags"); err != nil {
 		return nil, err
 	}

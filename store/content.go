@@ -47,20 +47,20 @@ type columns struct {
 // marks hold what does.
 type marks struct {
 	flags  []FlagSet
-	modseq []ModSeq
+	modseq packed[ModSeq]
 }
 
 var noContent = &content{}
 
 // rowBytes is the memory of one message.
-const rowBytes = 32
+const rowBytes = 28
 
 func (c *content) memory() int64 { return 100 + int64(len(c.dir))*280 + int64(c.n)*rowBytes }
 
 func (k *chunk) row(j int) Row {
 	return Row{
 		UID: k.cols.uid[j], Flags: k.mark.flags[j], Size: k.cols.size[j], InternalDate: k.cols.date.at(j),
-		SaveDate: int64(k.cols.save[j]), ModSeq: k.mark.modseq[j], Email: k.cols.email.at(j),
+		SaveDate: int64(k.cols.save[j]), ModSeq: k.mark.modseq.at(j), Email: k.cols.email.at(j),
 	}
 }
 
@@ -72,14 +72,17 @@ func (k *chunk) push(r *Row) {
 	c.save = append(c.save, uint32(r.SaveDate))
 	c.email.push(r.Email)
 	m.flags = append(m.flags, r.Flags)
-	m.modseq = append(m.modseq, r.ModSeq)
+	m.modseq.push(r.ModSeq)
 }
+
+// clone returns marks that may be changed.
+func (m *marks) clone() *marks { return &marks{slices.Clone(m.flags), m.modseq.clone()} }
 
 // newChunk returns an empty chunk with room for n messages.
 func newChunk(base UID, n int) *chunk {
 	return &chunk{base: base,
 		cols: &columns{make([]UID, 0, n), make([]uint32, 0, n), makePacked[int64](n), make([]uint32, 0, n), makePacked[EmailID](n)},
-		mark: &marks{make([]FlagSet, 0, n), make([]ModSeq, 0, n)},
+		mark: &marks{make([]FlagSet, 0, n), makePacked[ModSeq](n)},
 	}
 }
 
@@ -99,7 +102,7 @@ func (k *chunk) clip() *chunk {
 	c, m := k.cols, k.mark
 	return &chunk{k.base,
 		&columns{slices.Clip(c.uid), slices.Clip(c.size), c.date.clip(), slices.Clip(c.save), c.email.clip()},
-		&marks{slices.Clip(m.flags), slices.Clip(m.modseq)},
+		&marks{slices.Clip(m.flags), m.modseq.clip()},
 	}
 }
 

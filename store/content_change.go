@@ -55,7 +55,7 @@ func (c *content) mark(set UIDSet, m *marking) (*content, error) {
 	c.eachRangeDir(set, func(d, lo, hi int) {
 		k := n.dir[d].c
 		for j := lo; j < hi && err == nil; j++ {
-			if m.conditional && k.mark.modseq[j] > m.unchangedSince {
+			if m.conditional && k.mark.modseq.at(j) > m.unchangedSince {
 				m.modified.push(k.cols.uid[j])
 				continue
 			}
@@ -70,10 +70,11 @@ func (c *content) mark(set UIDSet, m *marking) (*content, error) {
 				continue
 			}
 			if copied != d {
-				k = &chunk{k.base, k.cols, &marks{slices.Clone(k.mark.flags), slices.Clone(k.mark.modseq)}}
+				k = &chunk{k.base, k.cols, k.mark.clone()}
 				n.dir[d].c, copied = k, d
 			}
-			k.mark.flags[j], k.mark.modseq[j] = newSet, m.modseq
+			k.mark.flags[j] = newSet
+			k.mark.modseq.set(j, m.modseq)
 			m.changed.push(k.cols.uid[j])
 			m.tally.remark(m.table.system(old), m.table.system(newSet), k.cols.size[j])
 		}
@@ -173,7 +174,7 @@ func (k *chunk) take(o *chunk, lo, hi int) {
 	c.save = append(c.save, o.cols.save[lo:hi]...)
 	c.email.take(&o.cols.email, lo, hi)
 	m.flags = append(m.flags, o.mark.flags[lo:hi]...)
-	m.modseq = append(m.modseq, o.mark.modseq[lo:hi]...)
+	m.modseq.take(&o.mark.modseq, lo, hi)
 }
 
 func (k *chunk) join(o *chunk) *chunk {

@@ -58,7 +58,7 @@ func (c *cursor) skip()         { c.dir, c.at = c.dir[1:], 0 }
 // marks compares two chunks of the same messages.
 func (d *Difference) marks(x, y *chunk) {
 	for j, u := range x.cols.uid {
-		if x.mark.modseq[j] != y.mark.modseq[j] || x.mark.flags[j] != y.mark.flags[j] {
+		if x.mark.modseq.at(j) != y.mark.modseq.at(j) || x.mark.flags[j] != y.mark.flags[j] {
 			d.Changed.push(u)
 		}
 	}
@@ -78,7 +78,7 @@ func (d *Difference) merge(a, b *cursor) {
 			d.Added.push(v)
 			j++
 		default:
-			if x.mark.modseq[i] != y.mark.modseq[j] || x.mark.flags[i] != y.mark.flags[j] {
+			if x.mark.modseq.at(i) != y.mark.modseq.at(j) || x.mark.flags[i] != y.mark.flags[j] {
 				d.Changed.push(u)
 			}
 			i++

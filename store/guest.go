@@ -95,7 +95,7 @@ func sharedOp(op FlagOp, r Rights) FlagOp {
 func (c *content) unmodified(set UIDSet, change *FlagChange) (ok, modified UIDSet) {
 	c.eachRange(set, func(k *chunk, lo, hi int) {
 		for j := lo; j < hi; j++ {
-			if change.Conditional && k.mark.modseq[j] > change.UnchangedSince {
+			if change.Conditional && k.mark.modseq.at(j) > change.UnchangedSince {
 				modified.push(k.cols.uid[j])
 			} else {
 				ok.push(k.cols.uid[j])

@@ -81,15 +81,16 @@ func (l *layer) chunk(k *chunk, spans []*seenRuns) (*chunk, uint32) {
 		if !s.seen {
 			unseen++
 		}
-		old, was := k.mark.flags[j], k.mark.modseq[j]
+		old, was := k.mark.flags[j], k.mark.modseq.at(j)
 		flags, modseq := l.flags(old, s.seen), max(was, s.modseq)
 		if flags == old && modseq == was {
 			continue
 		}
 		if m == nil {
-			m = &marks{slices.Clone(k.mark.flags), slices.Clone(k.mark.modseq)}
+			m = k.mark.clone()
 		}
-		m.flags[j], m.modseq[j] = flags, modseq
+		m.flags[j] = flags
+		m.modseq.set(j, modseq)
 	}
 	if m == nil {
 		return k, unseen

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A packed is a column of 64-bit numbers that lie close together, as dates and ids of
-// one chunk do: 4 bytes each, and 8 only where they do not. It is extended in place as
+// A packed is a column of 64-bit numbers that lie close together, as dates, ids and
+// ModSeqs of one chunk do: 4 bytes each, and 8 only where they do not. It is extended in place as
 // other columns are, see content.
 type packed[T number] struct {
 	base   uint64 // of narrow
@@ -35,9 +35,25 @@ func (p *packed[T]) push(v T) {
 		p.narrow = append(p.narrow, uint32(d))
 		return
 	}
+	p.widen()
+	p.wide = append(p.wide, v)
+}
+
+// set changes number j of a column that is nobody else's.
+func (p *packed[T]) set(j int, v T) {
+	if p.wide == nil {
+		if d := uint64(v) - p.base; d < 1<<32 {
+			p.narrow[j] = uint32(d)
+			return
+		}
+		p.widen()
+	}
+	p.wide[j] = v
+}
+
+func (p *packed[T]) widen() {
 	p.wide = p.appendTo(make([]T, 0, max(cap(p.narrow), len(p.narrow)+1)), 0, len(p.narrow))
 	p.narrow = nil
-	p.wide = append(p.wide, v)
 }
 
 // appendTo appends the numbers lo <= j < hi to dst.
@@ -64,6 +80,11 @@ func (p *packed[T]) take(o *packed[T], lo, hi int) {
 	for j := lo; j < hi; j++ {
 		p.push(o.at(j))
 	}
+}
+
+// clone returns p in memory of its own.
+func (p *packed[T]) clone() packed[T] {
+	return packed[T]{p.base, slices.Clone(p.narrow), slices.Clone(p.wide)}
 }
 
 // clip returns p in a form whose next push copies instead of using free slots.

@@ -93,8 +93,8 @@ func (s *Snapshot) ChangedAfter(since ModSeq, lo, hi int) iter.Seq2[int, Row] {
 		for i := lo; i < hi; {
 			k, j := s.content.locate(i)
 			end := min(len(k.cols.uid), j+hi-i)
-			for n, m := range k.mark.modseq[j:end] {
-				if m > since && !yield(i+n, k.row(j+n)) {
+			for n := j; n < end; n++ {
+				if k.mark.modseq.at(n) > since && !yield(i+n-j, k.row(n)) {
 					return
 				}
 			}
