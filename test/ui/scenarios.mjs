@@ -1081,26 +1081,92 @@ export const scenarios = [
     },
   },
   {
-    id: '28', name: 'files: too large is said before the upload, two at once, progress',
-    async run(s) {
+    id: '28', name: 'files: too large is said before the upload; two at once, progress; without the line and with the tab closed none is lost', allow: offline,
+    async run(s, srv) {
       await s.signIn()
       await s.page.keyboard.press('c')
       await s.page.locator('.cmp input[id^=to-]').waitFor()
       await eventually(() => s.requests.some((r) => r.url().endsWith('/jmap/session')), 'limits are known')
-      await new Promise((r) => setTimeout(r, 500))
-      const input = s.page.locator('.cmp input[type=file]')
-      const choose = (files) => input.evaluate((el, files) => { // made in the page: it need not travel there
+      await s.page.locator('.cmp input[id^=subject-]').fill('With files')
+      await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
+      const choose = (files, page = s.page) => page.locator('.cmp input[type=file]').evaluate((el, files) => { // made in the page: it need not travel there
         const d = new DataTransfer()
-        for (const [name, size] of files) d.items.add(new File([new Uint8Array(size)], name))
+        for (const [name, size] of files) { const b = new Uint8Array(size); for (let i = 0; i < size; i += 997) b[i] = i % 251; d.items.add(new File([b], name)) }
         el.files = d.files
         el.dispatchEvent(new Event('change', { bubbles: true }))
       }, files)
-      await choose([['huge.bin', 45e6]])
+      const limit = await s.page.evaluate(async () => {
+        const j = await (await fetch('/jmap/session', { headers: { 'X-Posthouse-Client': '1' } })).json(), a = Object.values(j.accounts)[0].accountCapabilities['urn:ietf:params:jmap:mail']
+        return Math.min(j.capabilities['urn:ietf:params:jmap:core'].maxSizeUpload, a.maxSizeAttachmentsPerEmail)
+      })
+      await choose([['huge.bin', Math.ceil(limit / 1.37) + 1e6]])
       await s.page.getByText('huge.bin is too large').waitFor()
       assert(!s.requests.some((r) => r.url().includes('/upload/')), 'it was not sent')
-      await choose([['file-1.bin', 2e6], ['file-2.bin', 2e6]])
-      await eventually(async () => (await s.page.locator('.file').count()) === 2 && (await s.page.locator('.file progress').count()) === 0, 'both are there')
+      // Two at once: both are on their way before one of them is there.
+      let gate, open = new Promise((r) => (gate = r)), pieces = 0
+      await s.page.route('**/jmap/upload/**', async (r) => { pieces++; await open; await r.continue().catch(() => {}) })
+      await choose([['file-1.bin', 10e6], ['file-2.bin', 10e6]])
+      await eventually(async () => pieces === 2 && (await s.page.locator('.file progress').count()) === 2, 'both are on their way')
+      await s.page.locator('.file', { hasText: /file-1\.bin.*%/ }).waitFor()
+      await s.axe(s.page, 'uploads')
+      await s.shot('progress')
+      await s.page.locator('.cmp').getByRole('button', { name: 'Send', exact: true }).click()
+      await s.page.locator('.cmp').getByText(/A file is still on its way|Say who/).waitFor()
+      const shares = s.page.evaluate(() => new Promise((done) => {
+        const seen = new Set(), look = () => { const l = [...document.querySelectorAll('.file progress')]; for (const p of l) if (p.value > 0 && p.value < 1) seen.add(p.value); l.length ? requestAnimationFrame(look) : done(seen.size) }
+        look()
+      }))
+      gate()
+      assert((await shares) >= 2, 'how far they are is shown')
+      await eventually(async () => (await s.page.locator('.file').count()) === 2, 'both are there')
+      equal(pieces, 6, 'each in three pieces')
+      // The line goes after the first piece: the file waits, and goes on with the second.
+      pieces = 0
+      let second
+      const away = new Promise((r) => (second = r))
+      await s.page.unrouteAll({ behavior: 'ignoreErrors' })
+      await s.page.route('**/jmap/upload/**', async (r) => { if (++pieces === 2) { second(); return } await r.continue().catch(() => {}) })
+      await choose([['file-3.bin', 6e6]])
+      await away
+      await s.context.setOffline(true)
+      await s.page.locator('.file', { hasText: /file-3\.bin.*Waits for the server/ }).waitFor()
+      await s.shot('waits')
+      await s.axe(s.page, 'an upload that waits')
+      await s.context.setOffline(false)
+      await eventually(async () => (await s.page.locator('.file', { hasText: 'file-3.bin' }).count()) === 1 && (await s.page.locator('.file progress').count()) === 0, 'it is there')
+      equal(pieces, 3, 'the first piece went once')
+      // What the server refuses says so, and goes again when one asks for it.
+      await s.page.unrouteAll({ behavior: 'ignoreErrors' })
+      await s.page.route('**/jmap/upload/**', (r) => r.fulfill({ status: 413, json: {} }))
+      await choose([['file-5.bin', 1000]])
+      await s.page.getByRole('alert').filter({ hasText: 'file-5.bin could not be uploaded: it is too large' }).waitFor()
+      await s.axe(s.page, 'an upload that failed')
+      await s.page.unrouteAll({ behavior: 'ignoreErrors' })
+      await s.page.getByRole('button', { name: 'Upload file-5.bin again' }).click()
+      await eventually(async () => (await s.page.locator('.file', { hasText: 'file-5.bin' }).count()) === 1 && (await s.page.locator('.file progress').count()) === 0, 'it went')
+      await s.page.getByRole('button', { name: 'Remove file-5.bin' }).click()
+      // The tab is closed while one waits: the next window goes on with it.
       await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
+      await s.context.setOffline(true)
+      await choose([['file-4.bin', 1e6]])
+      await s.page.locator('.file', { hasText: /file-4\.bin.*Waits for the server/ }).waitFor()
+      await eventually(() => s.page.evaluate(async () => {
+        const name = (await indexedDB.databases()).find((d) => d.name.startsWith('mail-files-'))?.name
+        if (!name) return false
+        const db = await new Promise((done, fail) => { const r = indexedDB.open(name); r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error) })
+        const n = await new Promise((done, fail) => { const r = db.transaction('files').objectStore('files').count(); r.onsuccess = () => done(r.result); r.onerror = () => fail(r.error) })
+        db.close()
+        return n === 1
+      }), 'it is kept on this device, and what has arrived is not')
+      await s.page.close()
+      await s.context.setOffline(false)
+      const next = (s.page = await s.window())
+      await next.goto(srv.url + '/')
+      await eventually(async () => (await next.locator('.cmp .file').count()) === 4 && (await next.locator('.file progress').count()) === 0, 'the next window has all four')
+      await eventually(async () => {
+        const [[, r]] = (await api(next, [['Email/query', { filter: { subject: 'With files' } }, 'q'], ['Email/get', { '#ids': { resultOf: 'q', name: 'Email/query', path: '/ids' }, properties: ['attachments'] }, 'g']])).slice(1)
+        return r.list.length === 1 && JSON.stringify(r.list[0].attachments.map((a) => [a.name, a.size]).sort()) === JSON.stringify([['file-1.bin', 10e6], ['file-2.bin', 10e6], ['file-3.bin', 6e6], ['file-4.bin', 1e6]])
+      }, 'the draft at the server has them, whole')
     },
   },
   {

@@ -20,7 +20,7 @@ export const boot: Boot = JSON.parse(document.querySelector<HTMLMetaElement>('me
 if (boot.shell) try { Object.assign(boot, JSON.parse(localStorage.getItem('session') || '{}')) } catch { /* nobody */ }
 
 const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }
-const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'urn:ietf:params:jmap:vacationresponse', 'urn:ietf:params:jmap:mdn', 'https://posthouse.email/jmap']
+const using = ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail', 'urn:ietf:params:jmap:submission', 'urn:ietf:params:jmap:vacationresponse', 'urn:ietf:params:jmap:mdn', 'urn:ietf:params:jmap:blob', 'https://posthouse.email/jmap']
 
 interface Waiting { calls: [string, Args][]; done: (r: Invocation[]) => void; fail: (e: unknown) => void }
 
@@ -160,10 +160,19 @@ export class Client {
       x.open('POST', `/jmap/upload/${account || this.account}/`)
       x.setRequestHeader('X-Posthouse-Client', '1')
       x.setRequestHeader('Content-Type', data.type || 'application/octet-stream')
-      x.upload.onprogress = (e) => progress?.(e.loaded / Math.max(1, e.total))
-      x.onload = () => x.status < 300 ? done(account ? incoming(JSON.parse(x.responseText), account) as any : JSON.parse(x.responseText)) : fail(new JMAPError(`http-${x.status}`))
+      // A line that went dead says nothing: what does not move for a minute is not waited for.
+      let moved = Date.now()
+      const watch = setInterval(() => { if (Date.now() - moved > 60_000) x.abort() }, 5000)
+      x.onloadend = () => clearInterval(watch)
+      x.upload.onprogress = (e) => { moved = Date.now(); progress?.(e.loaded / Math.max(1, e.total)) }
+      x.onload = () => {
+        if (x.status === 401) { this.onLoggedOut(); fail(new LoggedOut()) }
+        else if (x.status >= 502) fail(new Offline())
+        else if (x.status >= 300) fail(new JMAPError(`http-${x.status}`))
+        else done(account ? incoming(JSON.parse(x.responseText), account) as any : JSON.parse(x.responseText))
+      }
       x.onerror = () => fail(new Offline())
-      x.onabort = () => fail(new DOMException('aborted', 'AbortError'))
+      x.onabort = () => fail(abort?.aborted ? new DOMException('aborted', 'AbortError') : new Offline())
       abort?.addEventListener('abort', () => x.abort())
       x.send(data)
     })
