@@ -2051,4 +2051,66 @@ export const scenarios = [
       assert(Date.now() - began < 60_000, 'it is there')
     },
   },
+  {
+    id: '40b', name: 'a demo says what to try: each of the six things is ticked off when it was done, and stays so', args: ['live'], dark: true,
+    async run(s) {
+      const p = s.page, k = p.keyboard
+      await s.signIn()
+      const guide = p.locator('.rb:not(.off) .guide'), ticked = () => guide.locator('li.done').count()
+      // Mail comes meanwhile, so a row is looked for from the top on, and may be another one when it is clicked.
+      const find = async (text) => {
+        let at = 0
+        await eventually(async () => {
+          await p.locator('#list').evaluate((e, at) => { e.scrollTop = at }, at)
+          at = (await s.row(text).count()) ? at : (at + 400) % 2000
+          await s.row(text).click({ timeout: 3_000 })
+          await p.locator('.rb:not(.off) h1').filter({ hasText: text }).waitFor({ timeout: 3_000 })
+          return true
+        }, 'open ' + text, 60_000)
+        await p.locator('.rb:not(.off) iframe').first().waitFor()
+      }
+      const open = async () => { await find('Try these six things'); await guide.waitFor() }
+      await open()
+      equal([await guide.locator('li').count(), await ticked()], [6, 0], 'things, done')
+      await s.axe(p, 'what to try')
+      await s.body()
+      await s.shot('guide')
+      const undone = s.undoing('Archived')
+      await p.locator('.rt').getByRole('button', { name: 'Archive' }).click()
+      await undone
+      await open()
+      await eventually(async () => (await ticked()) === 2, 'archive and undo are ticked off')
+      await p.locator('#search').fill('porto')
+      await k.press('Enter')
+      await eventually(() => new URL(p.url()).searchParams.get('q') === 'porto', 'the search')
+      await p.locator('nav.side').getByText('Inbox', { exact: true }).click()
+      await k.press('Control+k')
+      await p.getByRole('dialog').waitFor()
+      await k.press('Escape')
+      await open()
+      await eventually(async () => (await ticked()) === 4, 'search and palette are ticked off')
+      await find('Lunch on Friday?')
+      await s.body()
+      await p.locator('.rb:not(.off) .answer').getByRole('button', { name: /^Reply/ }).first().click()
+      await p.locator('.cmp .pill').first().waitFor()
+      const f = await (await p.locator('.cmp iframe').elementHandle()).contentFrame()
+      await f.locator('#ed').waitFor()
+      await eventually(() => p.evaluate(() => document.activeElement.tagName === 'IFRAME'), 'an answer is begun in the text')
+      await k.type('At one?')
+      await k.press('Control+Enter')
+      await p.locator('.cmp').waitFor({ state: 'detached' })
+      await p.locator('.rt').getByRole('button', { name: 'Mute' }).click()
+      await s.row('Lunch on Friday?').waitFor({ state: 'detached' })
+      await open()
+      await eventually(async () => (await ticked()) === 6, 'all are ticked off')
+      await guide.getByText('All done.').waitFor()
+      await s.axe(p, 'all tried')
+      await eventually(async () => (await api(p, [['Settings/get', { ids: ['singleton'] }, '0']]))[0][1].list[0].values.guide?.length === 6, 'the server keeps it')
+      // Some mail is there later, by itself.
+      await p.locator('nav.side a', { hasText: 'Scheduled' }).click()
+      await s.row('Minutes of today').waitFor()
+      await p.locator('nav.side a', { hasText: 'Snoozed' }).click()
+      await s.row('Kitchen quote').waitFor()
+    },
+  },
 ]
