@@ -1586,7 +1586,7 @@ export const scenarios = [
       await p.keyboard.press('Enter')
       const d = p.getByRole('dialog', { name: 'Mailboxes and sharing' })
       await d.getByLabel('Name of a new mailbox').fill('Harvest')
-      await d.getByRole('button', { name: 'Make it' }).click()
+      await d.getByRole('button', { name: 'Create' }).click()
       await d.getByRole('button', { name: 'Harvest' }).click()
       await d.getByLabel('Name', { exact: true }).fill('Harvest 2026')
       await d.getByLabel('Name', { exact: true }).press('Enter')

@@ -622,7 +622,7 @@ const words: Record<string, string> = {
   "Everybody here": "الجميع هنا",
   "Name of a new mailbox": "اسم صندوق جديد",
   "New mailbox": "صندوق جديد",
-  "Make it": "إنشاء",
+  "Create": "إنشاء",
   "Choose a mailbox.": "اختر صندوقًا.",
   "Inside of": "داخل",
   "Nothing: at the top": "لا شيء: في الأعلى",

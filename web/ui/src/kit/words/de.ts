@@ -622,7 +622,7 @@ const words: Record<string, string> = {
   "Everybody here": "Alle hier",
   "Name of a new mailbox": "Name eines neuen Postfachs",
   "New mailbox": "Neues Postfach",
-  "Make it": "Anlegen",
+  "Create": "Anlegen",
   "Choose a mailbox.": "Wählen Sie ein Postfach.",
   "Inside of": "Liegt in",
   "Nothing: at the top": "Nichts: ganz oben",

@@ -622,7 +622,7 @@ const words: Record<string, string> = {
   "Everybody here": "Todos aquí",
   "Name of a new mailbox": "Nombre de un buzón nuevo",
   "New mailbox": "Buzón nuevo",
-  "Make it": "Crear",
+  "Create": "Crear",
   "Choose a mailbox.": "Elija un buzón.",
   "Inside of": "Dentro de",
   "Nothing: at the top": "Nada: arriba del todo",

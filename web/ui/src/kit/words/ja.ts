@@ -622,7 +622,7 @@ const words: Record<string, string> = {
   "Everybody here": "ここの全員",
   "Name of a new mailbox": "新しいメールボックスの名前",
   "New mailbox": "新しいメールボックス",
-  "Make it": "作成",
+  "Create": "作成",
   "Choose a mailbox.": "メールボックスを選んでください。",
   "Inside of": "上位",
   "Nothing: at the top": "なし（最上位）",
