@@ -76,7 +76,7 @@ func emailProperties() []property {
 		{name: "bodyStructure", typ: "EmailBodyPart", mode: immutable | optional | onRequest, get: ofEmail(bodyStructure)},
 		{name: "headers", typ: "EmailHeader[]", mode: immutable | optional | onRequest, get: ofEmail(allHeaders)},
 		{name: "verdict", typ: "Verdict", mode: serverSet | immutable | onRequest, get: ofEmail(verdictOf)},
-		snoozedProperty(), surfacedProperty(), inviteProperty(),
+		snoozedProperty(), surfacedProperty(), inviteProperty(), signsProperty(),
 	}...)
 }
 

@@ -67,3 +67,28 @@ func TestVerdict(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a list shows beside a message is told by the message alone.
+func TestSigns(t *testing.T) {
+	r := newRig(t, Options{})
+	fail := store.AppendOptions{Findings: []mail.Finding{{Check: "dmarc", Result: "fail"}}}
+	invite := "Content-Type: multipart/alternative; boundary=b\n\n--b\n\nx\n--b\nContent-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nEND:VCALENDAR\n--b--\n"
+	for _, tt := range []struct {
+		text string
+		o    store.AppendOptions
+		want string
+	}{
+		{"From: Grace <grace@okafor.example>\n\nx\n", store.AppendOptions{}, `[]`},
+		{"From: Grace <grace@okafor.example>\n" + invite, store.AppendOptions{}, `["invite"]`},
+		{"From: Grace <grace@okafor.example>\n\nx\n", fail, `["warning"]`},
+		{"From: Grace <grace@okafor.example>\nList-Id: <friends.okafor.example>\n\nx\n", fail, `[]`},
+		{"From: \"ben@demo.test\" <b3n@freemail.example>\n\nx\n", store.AppendOptions{}, `["warning"]`},
+		{"From: \"ben@demo.test\" <b3n@freemail.example>\n" + invite, store.AppendOptions{}, `["invite","warning"]`},
+	} {
+		m := r.come("INBOX", tt.text, tt.o)
+		out := r.call("Email/get", `{"accountId":"A7","ids":["`+emailID(m.Email)+`"],"properties":["signs"]}`)
+		if got := text(at(t, out, "/list/0/signs")); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}

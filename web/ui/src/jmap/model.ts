@@ -251,6 +251,7 @@ export interface Email {
   snoozed?: Snoozed | null
   surfacedAt?: UTCDate
   invite?: Invite | null
+  signs?: string[]
   [header: `header:${string}`]: unknown
 }
 

@@ -5,7 +5,7 @@ import type { Email as AnyEmail, EmailAddress, EmailBodyPart, Mailbox, Identity 
 export type Address = EmailAddress
 export type { Mailbox, Identity }
 
-const list = ['id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'preview', 'receivedAt', 'surfacedAt', 'hasAttachment', 'size', 'blobId'] as const satisfies (keyof AnyEmail)[]
+const list = ['id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'preview', 'receivedAt', 'surfacedAt', 'hasAttachment', 'signs', 'size', 'blobId'] as const satisfies (keyof AnyEmail)[]
 const detail = ['cc', 'bcc', 'replyTo', 'sentAt', 'messageId', 'inReplyTo', 'references'] as const satisfies (keyof AnyEmail)[]
 const headers = ['header:List-Unsubscribe:asURLs', 'header:List-Unsubscribe-Post:asText', 'header:List-Id:asText', 'header:Disposition-Notification-To:asAddresses'] as const
 export const listProperties: string[] = [...list]

@@ -637,6 +637,7 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, zero {لا تنتقل رسائل} one {تنتقل رسالة واحدة} two {تنتقل رسالتان} few {تنتقل # رسائل} many {تنتقل # رسالة} other {تنتقل # رسالة}} إلى المهملات، ما لم تكن في صندوق آخر.",
   "Remove the mailbox": "إزالة الصندوق",
   "There are others inside of it.": "بداخله صناديق أخرى.",
+  "Nothing here narrows this down.": "لا شيء هنا يضيّق النتائج أكثر.",
   "Narrow down": "تضييق النطاق",
   "With attachment": "مع مرفق",
   "Last 7 days": "آخر 7 أيام",

@@ -637,6 +637,7 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, one {# Nachricht kommt} other {# Nachrichten kommen}} in den Papierkorb, soweit kein anderes Postfach sie hat.",
   "Remove the mailbox": "Postfach entfernen",
   "There are others inside of it.": "Es enthält andere.",
+  "Nothing here narrows this down.": "Nichts hier grenzt das weiter ein.",
   "Narrow down": "Eingrenzen",
   "With attachment": "Mit Anhang",
   "Last 7 days": "Letzte 7 Tage",

@@ -637,6 +637,7 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, one {# mensaje va} other {# mensajes van}} a la papelera, salvo los que estén en otro buzón.",
   "Remove the mailbox": "Eliminar el buzón",
   "There are others inside of it.": "Contiene otros.",
+  "Nothing here narrows this down.": "Aquí no hay nada con que acotar.",
   "Narrow down": "Acotar",
   "With attachment": "Con adjunto",
   "Last 7 days": "Últimos 7 días",

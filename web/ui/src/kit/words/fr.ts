@@ -637,6 +637,7 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, one {# message va} other {# messages vont}} à la corbeille, sauf si une autre boîte les contient.",
   "Remove the mailbox": "Supprimer la boîte",
   "There are others inside of it.": "Elle en contient d’autres.",
+  "Nothing here narrows this down.": "Rien ici ne permet d’affiner.",
   "Narrow down": "Affiner",
   "With attachment": "Avec pièce jointe",
   "Last 7 days": "7 derniers jours",

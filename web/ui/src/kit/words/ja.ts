@@ -637,6 +637,7 @@ const words: Record<string, string> = {
   "{n, plural, one {# message goes} other {# messages go}} to Trash, as far as no other mailbox has them.": "{n, plural, other {# 通のメッセージ}}がゴミ箱に移ります（ほかのメールボックスにもあるものを除く）。",
   "Remove the mailbox": "メールボックスを削除",
   "There are others inside of it.": "中に別のメールボックスがあります。",
+  "Nothing here narrows this down.": "これ以上は絞り込めません。",
   "Narrow down": "絞り込む",
   "With attachment": "添付ファイルあり",
   "Last 7 days": "過去7日間",
