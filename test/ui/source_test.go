@@ -65,3 +65,68 @@ func TestNoMarkupFromText(t *testing.T) {
 		t.Error(seen, err)
 	}
 }
+
+var (
+	derivedName = regexp.MustCompile(`\b(\w+) = \$derived`)
+	asyncBody   = regexp.MustCompile(`\basync (?:function )?\w*\([^)]*\)(?:: [^{]*)? (?:=> )?\{`)
+	quotedText  = regexp.MustCompile(`'(?:[^'\\\n]|\\.)*'`)
+	awaits      = regexp.MustCompile(`\bawait\b`)
+)
+
+// late says which derived values an asynchronous function reads after it waited.
+func late(source string) []string {
+	script, _, _ := strings.Cut(source, "</script>")
+	script = quotedText.ReplaceAllString(script, "''")
+	var out []string
+	for _, at := range asyncBody.FindAllStringIndex(script, -1) {
+		depth, end := 1, at[1]
+		for ; end < len(script) && depth > 0; end++ {
+			switch script[end] {
+			case '{':
+				depth++
+			case '}':
+				depth--
+			}
+		}
+		body := script[at[1]:end]
+		first := awaits.FindStringIndex(body)
+		if first == nil {
+			continue
+		}
+		// What stands in the waiting statement itself is read before.
+		_, after, _ := strings.Cut(body[first[1]:], "\n")
+		for _, m := range derivedName.FindAllStringSubmatch(script, -1) {
+			own := regexp.MustCompile(`\b(?:const|let) (?:[^\n;]*[, ])?` + m[1] + `\b ?[=,}\]]|[(,] ?` + m[1] + `\)? =>`)
+			if use := regexp.MustCompile(`(?:^|[^.\w'])` + m[1] + `\b[^:'\w]`); use.MatchString(after) && !own.MatchString(body) {
+				out = append(out, m[1])
+			}
+		}
+	}
+	return out
+}
+
+// A component that was left while it waited has no derived values any more: it takes
+// them before it waits, or asks a flag that its effect sets when it ends.
+func TestNothingDerivedIsReadLate(t *testing.T) {
+	if got := late("const a = $derived(b)\nasync function f() {\n  await g()\n  return a + 1\n}\n</script>"); len(got) != 1 {
+		t.Fatal(got)
+	}
+	seen := 0
+	err := filepath.WalkDir("../../web/ui/src/views", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".svelte" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		seen++
+		for _, name := range late(string(b)) {
+			t.Errorf("%s: %s is read after an await: take it before", path, name)
+		}
+		return nil
+	})
+	if err != nil || seen < 20 {
+		t.Fatal(seen, err)
+	}
+}
