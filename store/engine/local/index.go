@@ -72,7 +72,9 @@ const (
 
 // openPebble opens Pebble. Its log is off: ours is the redo log.
 func (e *Engine) openPebble() error {
-	cache := pebble.NewCache(e.opt.IndexCache)
+	// Pebble takes the memory of its MemTables out of the cache: without room for them,
+	// of one as long as it is filled and of one that is written, nothing would be left.
+	cache := pebble.NewCache(e.opt.IndexCache + 2*e.opt.MemTable)
 	defer cache.Unref()
 	o := &pebble.Options{
 		FS:                          vfs.OnDiskFull(&lateFS{FS: e.fs, room: e.roomForIndex, held: map[string][]byte{}}, e.indexDiskFull),

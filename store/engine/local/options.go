@@ -35,8 +35,9 @@ type Options struct {
 	OpenSegments int
 
 	// IndexCache and MemTable are the bytes of memory for the index's block cache
-	// and for each of its memtables; default 8 MiB and 8 MiB. A large server does
-	// well with 10 % of its memory and 64 MiB.
+	// and for each of its memtables; default 8 MiB and 8 MiB. There are two of those
+	// mostly: one that is filled, one that is written. What they do not take serves the
+	// cache meanwhile. A large server does well with 10 % of its memory and 64 MiB.
 	IndexCache, MemTable int64
 	// FlushBytes and FlushEvery bound how much log a restart replays: the index is
 	// flushed after so many bytes and so much time; default 1 GiB and 30 s.
