@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -211,9 +212,10 @@ func (rp *reaper) notes(d *deads) {
 	}
 }
 
-// emails removes the messages that have no membership left.
+// emails removes the messages that have no membership left, in the order in which they
+// stand in the index: it reads each of its blocks once then, and so does the commit.
 func (rp *reaper) emails() error {
-	for id := range rp.gone {
+	for _, id := range slices.Sorted(maps.Keys(rp.gone)) {
 		kept, err := rp.kept(id)
 		if err != nil {
 			return err
