@@ -9,7 +9,6 @@ import (
 
 	"posthouse/hook"
 	"posthouse/mail"
-	"posthouse/mailauth/dkim"
 	"posthouse/smtp/wire"
 	"posthouse/store"
 )
@@ -306,17 +305,12 @@ func (e *edit) write(w io.Writer, l *fieldList, newBody bool) error {
 }
 
 // readAgain reads the message as it is now, for the signature or the seal of what goes on.
-func (t *Transaction) readAgain() error {
-	to := dkim.NewMessage(dkim.Limits{}, true)
+func (t *Transaction) readAgain() (err error) {
 	switch {
 	case t.toSign != nil:
-		t.toSign = to
+		t.toSign, err = t.digested()
 	case t.found != nil && t.forwards():
-		t.found.body = to
-	default:
-		return nil
+		t.found.body, err = t.digested()
 	}
-	_, err := io.Copy(to, io.NewSectionReader(t.staged, 0, t.staged.Size()))
-	to.Finish()
 	return err
 }

@@ -39,9 +39,20 @@ const (
 	maxSigners = 1000
 )
 
-// signed is where the bytes of a message go that may be signed when it leaves.
-func (t *Transaction) signed() io.Writer {
-	if t.s.opts.Queue == nil {
+// maySign reports whether the message is of somebody who belongs here.
+func (t *Transaction) maySign() bool {
+	return t.s.opts.Queue != nil && (t.sess.Origin == FromServer || t.sess.Origin == FromSubmission)
+}
+
+// signed is where the bytes of a message go that may be signed when it leaves. Mail that
+// stays, and mail of domains without keys, is not digested as it comes; if it is to be
+// signed all the same, for its From names another domain or a hook has added a recipient,
+// it is read again.
+func (t *Transaction) signed(ctx context.Context) io.Writer {
+	if !t.maySign() || !slices.ContainsFunc(t.ways, func(w way) bool { return len(w.remote) > 0 }) {
+		return t.staged
+	}
+	if keys, err := t.s.sign.of(ctx, t.s.opts.Directory, t.Env.ReversePath.Domain, t.s.opts.Now()); err != nil || len(keys) == 0 {
 		return t.staged
 	}
 	t.toSign = dkim.NewMessage(dkim.Limits{}, true)
@@ -51,7 +62,7 @@ func (t *Transaction) signed() io.Writer {
 // withSignatures puts the signatures of the domain in From above trace. A message
 // that cannot be signed goes without: it was taken, and receivers judge it.
 func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
-	if t.toSign == nil {
+	if !t.maySign() {
 		return trace
 	}
 	domain, keys, err := t.signingKeys(ctx)
@@ -59,18 +70,29 @@ func (t *Transaction) withSignatures(ctx context.Context, trace []byte) []byte {
 		t.noteUnsigned(domain)
 		return trace
 	}
+	if err == nil && t.toSign == nil {
+		t.toSign, err = t.digested()
+	}
 	var out []byte
-	for _, k := range keys {
+	for i := 0; i < len(keys) && err == nil; i++ {
 		t.toSign.Finish()
-		if out, err = t.toSign.AppendSignature(out, trace, k, t.came); err != nil {
-			break
-		}
+		out, err = t.toSign.AppendSignature(out, trace, keys[i], t.came)
 	}
 	if err != nil {
 		t.s.opts.Logger.Warn("message goes unsigned", "tid", t.Env.TraceID, "err", err)
 		return trace
 	}
 	return append(out, trace...)
+}
+
+// digested reads the message as it is staged.
+func (t *Transaction) digested() (*dkim.Message, error) {
+	m := dkim.NewMessage(dkim.Limits{}, true)
+	if _, err := io.Copy(m, io.NewSectionReader(t.staged, 0, t.staged.Size())); err != nil {
+		return nil, err
+	}
+	m.Finish()
+	return m, nil
 }
 
 // withSeal puts a seal of a domain of ours above prefix if the message came from another

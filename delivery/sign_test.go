@@ -38,18 +38,7 @@ func TestSubmissionIsSigned(t *testing.T) {
 	h.svc.sign.known = nil // the cache believes that there are none for a while
 	prefix := send(ada, "ada@demo.test", "one@far.test", "ben@demo.test")
 	full := prefix + "From: Ada <ada@demo.test>\r\nSubject: s\r\n\r\nbody \r\n"
-	keys, err := h.svc.sign.of(ctx, h.dir, "demo.test", time.Unix(1.8e9, 0))
-	must(t, err)
-	txt := map[string][]string{}
-	for _, k := range keys {
-		rec, err := k.Record()
-		must(t, err)
-		txt[k.Name()] = []string{rec}
-	}
-	vs, err := msgauth.VerifyWithOptions(strings.NewReader(full), &msgauth.VerifyOptions{LookupTXT: func(n string) ([]string, error) { return txt[n], nil }})
-	if err != nil || len(vs) != 2 || vs[0].Err != nil || vs[1].Err != nil || vs[0].Domain != "demo.test" {
-		t.Errorf("%+v, %v\n%s", vs, err, full)
-	}
+	h.wantSigned(full)
 	if !strings.Contains(prefix, "Date: ") || !strings.Contains(prefix, "Message-ID: ") || !strings.HasPrefix(prefix, "DKIM-Signature: v=1; a=rsa-sha256;") {
 		t.Errorf("%q", prefix)
 	}
@@ -62,6 +51,51 @@ func TestSubmissionIsSigned(t *testing.T) {
 	}
 	if got := h.queued(); len(got) != before+1 || strings.Contains(got[before], "DKIM-Signature") {
 		t.Errorf("a stranger's mail is signed: %q", got)
+	}
+}
+
+// wantSigned checks that a message has both signatures of demo.test, and that they fit.
+func (h *house) wantSigned(full string) {
+	h.t.Helper()
+	keys, err := h.svc.sign.of(h.t.Context(), h.dir, "demo.test", time.Unix(1.8e9, 0))
+	must(h.t, err)
+	txt := map[string][]string{}
+	for _, k := range keys {
+		rec, err := k.Record()
+		must(h.t, err)
+		txt[k.Name()] = []string{rec}
+	}
+	vs, err := msgauth.VerifyWithOptions(strings.NewReader(full), &msgauth.VerifyOptions{LookupTXT: func(n string) ([]string, error) { return txt[n], nil }})
+	if err != nil || len(vs) != 2 || vs[0].Err != nil || vs[1].Err != nil || vs[0].Domain != "demo.test" {
+		h.t.Errorf("%+v, %v\n%s", vs, err, full)
+	}
+}
+
+// What stays is not digested for a signature. What its reverse-path does not tell to be
+// signed, but its From does, is signed all the same.
+func TestDigestedWhenSigned(t *testing.T) {
+	h := newHouse(t, nil)
+	_, err := h.dir.EnsureSigningKeys(t.Context(), "demo.test")
+	must(t, err)
+	const text = "From: Ada <ada@demo.test>\r\nSubject: s\r\n\r\nbody \r\n"
+	for _, c := range []struct {
+		from, to string
+		early    bool // it is digested as it comes
+	}{{"ada@demo.test", "ben@demo.test", false}, {"ada@demo.test", "one@far.test", true}, {"", "one@far.test", false}} {
+		before := len(h.queued())
+		tx := h.send(&Session{Origin: FromSubmission, Account: &h.ada}, c.from, []string{c.to}, "Bcc: x@far.test\r\n"+text)
+		if early := tx.toSign != nil; early != c.early {
+			t.Errorf("%q to %s: digested as it came: %v", c.from, c.to, early)
+		}
+		if r := tx.Accept(t.Context()); !r.Positive() {
+			t.Fatal(r)
+		}
+		if all := h.queued(); len(all) > before {
+			_, got, _ := strings.Cut(all[len(all)-1], "\n")
+			h.wantSigned(got[:strings.LastIndex(got, "\r\n")+2] + text)
+		} else if tx.toSign != nil {
+			t.Errorf("%q to %s: digested for nothing", c.from, c.to)
+		}
 	}
 }
 

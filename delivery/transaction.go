@@ -35,7 +35,7 @@ type Transaction struct {
 	checked     []mail.Finding // what all checks said
 	entry       Verdict        // of the envelope's checks
 	found       *findings      // who sent it; nil if that is not asked
-	toSign      *dkim.Message  // what is stored, if it may be signed
+	toSign      *dkim.Message  // what is stored, once it is read to be signed
 	also        []*store.Batch // what must take effect with it
 	err         error
 	outcome     outcome
@@ -194,9 +194,9 @@ func (t *Transaction) Open(ctx context.Context) mail.Reply {
 	}
 	switch t.sess.Origin {
 	case FromServer:
-		t.filter = &fieldFilter{w: t.signed()}
+		t.filter = &fieldFilter{w: t.signed(ctx)}
 	case FromSubmission:
-		t.filter = &fieldFilter{w: t.signed(), drop: blindFields, server: t.s.server}
+		t.filter = &fieldFilter{w: t.signed(ctx), drop: blindFields, server: t.s.server}
 	case FromMX:
 		t.filter = &fieldFilter{w: t.staged, server: t.s.server}
 	}
