@@ -92,10 +92,14 @@ func (q *Queue) Wake(committed ...*engine.Batch) {
 		q.unsure.Store(true)
 	} else {
 		q.mu.Lock()
+		now := q.opts.Now().UnixNano()
 		for _, b := range committed {
 			for i := range b.Ops {
 				if id, ok := idOfDue(b.Ops[i].Key); ok {
 					q.settleLocked(id)
+					if it := q.items[id]; i > 0 && it != nil && it.next <= now {
+						q.fresh.put(id, &b.Ops[i-1])
+					}
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -29,6 +30,18 @@ type entry struct {
 
 // load reads an entry that the caller owns.
 func (q *Queue) load(it *item) (*entry, error) {
+	q.mu.Lock()
+	val := q.fresh.take(it.id)
+	q.mu.Unlock()
+	if val != nil {
+		rec, err := decodeRecord(val)
+		if err != nil {
+			return nil, err
+		}
+		st := newState(rec)
+		st.next = it.key
+		return &entry{q: q, it: it, rec: rec, st: st, at: q.opts.Now().UnixNano()}, nil
+	}
 	r := q.opts.Engine.Snapshot(0)
 	defer r.Close()
 	rec, st, err := readEntry(r, it.id)
@@ -51,7 +64,7 @@ func readEntry(r engine.Reader, id ID) (*record, *state, error) {
 	}
 	val, err = r.Get(keyOf('s', id))
 	if errors.Is(err, engine.ErrNotFound) {
-		return rec, &state{next: rec.created.UnixNano(), rcpts: make([]rcptState, len(rec.env.Recipients))}, nil
+		return rec, newState(rec), nil
 	}
 	if err != nil {
 		return nil, nil, err
@@ -61,6 +74,44 @@ func readEntry(r engine.Reader, id ID) (*record, *state, error) {
 		st.kept = true
 	}
 	return rec, st, err
+}
+
+// newState is the state of an entry that was not attempted yet.
+func newState(rec *record) *state {
+	return &state{next: rec.created.UnixNano(), rcpts: make([]rcptState, len(rec.env.Recipients))}
+}
+
+// fresh holds what qm says of entries that were committed just now and that nobody has
+// loaded since: most are attempted at once, and need not be looked for in the engine. What
+// changes an entry loads it first, so nothing here is out of date.
+type fresh map[ID][]byte
+
+const (
+	// maxFresh bounds how many are held: when there are as many, sending does not keep up,
+	// and those that come later are as likely to be attempted next.
+	maxFresh = 1000
+	// maxFreshBytes bounds what is held of one.
+	maxFreshBytes = 8 << 10
+)
+
+// put takes in what op, which is committed, has set.
+func (f fresh) put(id ID, op *engine.Op) {
+	if op.Blob == nil || op.Blob.ID == 0 || len(op.Val) > maxFreshBytes || !bytes.Equal(op.Key, keyOf('m', id)) {
+		return
+	}
+	if len(f) >= maxFresh {
+		clear(f)
+	}
+	val := make([]byte, 0, len(op.Val)+8)
+	f[id] = binary.BigEndian.AppendUint64(append(val, op.Val...), uint64(op.Blob.ID))
+}
+
+// take returns what is held of an entry, and holds it no longer. It is nil if there is
+// nothing.
+func (f fresh) take(id ID) []byte {
+	val := f[id]
+	delete(f, id)
+	return val
 }
 
 // pending are the recipients that wait, by index.

@@ -172,6 +172,7 @@ type Queue struct {
 	nReady    int            // ready items
 	swept     time.Time
 	announced map[ID]announcement
+	fresh     fresh
 	lastID    ID
 	bytes     int64
 	active    int // items
@@ -194,7 +195,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		o.Dialer.Sessions = tls.NewLRUClientSessionCache(sessionCache)
 	}
 	q := &Queue{opts: o, wake: make(chan struct{}, 1), closing: make(chan struct{}), items: map[ID]*item{}, dests: map[string]*dest{}, sites: map[string]*site{}, slow: map[*site]bool{},
-		announced: map[ID]announcement{}}
+		announced: map[ID]announcement{}, fresh: fresh{}}
 	q.use(o)
 	q.ctx, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := q.loadSuppressions(); err != nil {
