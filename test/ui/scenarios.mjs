@@ -1052,7 +1052,7 @@ export const scenarios = [
       await s.page.locator('.cmp').getByRole('button', { name: 'More ways to send' }).click()
       await s.axe(s.page, 'ways')
       await s.page.getByRole('menuitem', { name: 'Send later' }).click()
-      const dialog = s.page.getByRole('dialog', { name: 'When shall it go?' })
+      const dialog = s.page.getByRole('dialog', { name: 'When should it go out?' })
       await dialog.locator('#when').fill(`${ymd}T08:00`)
       await s.shot('when')
       await s.axe(s.page, 'when')
@@ -1282,7 +1282,7 @@ export const scenarios = [
       await p.getByRole('menuitem', { name: 'Send later' }).click()
       const day = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Berlin' }).format(new Date(Date.now() + 3 * 864e5))
       await p.locator('#when').fill(`${day}T08:00`)
-      await p.getByRole('dialog', { name: 'When shall it go?' }).getByRole('button', { name: 'Schedule' }).click()
+      await p.getByRole('dialog', { name: 'When should it go out?' }).getByRole('button', { name: 'Schedule' }).click()
       await p.locator('.toast', { hasText: 'Goes out' }).getByRole('button', { name: 'Show' }).click()
       await s.openRow('Question to the office')
       const note = p.locator('.rb:not(.off) .note', { hasText: 'Goes out' })
@@ -1407,7 +1407,7 @@ export const scenarios = [
       // Two of one person.
       await p.getByRole('button', { name: 'Look', exact: true }).click()
       await s.axe(p, 'twice')
-      await p.getByRole('dialog').getByRole('button', { name: 'Make one' }).click()
+      await p.getByRole('dialog').getByRole('button', { name: 'Merge' }).click()
       await eventually(async () => (await names()).length === 7, 'one of two')
       await p.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
       // Search finds what stands in a note, too.

@@ -273,7 +273,7 @@ export const actions: Action[] = [
   a('contact-search', 'Search contacts', 'Contacts', 'search', ['/'], () => document.getElementById('find-contact')?.focus()),
   a('contact-import', 'Import contacts…', 'Contacts', 'save', [], () => document.getElementById('contact-file')?.click()),
   a('contact-export', 'Export contacts', 'Contacts', 'draft', [], book((m) => m.give())),
-  a('contact-twins', 'Find contacts that are there twice', 'Contacts', 'filter', [], () => (ui.overlay = 'twins')),
+  a('contact-twins', 'Find duplicate contacts', 'Contacts', 'filter', [], () => (ui.overlay = 'twins')),
   a('archive', 'Archive', 'This conversation', 'arch', ['e'], () => archive(), { when: may('mayRemoveItems', 'archive'), mail: true }),
   a('trash', 'Delete', 'This conversation', 'trash', ['#', 'Delete'], () => trash(), { when: may('mayRemoveItems', 'trash'), mail: true }),
   a('junk', 'Junk', 'This conversation', 'spam', ['!'], () => junk(), { when: may('mayRemoveItems', 'junk'), mail: true }),
