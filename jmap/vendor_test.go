@@ -198,6 +198,19 @@ func TestUnsubscribe(t *testing.T) {
 	if e := r.call("Email/get", `{"accountId":"A7","ids":["M1"],"properties":["keywords"]}`); text(at(t, e, "/list/0/keywords")) != `{"$unsubscribed":true}` {
 		t.Error(text(e))
 	}
+	// A list that sends one elsewhere is not followed, and has not taken it.
+	other := &catcher{status: 200}
+	elsewhere := httptest.NewServer(other)
+	defer elsewhere.Close()
+	away := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer away.Close()
+	r.deliver("INBOX", letter(3, "List-Unsubscribe: <"+away.URL+"/u?3>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"))
+	if out := r.call("Email/unsubscribe", `{"accountId":"A7","emailId":"M3"}`); out["status"] != "failed" {
+		t.Error(text(out))
+	}
+	if bodies, _ := other.got(); len(bodies) != 0 {
+		t.Error("the redirect was followed", bodies)
+	}
 	private := newRig(t, Options{})
 	private.deliver("INBOX", letter(1, "List-Unsubscribe: <https://127.0.0.1:443/>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"))
 	if out := private.call("Email/unsubscribe", `{"accountId":"A7","emailId":"M1"}`); out["status"] != "failed" {

@@ -202,6 +202,44 @@ export class Stage {
     const r = await page.evaluate(() => axe.run(document, { iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }))
     for (const v of r.violations) this.faults.push(`axe ${name}: ${v.id}: ${v.nodes.length}× ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary?.replace(/\s+/g, ' ').slice(0, 200) || ''}`)
   }
+  // painted looks at the pixels behind the text of a message that is on the screen: what has less contrast than 4.5.
+  async painted(f, page = this.page) {
+    const find = () => f.evaluate(() => {
+      const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), out = []
+      for (let n; (n = walk.nextNode()); ) {
+        const e = n.parentElement
+        if (!n.data.trim() || !e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || e.closest('script,style')) continue
+        const range = new Range()
+        range.selectNodeContents(n)
+        for (const r of [...range.getClientRects()].slice(0, 3)) if (r.width > 6 && r.height > 6) out.push({ x: r.x, y: r.y, w: r.width, h: r.height, color: getComputedStyle(e).color, text: n.data.trim().slice(0, 30) })
+      }
+      return out
+    })
+    const hide = await f.evaluate(() => { const st = document.createElement('style'); st.textContent = '*{-webkit-text-fill-color:transparent!important;text-shadow:none!important;text-decoration-color:transparent!important}'; document.head.append(st); window.hidden = st; return new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))) }).then(() => true)
+    const where = await page.locator('.rb:not(.off) .mb iframe').last().boundingBox(), view = page.viewportSize(), top = await page.locator('#reader').boundingBox()
+    const rects = await find(), shot = await page.screenshot({ timeout: 40_000 })
+    if (hide) await f.evaluate(() => window.hidden.remove())
+    return page.evaluate(async ({ png, rects, where, view, top }) => {
+      const img = new Image()
+      img.src = 'data:image/png;base64,' + png
+      await img.decode()
+      const c = new OffscreenCanvas(img.width, img.height).getContext('2d', { willReadFrequently: true })
+      c.drawImage(img, 0, 0)
+      const lin = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4), Y = (p) => 0.2126 * lin(p[0]) + 0.7152 * lin(p[1]) + 0.0722 * lin(p[2]), low = []
+      for (const r of rects) {
+        const text = r.color.match(/[\d.]+/g).map(Number), all = []
+        for (const at of [0.15, 0.5, 0.85]) {
+          const x = Math.round(where.x + r.x + r.w * at), y = Math.round(where.y + r.y + r.h * 0.3)
+          if (x < top.x || y < top.y + 4 || x >= Math.min(view.width, top.x + top.width) || y >= Math.min(view.height, top.y + top.height) - 4) continue
+          const p = c.getImageData(x, y, 1, 1).data, a = text[3] ?? 1, over = [0, 1, 2].map((i) => text[i] * a + p[i] * (1 - a)), [hi, lo] = [Y(over), Y(p)].sort((m, n) => n - m)
+          all.push((hi + 0.05) / (lo + 0.05))
+        }
+        all.sort((m, n) => m - n)
+        if (all.length && all[Math.floor(all.length / 2)] < 4.5) low.push(`${all[Math.floor(all.length / 2)].toFixed(2)} ${r.text}`)
+      }
+      return low
+    }, { png: shot.toString('base64'), rects, where, view, top })
+  }
   // watchShifts counts what moves on the screen by itself, in windows that are opened from now on.
   watchShifts() {
     return this.context.addInitScript(() => {

@@ -142,8 +142,8 @@ export const scenarios = [
     },
   },
   {
-    id: '06', name: 'dark mail is legible, and can be shown as it was', stage: { dark: true },
-    async run(s) {
+    id: '06', name: 'dark mail is legible, on the screen too, and can be shown as it was, remembered for the sender', stage: { dark: true },
+    async run(s, srv) {
       await s.signIn()
       const contrast = async (what) => {
         const f = await s.body()
@@ -164,6 +164,7 @@ export const scenarios = [
           return out
         })
         equal(low, [], `contrast in ${what}`)
+        equal(await s.painted(f), [], `contrast on the screen in ${what}`)
       }
       await s.page.keyboard.press('Enter')
       const open = (i) => eventually(() => s.page.evaluate((i) => {
@@ -183,6 +184,21 @@ export const scenarios = [
       await s.page.reload()
       await s.page.locator('.rb:not(.off) .mb iframe').first().waitFor()
       assert(!(await s.page.locator('.rb:not(.off) .mb iframe').last().getAttribute('src')).includes('dark=1'), 'it is remembered')
+      // It is remembered for the sender: another message of theirs, and nobody else's.
+      const from = (await s.page.locator('.rb:not(.off) .ad').allTextContents()).join(' ').match(/<([^>]+)>/)?.[1] || (await api(s.page, [['Email/query', { filter: { subject: 'Your November statement' } }, 'q'], ['Email/get', { '#ids': { resultOf: 'q', name: 'Email/query', path: '/ids' }, properties: ['from'] }, 'g']]))[1][1].list[0].from[0].email
+      const other = await imap(srv), white = '<body style="background:#fff;color:#222"><p style="background:#fff">White paper.</p></body>'
+      await other.append('INBOX', mail({ headers: { From: `The bank <${from}>`, Subject: 'Another statement' }, html: white }))
+      await other.append('INBOX', mail({ headers: { From: 'Nobody <nobody@elsewhere.example>', Subject: 'Of somebody else' }, html: white }))
+      other.end()
+      await eventually(async () => { const l = await s.subjects(); return l.includes('Another statement') && l.includes('Of somebody else') }, 'both came')
+      await s.openRow('Another statement')
+      assert(!(await s.page.locator('.rb:not(.off) .mb iframe').last().getAttribute('src')).includes('dark=1'), 'remembered for the sender')
+      await s.shot('original-second')
+      await s.openRow('Of somebody else')
+      assert((await s.page.locator('.rb:not(.off) .mb iframe').last().getAttribute('src')).includes('dark=1'), 'and for nobody else')
+      await s.openRow('Another statement')
+      await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Make dark' }).click()
+      await eventually(async () => (await s.page.locator('.rb:not(.off) .mb iframe').last().getAttribute('src')).includes('dark=1'), 'dark again')
     },
   },
   {
@@ -275,7 +291,37 @@ export const scenarios = [
       await s.signIn()
       await s.openRow('A list with one click')
       await s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Unsubscribe' }).click()
-      await s.page.locator('.toast', { hasText: /Unsubscribed|did not take it/ }).first().waitFor() // the demo reaches nobody
+      // The demo reaches nobody: that is said, and the button stays.
+      await s.page.locator('.toast', { hasText: 'The list did not take it' }).first().waitFor()
+      const asked = s.requests.filter((r) => (r.postData() || '').includes('Email/unsubscribe'))
+      equal(asked.length, 1, 'one wish')
+      const byHand = s.page.getByRole('alertdialog', { name: 'Open this link?' }) // is offered then
+      await byHand.waitFor()
+      await eventually(() => byHand.evaluate((d) => d.contains(document.activeElement)), 'the focus is in the question')
+      await s.axe(s.page, 'a link of the list')
+      await s.page.keyboard.press('Escape')
+      await byHand.waitFor({ state: 'detached' })
+      const button = s.page.locator('.rb:not(.off)').getByRole('button', { name: 'Unsubscribe' })
+      equal(await button.count(), 1, 'the button stays')
+      // Where the list takes it the server marks the message (jmap.TestUnsubscribe: one POST, no cookie, no redirect).
+      const other = await imap(srv)
+      await s.page.route('**/jmap/api', async (r) => {
+        const b = r.request().postDataJSON(), call = b.methodCalls.find((c) => c[0] === 'Email/unsubscribe')
+        if (!call) return r.continue().catch(() => {})
+        await other.run('SELECT INBOX')
+        const n = (await other.run('SEARCH SUBJECT "A list with one click"')).match(/\* SEARCH (\d+)/)[1]
+        await other.run(`STORE ${n} +FLAGS ($unsubscribed)`)
+        await r.fulfill({ json: { methodResponses: [['Email/unsubscribe', { accountId: call[1].accountId, status: 'unsubscribed' }, call[2]]], sessionState: 'x' } })
+      })
+      await button.click()
+      await s.page.locator('.toast', { hasText: /^Unsubscribed/ }).first().waitFor()
+      await s.page.locator('.rb:not(.off) .note', { hasText: 'mailing list' }).getByText('Unsubscribed', { exact: true }).waitFor()
+      equal(await button.count(), 0, 'the button became the word')
+      await s.shot('unsubscribed')
+      await s.page.unrouteAll({ behavior: 'ignoreErrors' })
+      other.end()
+      await s.page.reload()
+      await s.page.locator('.rb:not(.off) .note', { hasText: 'mailing list' }).getByText('Unsubscribed', { exact: true }).waitFor()
       assert(s.requests.every((r) => /^(data|blob|about):/.test(r.url()) || r.url().startsWith(srv.url)), 'the browser asked nobody')
       const ben = await imap(srv, 'ben@demo.test'), told = async (what) => { await ben.run('SELECT INBOX'); return /\* SEARCH \d/.test(await ben.run(`SEARCH SUBJECT "Read: ${what}"`)) }
       for (const what of ['Did you read it', 'Or this']) await deliver(srv, mail({ headers: { From: 'Ben <ben@demo.test>', Subject: what, 'Disposition-Notification-To': '<ben@demo.test>', 'Return-Path': '<ben@demo.test>' } }), 'ada@demo.test', 'ben@demo.test')
@@ -325,6 +371,32 @@ export const scenarios = [
       await s.page.keyboard.press('ArrowRight')
       await dialog.getByText('Careful: this file can run programs.').waitFor()
       await s.page.keyboard.press('Escape')
+      // Through all of them by keys, a PDF among them, which opens in a window of its own.
+      const pdf = '%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n'
+      const more = await imap(srv)
+      await more.append('INBOX', mail({ headers: { Subject: 'Papers', 'Content-Type': 'multipart/mixed; boundary=b1' }, text: '' }).replace(/Content-Type: text\/plain[^]*$/, '') +
+        `\r\n--b1\r\nContent-Type: text/plain\r\n\r\nSee.\r\n--b1\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=report.pdf\r\n\r\n${Buffer.from(pdf).toString('base64')}\r\n--b1\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=after.txt\r\n\r\nAfter the report.\r\n--b1--\r\n`)
+      more.end()
+      await s.openRow('Papers')
+      await s.page.locator('.rb:not(.off) .att a', { hasText: 'report.pdf' }).focus()
+      await s.page.keyboard.press('Enter')
+      const open = dialog.getByRole('link', { name: 'Open in a new tab' })
+      await open.waitFor()
+      await s.axe(s.page, 'a PDF')
+      const answer = await s.page.evaluate(async (u) => { const r = await fetch(u); return [r.status, r.headers.get('content-type'), r.headers.get('content-disposition'), (await r.text()).slice(0, 5)] }, await open.getAttribute('href'))
+      equal(answer, [200, 'application/pdf', 'inline; filename="report.pdf"', '%PDF-'], 'the browser shows it')
+      equal([await open.getAttribute('target'), await open.getAttribute('rel')], ['_blank', 'noopener noreferrer'], 'in a window of its own')
+      for (let i = 0; i < 10 && !(await open.evaluate((e) => e === document.activeElement)); i++) await s.page.keyboard.press('Tab')
+      assert(await open.evaluate((e) => e === document.activeElement), 'keys reach it')
+      await s.page.keyboard.press('j')
+      await dialog.getByText('After the report.').waitFor()
+      await s.page.keyboard.press('Home')
+      await open.waitFor()
+      await s.page.keyboard.press('End')
+      await dialog.getByText('After the report.').waitFor()
+      await s.page.keyboard.press('Escape')
+      await dialog.waitFor({ state: 'detached' })
+      assert(await s.page.evaluate(() => document.activeElement.closest('.att')?.textContent.includes('report.pdf')), 'the focus is back at the files')
       await s.openRow('Chart for the deck')
       const f = await s.body()
       await eventually(() => f.evaluate(() => [...document.images].some((i) => i.complete && i.naturalWidth > 0)), 'the inline chart')
@@ -468,14 +540,49 @@ export const scenarios = [
     },
   },
   {
-    id: '12', name: 'a long message shows its beginning at once, and all of it when asked',
+    id: '12', name: 'a message of 30 MB with 500 kB of HTML: there at once, its beginning first, and all of it when asked',
     async run(s, srv) {
-      const line = '<p>' + 'Some words of a long story. '.repeat(20) + '</p>\r\n'
-      await deliver(srv, mail({ headers: { Subject: 'A long story' }, html: line.repeat(900) + '<p id=z>The very end.</p>' }))
+      const line = '<p>' + 'Some words of a long story. '.repeat(20) + '</p>\r\n', b64 = (n) => Buffer.alloc(n, 'posthouse').toString('base64').replace(/(.{76})/g, '$1\r\n')
+      const box = await imap(srv)
+      await box.append('INBOX', mail({ headers: { Subject: 'A long story', 'Content-Type': 'multipart/mixed; boundary=b1' }, text: '' }).replace(/Content-Type: text\/plain[^]*$/, '') +
+        `\r\n--b1\r\nContent-Type: text/html; charset=utf-8\r\n\r\n${line.repeat(900)}<p id=z>The very end.</p>\r\n--b1\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=big.bin\r\n\r\n${b64(21e6)}\r\n--b1--\r\n`)
+      await box.append('INBOX', mail({ headers: { Subject: 'A short note' } }))
+      box.end()
       await s.signIn()
-      await s.openRow('A long story')
+      // How long it takes, and the longest task meanwhile, as of the press of the button. Of what is measured on a busy machine
+      // the least is the truth: one attempt out of eight must do, and where even a short note takes long, so may this.
+      const attempt = async (subject) => {
+        await s.page.goto(srv.url + '/')
+        await s.row(subject).waitFor()
+        await eventually(() => s.page.evaluate(() => new Promise((r) => requestIdleCallback(() => r(true), { timeout: 5000 }))), 'the page is idle')
+        return s.page.evaluate((subject) => new Promise((done) => {
+          let longest = 0
+          const watch = new PerformanceObserver((l) => { for (const e of l.getEntries()) longest = Math.max(longest, e.duration) })
+          watch.observe({ type: 'longtask' })
+          const began = performance.now(), frames = new Set()
+          addEventListener('message', (e) => { if (e.data?.t === 'height' && e.data.h > 0) frames.add(e.source) })
+          ;[...document.querySelectorAll('.row')].find((r) => r.textContent.includes(subject)).click()
+          const look = () => {
+            const f = [...document.querySelectorAll('.rb:not(.off) .mb iframe')].at(-1)
+            if (!f || !document.querySelector('.rb:not(.off) h1')?.textContent.includes(subject) || !frames.has(f.contentWindow)) return requestAnimationFrame(look)
+            const ms = performance.now() - began
+            setTimeout(() => { for (const e of watch.takeRecords()) longest = Math.max(longest, e.duration); done({ ms, longest }) }, 300)
+          }
+          requestAnimationFrame(look)
+        }), subject)
+      }
+      const seen = []
+      let ok = false
+      for (let i = 0; i < 8 && !ok; i++) {
+        const note = await attempt('A short note'), story = await attempt('A long story')
+        seen.push(`${story.ms.toFixed(0)}/${story.longest.toFixed(0)} (a note: ${note.ms.toFixed(0)}/${note.longest.toFixed(0)})`)
+        ok = story.ms <= Math.max(300, 3 * note.ms) && story.longest <= Math.max(50, 3 * note.longest)
+      }
+      assert(ok, 'ms to read and longest task: ' + seen.join(', '))
+      process.stderr.write(`12: ${seen.join(', ')}\n`)
       let f = await s.body()
       assert(!(await f.evaluate(() => document.body.textContent.includes('The very end.'))), 'the end is not there yet')
+      await s.page.locator('.rb:not(.off) .att', { hasText: 'big.bin' }).waitFor()
       await s.page.getByRole('button', { name: /Show all/ }).click()
       await eventually(async () => { f = await s.body(); return f.evaluate(() => document.body.textContent.includes('The very end.')) }, 'the end')
     },
@@ -549,24 +656,24 @@ export const scenarios = [
     async run(s, srv) {
       const other = await imap(srv)
       await other.run('CREATE Many')
-      await other.many('Many', 1200, (i) => `From: a@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Number ${i}\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <n${i}@elsewhere.example>\r\n\r\nBody\r\n`)
+      await other.many('Many', 8214, (i) => `From: a@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Number ${i}\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <n${i}@elsewhere.example>\r\n\r\nBody\r\n`)
       await s.signIn()
       const count = (n) => eventually(async () => (await s.page.locator('#list').getAttribute('aria-rowcount')) === String(n), `${n} rows`)
       await s.page.locator('nav.side a', { hasText: 'Many' }).click()
-      await count(1200)
+      await count(8214)
       await s.page.keyboard.press('Control+a')
-      await s.page.getByRole('button', { name: 'Select all 1,200' }).click()
-      await s.page.getByText('All 1,200 conversations are selected.').waitFor()
+      await s.page.getByRole('button', { name: 'Select all 8,214' }).click()
+      await s.page.getByText('All 8,214 conversations are selected.').waitFor()
       await s.axe(s.page, 'all')
       await s.page.keyboard.press('v')
       await s.page.keyboard.type('Archi')
       await s.page.keyboard.press('Enter')
-      await s.page.getByText('Moved 1,200 messages to Archive').first().waitFor()
+      await s.page.getByText('Moved 8,214 messages to Archive').first().waitFor()
       await count(0)
       assert(/\* STATUS "?Many"? \(MESSAGES 0\)/i.test(await other.run('STATUS Many (MESSAGES)')), 'the other program sees none')
       await s.page.locator('.toast').getByRole('button', { name: 'Undo' }).first().click()
-      await count(1200)
-      assert(/MESSAGES 1200\)/.test(await other.run('STATUS Many (MESSAGES)')), 'all are back')
+      await count(8214)
+      assert(/MESSAGES 8214\)/.test(await other.run('STATUS Many (MESSAGES)')), 'all are back')
       other.end()
     },
   },
@@ -1170,7 +1277,7 @@ export const scenarios = [
     },
   },
   {
-    id: '29', name: 'plain text is format=flowed; a selection is quoted',
+    id: '29', name: 'answered from the address it came to; the signature goes with it; plain text is format=flowed; a selection is quoted', submission: true,
     async run(s, srv) {
       await s.page.goto(srv.url + '/')
       await s.page.evaluate(() => localStorage.setItem('settings', JSON.stringify({ plain: true })))
@@ -1195,6 +1302,85 @@ export const scenarios = [
       await s.page.locator('.cmp').waitFor()
       const e = await (await s.page.locator('.cmp iframe').elementHandle()).contentFrame()
       await e.locator('blockquote', { hasText: word.slice(0, 20) }).waitFor()
+      await s.page.locator('.cmp').getByRole('button', { name: 'Discard the draft' }).click()
+      await s.page.locator('.cmp').waitFor({ state: 'detached' })
+      // Two addresses, each with a signature of its own.
+      await s.page.keyboard.press('Control+,')
+      await s.page.getByLabel('Another address to send as').fill('ada+work@demo.test')
+      await s.page.getByLabel('Another address to send as').press('Enter')
+      await s.page.getByLabel('Signature for ada+work@demo.test').waitFor()
+      for (const [address, words] of [['ada@demo.test', 'Ada, at home'], ['ada+work@demo.test', 'Ada, at work']]) {
+        const saved = s.page.waitForResponse((r) => r.url().endsWith('/jmap/api') && (r.request().postData() || '').includes('Identity/set'))
+        await s.page.getByLabel(`Signature for ${address}`, { exact: true }).fill(words)
+        await s.page.getByLabel(`Signature for ${address}`, { exact: true }).press('Tab')
+        await saved
+      }
+      await s.shot('addresses')
+      await s.axe(s.page, 'addresses')
+      await s.page.keyboard.press('Escape')
+      await s.page.getByRole('dialog').waitFor({ state: 'detached' })
+      await s.page.keyboard.press('c')
+      const area = s.page.locator('.cmp textarea'), sender = s.page.locator('.cmp select[id^=from-]')
+      await eventually(async () => (await area.inputValue()).endsWith('-- \nAda, at home'), 'the usual signature')
+      await sender.selectOption({ label: 'Ada Lovelace <ada+work@demo.test>' })
+      await eventually(async () => { const v = await area.inputValue(); return v.endsWith('-- \nAda, at work') && !v.includes('at home') }, 'the signature of the other address')
+      await sender.selectOption({ label: 'Ada Lovelace <ada@demo.test>' })
+      await eventually(async () => { const v = await area.inputValue(); return v.endsWith('-- \nAda, at home') && !v.includes('at work') }, 'and back')
+      await s.page.locator('.cmp').getByRole('button', { name: 'Discard the draft' }).click()
+      await s.page.locator('.cmp').waitFor({ state: 'detached' })
+      // What came to the other address is answered from it.
+      await deliver(srv, mail({ headers: { From: 'Ben <ben@demo.test>', To: 'ada+work@demo.test', Subject: 'For the one at work' } }), 'ada+work@demo.test', 'ben@demo.test')
+      await eventually(async () => (await s.subjects()).includes('For the one at work'), 'it came')
+      await s.openRow('For the one at work')
+      await s.body()
+      await s.page.keyboard.press('r')
+      const ed = await (await s.page.locator('.cmp iframe').elementHandle()).contentFrame()
+      await ed.locator('#ed', { hasText: 'Ada, at work' }).waitFor()
+      equal(await sender.evaluate((x) => x.selectedOptions[0].textContent), 'Ada Lovelace <ada+work@demo.test>', 'the sender')
+      await sender.selectOption({ label: 'Ada Lovelace <ada@demo.test>' })
+      await ed.locator('#ed', { hasText: 'Ada, at home' }).waitFor()
+      assert(!(await ed.locator('#ed').textContent()).includes('at work'), 'one signature')
+      await sender.selectOption({ label: 'Ada Lovelace <ada+work@demo.test>' })
+      await ed.locator('#ed', { hasText: 'Ada, at work' }).waitFor()
+      await s.page.locator('.cmp').getByRole('button', { name: 'Send', exact: true }).click()
+      await s.page.locator('.toast', { hasText: 'Sending' }).getByRole('button', { name: 'Send now' }).click()
+      const ben = await imap(srv, 'ben@demo.test')
+      await ben.run('SELECT INBOX')
+      const m = (await eventually(async () => { await ben.run('NOOP'); return (await ben.run('SEARCH SUBJECT "Re: For the one at work"')).match(/\* SEARCH (\d+)/) }, 'Ben has the answer'))[1]
+      const whole = await ben.run(`FETCH ${m} BODY.PEEK[]`)
+      assert(/^From: .*<ada\+work@demo\.test>/m.test(whole) && whole.includes('Ada, at work') && !whole.includes('at home'), whole.slice(0, 2000))
+      ben.end()
+    },
+  },
+  {
+    id: '29b', name: 'addresses to send as: one that is not yours is refused in words; one that is, is added, removed, and both undone', dark: true, phone: true, allow: offline,
+    async run(s) {
+      await s.signIn()
+      const settings = async () => { if (s.o.phone) await s.page.getByRole('navigation', { name: 'Areas' }).getByRole('button', { name: 'Settings' }).click(); else await s.page.keyboard.press('Control+,'); await s.page.getByLabel('Another address to send as').waitFor() }
+      const known = async () => (await api(s.page, [['Identity/get', { ids: null }, 'i']]))[0][1].list.map((i) => i.email).sort()
+      const field = s.page.getByLabel('Another address to send as')
+      await settings()
+      await field.fill('ben@demo.test')
+      await field.press('Enter')
+      await s.page.locator('.toast.bad', { hasText: 'you may not send from this address' }).waitFor()
+      equal(await known(), ['ada@demo.test'], 'only what one may')
+      await field.fill('ada+news@demo.test')
+      await field.press('Enter')
+      await s.page.getByLabel('Name for ada+news@demo.test').waitFor()
+      equal(await known(), ['ada+news@demo.test', 'ada@demo.test'], 'it is there')
+      await s.shot('added')
+      await s.axe(s.page, 'addresses')
+      await s.page.getByRole('button', { name: 'Remove the address ada+news@demo.test' }).click()
+      await eventually(async () => (await known()).length === 1, 'it is gone')
+      await s.page.getByLabel('Name for ada+news@demo.test').waitFor({ state: 'detached' })
+      await s.page.keyboard.press('Escape')
+      await s.page.getByRole('dialog').waitFor({ state: 'detached' })
+      await s.page.keyboard.press('z')
+      await eventually(async () => (await known()).length === 2, 'it is back')
+      await s.page.keyboard.press('z')
+      await eventually(async () => (await known()).length === 1, 'as it was before it was added')
+      await settings()
+      equal(await s.page.getByLabel('Name for ada+news@demo.test').count(), 0, 'and so say the settings')
     },
   },
   {
@@ -1906,7 +2092,8 @@ export const scenarios = [
       const seen = async (what) => { await s.axe(p, what); await s.shot(what.replaceAll(' ', '-')) }
       const closed = async () => { await k.press('Escape'); await p.getByRole('dialog').waitFor({ state: 'detached' }) }
       const palette = async (text, dialog) => { await k.press('Control+k'); await k.type(text); await p.getByRole('option').first().waitFor(); await k.press('Enter'); await p.getByRole('dialog', { name: dialog }).waitFor() }
-      if (!s.o.dark) await p.emulateMedia({ contrast: 'more' })
+      if (s.o.forced) await p.emulateMedia({ forcedColors: 'active', colorScheme: 'dark' })
+      else if (!s.o.dark) await p.emulateMedia({ contrast: 'more' })
       const other = await imap(srv)
       await other.run('SELECT Trash')
       await other.run('STORE 1:* +FLAGS (\\Deleted)')
@@ -2004,7 +2191,7 @@ export const scenarios = [
     },
   },
   {
-    id: '39b', name: 'accessible from right to left, and with forced colours', stage: { locale: 'ar' },
+    id: '39b', name: 'accessible from right to left, and with forced colours', stage: { locale: 'ar' }, phone: true,
     async run(s, srv) {
       for (const media of [{}, { forcedColors: 'active', colorScheme: 'dark' }]) {
         const name = Object.values(media).join(' ') || 'rtl', p = s.page.keyboard
@@ -2046,9 +2233,27 @@ export const scenarios = [
   {
     id: '40', name: 'from the command to a painted inbox',
     async run(s) {
-      const began = Date.now()
+      // The least of some attempts, and no stricter than the machine is quick: what starting an idle program takes says how much it has to do.
+      const seen = []
+      let ok = false
+      for (let i = 0; i < 6 && !ok; i++) {
+        const idle = performance.now()
+        spawnSync(process.execPath, ['-e', '0'])
+        const busy = Math.min(4, Math.max(1, (performance.now() - idle) / 80)), context = await s.browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-GB', serviceWorkers: 'block' })
+        context.setDefaultTimeout(40_000)
+        const page = await context.newPage(), began = performance.now(), srv = await demo()
+        try {
+          await page.goto(srv.url + '/')
+          await page.getByText('Sign in as Ada').click()
+          await page.locator('.row:not(.sk) .from').first().waitFor()
+          const ms = performance.now() - began
+          seen.push(`${ms.toFixed(0)} ms, of a machine ${busy.toFixed(1)} times as slow as an idle one`)
+          ok = ms <= 2000 * busy
+        } finally { await context.close(); await srv.stop() }
+      }
+      assert(ok, seen.join('; '))
+      process.stderr.write(`40: ${seen.join('; ')}\n`)
       await s.signIn()
-      assert(Date.now() - began < 60_000, 'it is there')
     },
   },
   {
@@ -2113,4 +2318,8 @@ export const scenarios = [
       await s.row('Kitchen quote').waitFor()
     },
   },
+  { id: '40c', name: 'setup against DNS and ACME, the page of a domain, roles', pending: 'posthouse setup and the administration come with their issue; the trace of a message that was refused is scenario 10c' },
 ]
+
+// Every page once more, with the colours of the system.
+scenarios.push({ ...scenarios.find((x) => x.id === '39c'), id: '39d', name: 'every page and state is accessible with forced colours', dark: false, stage: { forced: true } })

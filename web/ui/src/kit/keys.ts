@@ -42,7 +42,7 @@ export function onKeydown(e: KeyboardEvent) {
   if (e.isComposing || e.defaultPrevented) return
   const el = e.target as HTMLElement
   const typing = !!el.closest?.('input,textarea,select,[contenteditable]')
-  const inside = !!el.closest?.('.cmp,[role=dialog],[role=menu]')
+  const inside = !!el.closest?.('.cmp,[role=dialog],[role=alertdialog],[role=menu]')
   if (e.key === 'Escape' && ui.overlay) { ui.overlay = ''; e.preventDefault(); return }
   if (inside && !e.ctrlKey && !e.metaKey) return
   if ((e.key === 'Enter' || e.key === ' ') && el.closest?.('button,a,summary')) return

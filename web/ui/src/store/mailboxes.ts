@@ -104,15 +104,14 @@ export function letSend(g: Pick<Guest, 'id' | 'name' | 'email'>, on: boolean) {
   return change(on ? t('{who} may send in your name', { who: nameOf(g) }) : t('{who} may not send in your name any more', { who: nameOf(g) }), there, back)
 }
 
-// Addresses: identities of one's own.
-export function addAddress(email: string, name: string) {
-  let id = ''
-  const again = async () => { mail.identities = pick(await client.read([['Identity/get', { ids: null }]]), 0).list }
-  return change(t('Added the address {email}', { email }), async () => { id = (await set('Identity/set', { create: { n: { email, name } } })).created.n.id; await again() }, async () => { await set('Identity/set', { destroy: [id] }); await again() })
-}
-export function removeAddress(i: { id: string; email: string; name: string; textSignature: string; htmlSignature: string }) {
-  let id = i.id
-  const again = async () => { mail.identities = pick(await client.read([['Identity/get', { ids: null }]]), 0).list }
-  return change(t('Removed the address {email}', { email: i.email }), async () => { await set('Identity/set', { destroy: [id] }); await again() },
-    async () => { id = (await set('Identity/set', { create: { n: { email: i.email, name: i.name, textSignature: i.textSignature, htmlSignature: i.htmlSignature } } })).created.n.id; await again() })
+// Addresses: identities of one's own. One that comes back has another id: it is found by its address.
+type Own = { email: string; name: string; textSignature?: string; htmlSignature?: string }
+const there = async (o: Own) => { await set('Identity/set', { create: { n: o } }); await identities() }
+const away = async (email: string) => { await identities(); const ids = mail.identities.filter((i) => i.email === email && i.mayDelete).map((i) => i.id); if (ids.length) await set('Identity/set', { destroy: ids }); await identities() }
+const identities = async () => { mail.identities = pick(await client.read([['Identity/get', { ids: null }]]), 0).list }
+
+export const addAddress = (email: string, name: string) => change(t('Added the address {email}', { email }), () => there({ email, name }), () => away(email))
+export function removeAddress(i: Own) {
+  const o = { email: i.email, name: i.name, textSignature: i.textSignature, htmlSignature: i.htmlSignature }
+  return change(t('Removed the address {email}', { email: i.email }), () => away(i.email), () => there(o))
 }
