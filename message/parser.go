@@ -80,9 +80,15 @@ const (
 
 // NewParser returns a Parser for one message.
 func NewParser(l Limits) *Parser {
-	p := &Parser{lim: l.withDefaults()}
-	p.Reset()
+	p := new(Parser)
+	p.Begin(l)
 	return p
+}
+
+// Begin makes p, which may be the zero Parser, ready for a message, as [NewParser] does.
+func (p *Parser) Begin(l Limits) {
+	p.lim = l.withDefaults()
+	p.Reset()
 }
 
 // Reset prepares p for another message, under the same limits.

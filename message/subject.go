@@ -16,8 +16,23 @@ func IsReplySubject(subject string) bool {
 	return reply
 }
 
+// collapsed tells that s is as step 1 leaves it: words of ASCII with one space between.
+func collapsed(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 0x80, c < ' ':
+			return false
+		case c == ' ' && (i == 0 || i == len(s)-1 || s[i-1] == ' '):
+			return false
+		}
+	}
+	return true
+}
+
 func baseSubject(s string) (base string, reply bool) {
-	s = strings.Join(strings.Fields(s), " ") // step 1
+	if !collapsed(s) {
+		s = strings.Join(strings.Fields(s), " ") // step 1
+	}
 	for {
 		for { // step 2: trailing (fwd)
 			t := strings.TrimRight(s, " ")

@@ -16,7 +16,8 @@ func (m *Message) Date() (t time.Time, ok bool) { return ParseDate(m.Header.RawV
 // MessageID returns the normalised msg-id of m without its angle brackets, "" if
 // it has none.
 func (m *Message) MessageID() string {
-	if ids := AppendMessageIDs(nil, m.Header.RawValue("Message-ID"), 1); len(ids) > 0 {
+	var one [1]string
+	if ids := AppendMessageIDs(one[:0], m.Header.RawValue("Message-ID"), 1); len(ids) > 0 {
 		return ids[0]
 	}
 	return ""

@@ -122,7 +122,11 @@ func (tx *Tx) addFlagSet(flags []mail.Flag) (FlagSet, error) {
 // newEmail writes the record of a message.
 func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) {
 	p := m.parsed
-	e := &Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
+	e := &tx.inline.email
+	if len(tx.emails) > 0 {
+		e = new(Email)
+	}
+	*e = Email{ID: tx.st.hdr.nextEmail, Size: size, Sent: p.sent, Envelope: p.envelope, BodyStructure: p.structure,
 		Preview: []byte(p.preview), HasAttachment: p.attachment, Prefix: o.Prefix,
 		findings: appendFindings(nil, o.Findings),
 		fields:   p.fields,
@@ -132,16 +136,17 @@ func (tx *Tx) newEmail(m *Staged, o *AppendOptions, size int64) (*Email, error) 
 
 // putEmail gives a message its thread and writes its record.
 func (tx *Tx) putEmail(e *Email) error {
+	n := 48 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + len(e.fields) + 8*len(e.references)
+	tx.ready(n)
 	if err := tx.joinThread(e); err != nil {
 		return err
 	}
 	tx.st.hdr.nextEmail++
 	if tx.emails == nil {
-		tx.emails = make(map[EmailID]*Email, 1)
+		tx.emails = tx.inline.emails[:0]
 	}
-	tx.emails[e.ID] = e
-	n := 64 + len(e.Envelope) + len(e.BodyStructure) + len(e.table) + len(e.Preview) + len(e.Prefix) + len(e.findings) + len(e.fields) + 8*len(e.references)
-	tx.put(engine.Op{Kind: engine.Set, Key: emailKey(e.ID), Val: appendEmail(make([]byte, 0, n), e), Blob: e.fresh})
+	tx.emails = append(tx.emails, e)
+	tx.put(engine.Op{Kind: engine.Set, Key: tx.key(keyEmail, uint64(e.ID)), Val: appendEmail(tx.bytes(n), e), Blob: e.fresh})
 	return nil
 }
 

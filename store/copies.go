@@ -134,6 +134,9 @@ func (tx *Tx) countsOf(e EmailID) *counts {
 
 // writeCounts writes the blocks that changed.
 func (tx *Tx) writeCounts() {
+	if len(tx.counts) == 0 {
+		return
+	}
 	h := &tx.st.hdr
 	for _, b := range slices.Sorted(maps.Keys(tx.counts)) {
 		c := tx.counts[b]

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -84,8 +85,8 @@ func (v *View) Email(id EmailID) (*Email, error) {
 
 func (v *View) email(id EmailID) (*Email, error) {
 	if v.tx != nil {
-		if e := v.tx.emails[id]; e != nil {
-			return e, nil
+		if i, ours := slices.BinarySearchFunc(v.tx.emails, id, func(e *Email, id EmailID) int { return cmp.Compare(e.ID, id) }); ours {
+			return v.tx.emails[i], nil
 		}
 	}
 	val, err := v.reader().Get(emailKey(id))

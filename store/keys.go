@@ -37,6 +37,10 @@ func key64(kind byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), kind), n) // room for what often follows
 }
 
+func appendKey64(dst []byte, kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, kind), n)
+}
+
 func emailKey(e EmailID) []byte     { return key64(keyEmail, uint64(e)) }
 func journalKey(m ModSeq) []byte    { return key64(keyJournal, uint64(m)) }
 func mailboxKey(m MailboxID) []byte { return key64(keyMailbox, uint64(m)) }

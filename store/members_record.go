@@ -123,7 +123,7 @@ func decodeMembers(k, v []byte) (*memberBlock, error) {
 // recordMembers records where rows came to.
 func (tx *Tx) recordMembers(id MailboxID, rows []Row) {
 	if len(rows) == 1 {
-		tx.set(appendMemberKey(make([]byte, 0, memberKeyLen), rows[0].Email, id, rows[0].UID), nil)
+		tx.set(appendMemberKey(tx.bytes(memberKeyLen), rows[0].Email, id, rows[0].UID), nil)
 		return
 	}
 	blocks := map[emailBlock]*memberBlock{}

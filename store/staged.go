@@ -21,15 +21,19 @@ const stagedMemory = 1 << 20
 type Staged struct {
 	ctx    context.Context
 	store  *Store
-	parser *message.Parser
+	parser message.Parser
 	buf    []byte
 	large  engine.Staged
 	stored engine.BlobID // once a commit adopted large
 	next   *engine.Blob  // handed out for a commit
+	group  *group        // the update that it was handed out for last
 	size   int64
 	parsed *parsed
 	err    error
 	closed bool
+
+	found parsed      // what parsed points to
+	first engine.Blob // what next points to first
 }
 
 // parsed is what the records of a message are made of.
@@ -53,7 +57,9 @@ func (s *Store) Stage(ctx context.Context) (*Staged, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, wrap("Stage", err)
 	}
-	return &Staged{ctx: ctx, store: s, parser: message.NewParser(s.opts.Message), buf: (*stagedBuffers.Get().(*[]byte))[:0]}, nil
+	m := &Staged{ctx: ctx, store: s, buf: (*stagedBuffers.Get().(*[]byte))[:0]}
+	m.parser.Begin(s.opts.Message)
+	return m, nil
 }
 
 // Write takes the next bytes; TooLarge past Limits.MessageBytes.
@@ -119,16 +125,18 @@ func (s *Staged) Finish() error {
 		}
 	}
 	m := s.parser.Close()
-	s.parser = nil
-	buf := m.AppendEnvelope(make([]byte, 0, 768)) // all three of most messages
+	s.parser = message.Parser{}
+	buf := m.AppendEnvelope(make([]byte, 0, 896)) // all four of most messages
 	structure := len(buf)
 	buf = m.AppendBodyStructure(buf)
 	table := len(buf)
 	buf = m.AppendTable(buf)
-	p := &parsed{message: m, envelope: buf[:structure:structure], structure: buf[structure:table:table],
-		table: buf[table:], preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
+	fields := len(buf)
+	p := &s.found
+	*p = parsed{message: m, envelope: buf[:structure:structure], structure: buf[structure:table:table],
+		table: buf[table:fields:fields], preview: m.Preview(), attachment: m.HasAttachment(), references: references(m)}
 	if raw := m.Header.Raw(); int64(len(raw)) == m.Parts[0].BodyStart { // all of it
-		p.fields = message.AppendFields(nil, raw, p.envelope)
+		p.fields = message.AppendFields(buf, raw, p.envelope)[fields:]
 	}
 	if t, ok := m.Date(); ok {
 		p.sent = t
@@ -173,19 +181,20 @@ func (s *Staged) Blob() *engine.Blob {
 	if s.next != nil && s.large != nil {
 		s.stored = s.next.ID
 	}
-	s.next = s.blob()
-	return s.next
-}
-
-// blob returns a new source of the bytes for a commit.
-func (s *Staged) blob() *engine.Blob {
+	if s.next == nil {
+		s.next = &s.first
+	} else {
+		s.next = new(engine.Blob)
+	}
 	switch {
 	case s.stored != 0:
-		return &engine.Blob{ID: s.stored}
+		s.next.ID = s.stored
 	case s.large != nil:
-		return &engine.Blob{Staged: s.large}
+		s.next.Staged = s.large
+	default:
+		s.next.Bytes = s.buf
 	}
-	return &engine.Blob{Bytes: s.buf}
+	return s.next
 }
 
 // Close drops what was not appended. It may be called at any time and twice.
@@ -193,7 +202,7 @@ func (s *Staged) Close() error {
 	if s.closed {
 		return nil
 	}
-	s.closed = true
+	s.closed, s.group = true, nil
 	s.release()
 	if s.large != nil {
 		return wrap("Staged.Close", s.large.Close())

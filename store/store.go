@@ -216,7 +216,17 @@ func (s *Store) all() []*account {
 // [Store.Update] with [Tx.CreateAccount].
 func (s *Store) Account(ctx context.Context, id mail.AccountID) (*Account, error) {
 	a := &Account{account: s.handle(id)}
-	if err := a.View(ctx, func(*View) error { return nil }); err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, wrap("Account", err)
+	}
+	a.use()
+	defer s.trim()
+	defer a.release()
+	st, err := a.current()
+	if err == nil && !st.exists {
+		err = fail(mail.NotFound, "Account", "no such account")
+	}
+	if err != nil {
 		return nil, err
 	}
 	return a, nil

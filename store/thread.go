@@ -22,8 +22,9 @@ const maxReferences = 16
 // first, itself last.
 func references(m *message.Message) []uint64 {
 	refs := m.References()
-	ids := m.InReplyTo()
-	ids = slices.Clip(ids[:min(len(ids), maxReferences/2)])
+	var room [maxReferences + 1]string
+	ids := append(room[:0], m.InReplyTo()...)
+	ids = ids[:min(len(ids), maxReferences/2)]
 	for i := len(refs) - 1; i >= 0 && len(ids) < maxReferences-1; i-- {
 		ids = append(ids, refs[i])
 	}
@@ -62,7 +63,8 @@ func referenceHash(id, subject string) uint64 {
 
 // joinThread gives e its thread and records its references.
 func (tx *Tx) joinThread(e *Email) error {
-	var missing []uint64
+	var few [4]uint64
+	missing := few[:0]
 	for _, h := range e.references {
 		t, err := tx.threadOf(h)
 		if err != nil {
@@ -78,20 +80,17 @@ func (tx *Tx) joinThread(e *Email) error {
 	if e.Thread == 0 {
 		e.Thread = ThreadID(e.ID)
 	}
-	if len(missing) > 0 && tx.refs == nil {
-		tx.refs = make(map[uint64]ThreadID, len(missing))
-	}
 	for _, h := range missing {
-		tx.refs[h] = e.Thread
-		tx.set(referenceKey(h), binary.BigEndian.AppendUint64(nil, uint64(e.Thread)))
+		tx.refs.add(h, e.Thread)
+		tx.set(tx.key(keyReference, h), binary.BigEndian.AppendUint64(tx.bytes(8), uint64(e.Thread)))
 	}
-	tx.set(threadKey(e.Thread, e.ID), nil)
+	tx.set(binary.BigEndian.AppendUint64(appendKey64(tx.bytes(17), keyThread, uint64(e.Thread)), uint64(e.ID)), nil)
 	return nil
 }
 
 // threadOf returns the thread of a reference, 0 if it is not known.
 func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
-	if t := tx.refs[h]; t != 0 {
+	if t := tx.refs.find(h); t != 0 {
 		return t, nil
 	}
 	if t, ok := tx.acct.threads.pending[h]; ok {
@@ -119,6 +118,45 @@ func (tx *Tx) threadOf(h uint64) (ThreadID, error) {
 	t := ThreadID(binary.BigEndian.Uint64(v))
 	c.remember(h, t, tx.st.hdr.messages)
 	return t, nil
+}
+
+// newRefs are references that a transaction writes, each once.
+type newRefs struct {
+	list  []knownRef
+	index map[uint64]ThreadID // of many
+	few   [2]knownRef         // room for those of one message
+}
+
+// manyRefs is how many are looked through before there is an index.
+const manyRefs = 32
+
+func (n *newRefs) add(h uint64, t ThreadID) {
+	if n.list == nil {
+		n.list = n.few[:0]
+	}
+	n.list = append(n.list, knownRef{h, t})
+	switch {
+	case len(n.list) == manyRefs:
+		n.index = make(map[uint64]ThreadID, 2*manyRefs)
+		for _, r := range n.list {
+			n.index[r.hash] = r.thread
+		}
+	case len(n.list) > manyRefs:
+		n.index[h] = t
+	}
+}
+
+// find returns the thread of a reference, 0 if it is not there.
+func (n *newRefs) find(h uint64) ThreadID {
+	if n.index != nil {
+		return n.index[h]
+	}
+	for i := range n.list {
+		if n.list[i].hash == h {
+			return n.list[i].thread
+		}
+	}
+	return 0
 }
 
 // A threadCache holds the references whose commit is under way. It belongs to
@@ -183,12 +221,12 @@ func (c *threadCache) add(tx *Tx) {
 			c.queue = c.queue[1:]
 		}
 	}
-	if len(tx.refs) > 0 && c.pending == nil {
+	if len(tx.refs.list) > 0 && c.pending == nil {
 		c.pending = make(map[uint64]pendingThread)
 	}
-	for h, t := range tx.refs {
-		c.pending[h] = pendingThread{t, tx.modseq}
-		c.queue = append(c.queue, pendingRef{h, tx.modseq})
-		c.filter.add(h)
+	for _, r := range tx.refs.list {
+		c.pending[r.hash] = pendingThread{r.thread, tx.modseq}
+		c.queue = append(c.queue, pendingRef{r.hash, tx.modseq})
+		c.filter.add(r.hash)
 	}
 }

@@ -21,14 +21,15 @@ type Tx struct {
 	changed bool
 
 	ops     []engine.Op
+	arena   []byte // of their keys and values
 	journal []byte // record under way
 	actions int
 	sets    int // flag sets and keywords that the base state has
 	words   int
 	boxed   bool                     // boxes is our own slice
 	dirty   []MailboxID              // mailboxes to write
-	emails  map[EmailID]*Email       // appended by us
-	refs    map[uint64]ThreadID      // references written by us
+	emails  []*Email                 // appended by us, by id
+	refs    newRefs                  // references written by us
 	dead    []deads                  // expunged by us
 	came    map[EmailID][]Membership // made by the first cameTo of ops
 	cameTo  int
@@ -47,43 +48,52 @@ type Tx struct {
 	domain   string
 	was, is  holding // before the transaction and after it
 	posted   bool    // in the domain's record
+
+	// Room for what most transactions need, so that it is one piece of memory.
+	inline struct {
+		ops    [8]engine.Op // those of one delivery
+		batch  engine.Batch
+		email  Email
+		emails [1]*Email
+	}
 }
 
 // A group is one Store.Update: the bytes of a message that goes to several of
 // its accounts are stored once.
 type group struct {
 	ctx    context.Context
-	blobs  map[*Staged]*engine.Blob
+	large  []*Staged                      // messages that the engine called large
 	linked map[engine.BlobID]*engine.Blob // stored already
 }
 
 func (g *group) blob(s *Staged) *engine.Blob {
-	b := g.blobs[s]
-	if b == nil {
-		b = s.Blob()
-		if g.blobs == nil {
-			g.blobs = make(map[*Staged]*engine.Blob, 1)
-		}
-		g.blobs[s] = b
+	if s.group == g {
+		return s.next
 	}
-	return b
+	s.group = g
+	if s.large != nil {
+		g.large = append(g.large, s)
+	}
+	return s.Blob()
 }
 
 // stored notes what the engine called large messages.
 func (g *group) stored() {
-	for s, b := range g.blobs {
-		if s.large != nil {
-			s.stored = b.ID
-		}
+	for _, s := range g.large {
+		s.stored = s.next.ID
 	}
 }
 
 // beginLocked starts a transaction on the account's newest state.
 func (a *account) beginLocked(g *group, who *Principal) *Tx {
-	st := *a.pending
-	st.list = new(mailboxList)
+	own := &struct {
+		state
+		list mailboxList
+	}{state: *a.pending}
+	st := &own.state
+	st.list = &own.list
 	st.flags.reusedSets, st.flags.reusedKeywords = nil, nil
-	tx := &Tx{View: View{acct: a, st: &st, who: who}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
+	tx := &Tx{View: View{acct: a, st: st, who: who}, group: g, modseq: st.hdr.modseq + 1, now: min(max(a.store.opts.Now().Unix(), 1), 1<<32-1),
 		sets: len(st.flags.sets), words: len(st.flags.keywords)}
 	tx.tx = tx
 	tx.was = st.holding()
@@ -124,7 +134,7 @@ func (tx *Tx) set(key, val []byte) { tx.put(engine.Op{Kind: engine.Set, Key: key
 
 func (tx *Tx) put(op engine.Op) {
 	if tx.ops == nil {
-		tx.ops = make([]engine.Op, 0, 8) // those of one delivery
+		tx.ops = tx.inline.ops[:0]
 	}
 	tx.ops = append(tx.ops, op)
 }
@@ -137,10 +147,30 @@ func (tx *Tx) removeRange(prefix []byte) {
 	tx.ops = append(tx.ops, engine.Op{Kind: engine.DeleteRange, Key: prefix, End: after(prefix)})
 }
 
+// bytes returns n bytes of room, none of them used, for a key or value that the
+// transaction writes: most come from one piece of memory.
+func (tx *Tx) bytes(n int) []byte {
+	tx.ready(n)
+	at := len(tx.arena)
+	tx.arena = tx.arena[:at+n]
+	return tx.arena[at : at : at+n]
+}
+
+// ready makes one piece of memory for n bytes and for what a delivery writes beside
+// the record of its message.
+func (tx *Tx) ready(n int) {
+	if cap(tx.arena)-len(tx.arena) < n {
+		tx.arena = make([]byte, 0, n+min(max(320, cap(tx.arena)), 4096))
+	}
+}
+
+// key returns a key of a kind and a number.
+func (tx *Tx) key(kind byte, n uint64) []byte { return appendKey64(tx.bytes(9), kind, n) }
+
 // log notes that f appends one event to the journal record.
 func (tx *Tx) log(f func(dst []byte) []byte) {
 	if tx.journal == nil {
-		tx.journal = append(make([]byte, 0, 64), formatVersion)
+		tx.journal = append(tx.bytes(64), formatVersion)
 	}
 	tx.journal = f(tx.journal)
 	tx.actions++
@@ -207,7 +237,8 @@ func (tx *Tx) batch() *engine.Batch {
 	st := tx.st
 	base := uint64(st.hdr.modseq)
 	st.hdr.modseq = tx.modseq
-	b := &engine.Batch{Account: tx.acct.id, Expect: base, Skip: tx.skip}
+	b := &tx.inline.batch
+	*b = engine.Batch{Account: tx.acct.id, Expect: base, Skip: tx.skip}
 	if !st.exists {
 		b.Ops = []engine.Op{{Kind: engine.DeleteRange, Key: []byte{0}, End: []byte{keyEnd}}}
 		return b
@@ -216,13 +247,13 @@ func (tx *Tx) batch() *engine.Batch {
 	for _, id := range tx.dirty {
 		if mb := st.box(id); mb != nil {
 			mb.recent = tx.acct.claimed(mb)
-			tx.set(mailboxKey(id), appendMailbox(make([]byte, 0, 128), mb))
+			tx.set(tx.key(keyMailbox, uint64(id)), appendMailbox(tx.bytes(96), mb))
 		}
 	}
 	tx.writeCounts()
 	tx.writeDead()
 	if tx.journal != nil {
-		tx.set(journalKey(tx.modseq), tx.journal)
+		tx.set(tx.key(keyJournal, uint64(tx.modseq)), tx.journal)
 		st.tail.actions += tx.actions
 		st.tail.bytes += len(tx.journal)
 	}
@@ -238,7 +269,7 @@ func (tx *Tx) batch() *engine.Batch {
 		}
 		tx.ops = append(tx.ops, ops...)
 	}
-	tx.set([]byte{keyAccount}, appendHeader(make([]byte, 0, 48), &st.hdr))
+	tx.set(append(tx.bytes(1), keyAccount), appendHeader(tx.bytes(64), &st.hdr))
 	b.Ops = tx.ops
 	return b
 }

@@ -67,6 +67,12 @@ type update struct {
 	group  group
 	wrote  []*Tx // those that changed something
 	commit engine.Pending
+
+	// Room for what an update of one account needs.
+	room struct {
+		txs, wrote [1]*Tx
+		batches    [2]*engine.Batch
+	}
 }
 
 // compute runs fn and hands its changes to the engine, with all accounts locked.
@@ -77,16 +83,23 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 	}
 	for _, a := range locked {
 		a.mu.Lock()
-		defer a.mu.Unlock()
 	}
-	txs := make([]*Tx, len(u.accts))
-	for i, a := range u.accts {
+	txs := u.room.txs[:0]
+	defer func() {
+		for _, tx := range txs {
+			tx.close()
+		}
+		for _, a := range locked {
+			a.mu.Unlock()
+		}
+	}()
+	for _, a := range u.accts {
 		if err := a.prepareLocked(); err != nil {
 			return err
 		}
-		txs[i] = a.beginLocked(&u.group, a.who)
-		defer txs[i].close()
-		txs[i].recount()
+		tx := a.beginLocked(&u.group, a.who)
+		txs = append(txs, tx)
+		tx.recount()
 	}
 	if err := fn(txs); err != nil {
 		u.store.ledger.release(txs...)
@@ -97,8 +110,9 @@ func (u *update) compute(fn func(txs []*Tx) error) error {
 }
 
 func (u *update) submitLocked(txs []*Tx) {
-	var batches []*engine.Batch
+	batches := u.room.batches[:0]
 	var global []engine.Op
+	u.wrote = u.room.wrote[:0]
 	for _, tx := range txs {
 		if b := tx.batch(); b != nil {
 			batches = append(batches, b)
