@@ -292,6 +292,29 @@ func FuzzAccountRecords(f *testing.F) {
 	})
 }
 
+// FuzzSmallRecords reads objects, sums of domains, counts of memberships, and keys of the
+// index of sharing that say anything.
+func FuzzSmallRecords(f *testing.F) {
+	f.Add([]byte{keyObject, 1, 'i'}, []byte{formatVersion, 0, '{', '}'})
+	f.Add([]byte{keyObject, 2, 'i'}, []byte{formatVersion, objectHasBlob, 0, 0, 0, 0, 0, 1, 0, 7})
+	f.Add(append([]byte{sharedWith}, make([]byte, 24)...), appendSum(1<<40))
+	f.Add(append([]byte{sharedIn, 'a', '.', 'b', 0}, make([]byte, 16)...), appendSum(-1))
+	f.Fuzz(func(t *testing.T, key, b []byte) {
+		if o, err := decodeObject(key, b); err == nil && (len(o.ID) != len(key)-2 || len(o.Value) > len(b)-2) {
+			t.Fatalf("object %+v of %x, %x", o, key, b)
+		} else if err != nil && mail.KindOf(err) != mail.Corrupt {
+			t.Fatal(err)
+		}
+		if n := decodeSum(b); n != -1 && decodeSum(appendSum(n)) != n {
+			t.Fatalf("sum %d of %x", n, b)
+		}
+		x, who, domain, ok := decodeShared(key)
+		if ok && (who == Anyone) != (key[0] == sharedIn) && who != 0 || ok && len(domain) > len(key) {
+			t.Fatalf("%+v, %d, %q of %x", x, who, domain, key)
+		}
+	})
+}
+
 func TestDeadsCut(t *testing.T) {
 	d := deads{mailbox: 1, uids: UIDSet{{1, 3}, {5, 5}, {9, 12}}, emails: []EmailID{1, 2, 3, 4, 5, 6, 7, 8},
 		flags: []FlagSet{1, 2, 3, 4, 5, 6, 7, 8}, dates: []int64{1, 2, 3, 4, 5, 6, 7, 8}}

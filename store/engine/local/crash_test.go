@@ -72,7 +72,18 @@ func (l *load) one(e engine.Engine, a int) error {
 	l.mu[a].Lock()
 	idx := l.issued[a].Load() + 1
 	l.issued[a].Store(idx)
-	p := e.Commit(context.Background(), l.models[a].batch(engine.Account(a), idx))
+	b, err := l.models[a].batch(engine.Account(a), idx), error(nil)
+	if idx%2 == 0 {
+		var done func()
+		done, err = stage(e, b)
+		defer done()
+	}
+	if err != nil {
+		l.mu[a].Unlock()
+		l.once.Do(func() { close(l.reached) })
+		return err
+	}
+	p := e.Commit(context.Background(), b)
 	l.mu[a].Unlock()
 	if _, err := p.Wait(); err != nil {
 		l.once.Do(func() { close(l.reached) })

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -151,8 +150,7 @@ func (e *Engine) createStore() error {
 		return err
 	}
 	e.store = binary.BigEndian.Uint64(id[:])
-	text := fmt.Sprintf("%s%d\n%s%016x\n", formatFirst, formatVersion, formatID, e.store)
-	if err := writeFile(e.fs, e.dir, "FORMAT", []byte(text)); err != nil {
+	if err := writeFile(e.fs, e.dir, "FORMAT", []byte(formatText(formatVersion, e.store))); err != nil {
 		return fmt.Errorf("local: making the store: %w", err)
 	}
 	return nil
@@ -164,19 +162,49 @@ func (e *Engine) foreign(name string) error {
 }
 
 func (e *Engine) parseFormat(text string) error {
-	lines := strings.Split(text, "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], formatFirst) || !strings.HasPrefix(lines[1], formatID) {
-		return &mail.Error{Kind: mail.Corrupt, Op: "local.Open", Err: engine.ErrCorrupt, Text: e.path("FORMAT") + " is damaged: restore it from a backup"}
-	}
-	version, verr := strconv.Atoi(lines[0][len(formatFirst):])
-	id, ierr := strconv.ParseUint(lines[1][len(formatID):], 16, 64)
-	if verr != nil || ierr != nil {
-		return &mail.Error{Kind: mail.Corrupt, Op: "local.Open", Err: engine.ErrCorrupt, Text: e.path("FORMAT") + " is damaged: restore it from a backup"}
-	}
-	if version != formatVersion {
+	var version int
+	n, _ := fmt.Sscanf(text, formatFirst+"%d\n"+formatID+"%x\n", &version, &e.store)
+	if n > 0 && version > formatVersion && strings.HasPrefix(text, fmt.Sprintf("%s%d\n", formatFirst, version)) {
 		return &mail.Error{Kind: mail.Invalid, Op: "local.Open", Text: fmt.Sprintf(
 			"the store %s has format %d, this program knows format %d: use the version of the program that wrote it", e.dir, version, formatVersion)}
 	}
-	e.store = id
+	if n != 2 || text != formatText(version, e.store) || version != formatVersion {
+		return e.badFormat(engine.ErrCorrupt)
+	}
+	return nil
+}
+
+func formatText(version int, store uint64) string {
+	return fmt.Sprintf("%s%d\n%s%016x\n", formatFirst, version, formatID, store)
+}
+
+func (e *Engine) badFormat(err error) error {
+	return &mail.Error{Kind: mail.Corrupt, Op: "local.Open", Err: err, Text: e.path("FORMAT") + " is damaged: restore it from a backup"}
+}
+
+// wantOwn refuses a log whose frames have another id than FORMAT says: one digit of
+// FORMAT that is another would else make all of them count as nothing. In front of a
+// segment stands a frame of it, or what an older one of this store left there.
+func (e *Engine) wantOwn(segs []uint32) error {
+	for i, n := range segs {
+		if i > 0 && i < len(segs)-1 {
+			continue // the first and the last are enough
+		}
+		f, err := e.fs.Open(e.segmentName(n))
+		if err != nil {
+			return err
+		}
+		var b [headerLen]byte
+		read, err := f.ReadAt(b[:], 0)
+		if cerr := f.Close(); err == nil || errors.Is(err, io.EOF) {
+			err = cerr
+		}
+		if err != nil {
+			return err
+		}
+		if h, ok := decodeHeader(b[:read]); ok && h.store != e.store {
+			return e.badFormat(fmt.Errorf("%w: segment %d is of the store %016x, not of %016x", engine.ErrCorrupt, n, h.store, e.store))
+		}
+	}
 	return nil
 }

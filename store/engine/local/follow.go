@@ -55,7 +55,7 @@ func (f *Follower) Advance(ctx context.Context) (lsn uint64, err error) {
 	if err != nil {
 		return e.mark.lsn, err
 	}
-	r := &recovery{e: e, following: true, next: e.mark.lsn + 1, from: e.mark,
+	r := &recovery{e: e, segs: segs, following: true, next: e.mark.lsn + 1, from: e.mark,
 		out: make(chan replayGroup, pipeline), free: make(chan []byte, pipeline), fail: make(chan error, 1)}
 	go r.apply()
 	for _, n := range segs {

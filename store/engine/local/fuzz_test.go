@@ -51,3 +51,15 @@ func FuzzFormat(f *testing.F) {
 		}
 	})
 }
+
+// FuzzClaim reads a claim that says anything: what is believed is what was written.
+func FuzzClaim(f *testing.F) {
+	f.Add(claimText(7, "0123456789abcdef0123456789abcdef"))
+	f.Add(claimText(1<<63, claimPromoted))
+	f.Add([]byte(claimFirst + "epoch 1\nowner \n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if epoch, owner, err := parseClaim(b); err == nil && !bytes.Equal(claimText(epoch, owner), b) {
+			t.Errorf("%q was read as claim %d of %q", b, epoch, owner)
+		}
+	})
+}

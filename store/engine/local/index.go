@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,7 +30,7 @@ func (e *Engine) openIndex() error {
 		}
 	}
 	err := e.openPebble()
-	if err == nil || !pebble.IsCorruptionError(err) && !errors.Is(err, errNotExist) {
+	if err == nil || !indexUnreadable(err) || e.opt.mutate.keepIndex {
 		return err
 	}
 	if whole, lerr := e.canRebuild(); lerr != nil || !whole {
@@ -37,6 +38,15 @@ func (e *Engine) openIndex() error {
 	}
 	e.log.Error("the index is damaged: making it anew from the log", "err", err, "kept", e.path(asideName))
 	return e.putIndexAside()
+}
+
+// indexUnreadable tells of an error that it is for what the index's files say, or that
+// some are missing. Pebble does not call all of that damage, so whatever the operating
+// system did not report is. It takes nothing away: the log has everything, and the
+// index is kept aside.
+func indexUnreadable(err error) bool {
+	var sys syscall.Errno
+	return pebble.IsCorruptionError(err) || errors.Is(err, errNotExist) || !errors.As(err, &sys)
 }
 
 // dropIndex begins an index that lacks commits which are no longer in the log.

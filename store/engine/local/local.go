@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"posthouse/mail"
 	"posthouse/store/engine"
 )
 
@@ -90,8 +91,27 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e, again, err := openOnce(ctx, opt)
+	if again {
+		e, _, err = openOnce(ctx, opt)
+	}
+	return e, corruptStore(err)
+}
+
+// corruptStore says what is to be done about a store that is damaged.
+func corruptStore(err error) error {
+	if errors.Is(err, engine.ErrCorrupt) && mail.KindOf(err) != mail.Corrupt {
+		return &mail.Error{Kind: mail.Corrupt, Op: "local.Open", Err: err,
+			Text: "the store is damaged: " + err.Error() + ". Restore it from a backup or promote its standby; do not delete any file"}
+	}
+	return err
+}
+
+// openOnce tells also that a start found the index damaged, and that the next one
+// will make it anew.
+func openOnce(ctx context.Context, opt Options) (_ *Engine, again bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	e := &Engine{
 		opt: opt, fs: opt.FS, dir: opt.Dir, log: opt.Logger,
@@ -108,7 +128,8 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	e.punchHole = punchFile
 	if err := e.open(ctx); err != nil {
 		close(e.closing) // the index does not wait for space any more
-		return nil, errors.Join(err, e.closeFiles())
+		again := e.indexDamaged.Load() && e.rebuildOrdered()
+		return nil, again, errors.Join(err, e.closeFiles())
 	}
 	c := &committer{e: e, w: e.writer, lsn: e.mark.lsn, versions: map[engine.Account]version{}, links: newLinks(e.mark.lsn)}
 	c.links.always = opt.mutate.noCAS
@@ -118,7 +139,7 @@ func Open(ctx context.Context, opt Options) (*Engine, error) {
 	go e.applier()
 	go e.flusher()
 	go e.keep()
-	return e, nil
+	return e, false, nil
 }
 
 func (e *Engine) open(ctx context.Context) error {
@@ -203,7 +224,7 @@ func (e *Engine) closeFiles() error {
 	clear(e.readers.open)
 	e.readers.mu.Unlock()
 	if e.db != nil {
-		if e.indexDamaged.Load() && e.groups != nil {
+		if e.indexDamaged.Load() && e.end.Load() != nil {
 			if _, err := e.orderRebuild(); err != nil {
 				e.log.Error("the index is damaged", "err", err)
 			}

@@ -45,7 +45,10 @@ func TestMutations(t *testing.T) {
 		{"FORMAT", sync(under("", "FORMAT"))},
 		{"large blobs", sync(func(p string) bool { return strings.Contains(p, "/big/") && !strings.HasSuffix(p, "/") })},
 		{"large blobs' directories", sync(func(p string) bool { return strings.Contains(p, "/big/") && strings.HasSuffix(p, "/") })},
-		{"index", sync(under("", "/kv"))},
+		{"index, and a damaged one not made anew", func(t *testing.T) error {
+			fault, _ := crashEverywhere(t, 1, mutations{keepIndex: true}, under("", "/kv"))
+			return fault
+		}},
 		{"files of a backup", backups(is(backup + "files/new.tmp"))},
 		{"names of a backup's files", backups(func(p string) bool {
 			return strings.HasPrefix(p, backup+"files/") && strings.HasSuffix(p, "/") && p != backup+"files/"

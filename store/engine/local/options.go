@@ -94,6 +94,7 @@ type Options struct {
 // mutations are faults that a test builds in to prove that the tests find them.
 type mutations struct {
 	shipUnclaimed bool // who ships does not look whether another one does
+	keepIndex     bool // an index that is damaged is not made anew
 	acceptCRC     bool // recovery believes frames whose checksum is wrong
 	acceptLSN     bool // recovery believes frames that are out of sequence
 	publishEarly  bool // the applier gets a frame before it is synced

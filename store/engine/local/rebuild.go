@@ -72,6 +72,25 @@ func (e *Engine) healIndex() {
 	_ = e.stop(fmt.Errorf("the index is damaged, the next start makes it anew: %w", engine.ErrCorrupt))
 }
 
+// rebuildOrdered lets the next start make the index anew, of which this one found that
+// it is damaged. Once it has been made anew for that reason, that is enough.
+func (e *Engine) rebuildOrdered() bool {
+	if _, err := e.fs.Stat(e.path(rebuildName)); err == nil || e.opt.mutate.keepIndex {
+		return false
+	}
+	able, err := e.canRebuild()
+	if err == nil && able {
+		err = e.verifyBase()
+	}
+	if err == nil && able {
+		err = writeFile(e.fs, e.dir, rebuildName, nil)
+	}
+	if err != nil {
+		e.log.Error("the index is damaged, and cannot be made anew", "err", err)
+	}
+	return err == nil && able
+}
+
 // orderRebuild lets the next start make the index anew, if that is possible.
 func (e *Engine) orderRebuild() (able bool, err error) {
 	if err := e.verifyBase(); err != nil {

@@ -15,7 +15,8 @@ import (
 // A recovery brings the index up to the end of the log.
 type recovery struct {
 	e    *Engine
-	next uint64 // LSN of the next frame
+	segs []uint32 // all of them
+	next uint64   // LSN of the next frame
 	// of the segment looked at last:
 	off  int64 // where its next frame would begin
 	tail tail  // what follows
@@ -90,11 +91,14 @@ func (r *recovery) send() (err error) {
 
 // recover replays what the index does not have, and opens the active segment.
 func (e *Engine) recover(ctx context.Context) error {
-	if err := e.readMark(); err != nil {
-		return err
-	}
 	segs, err := e.segments()
 	if err != nil {
+		return err
+	}
+	if err := e.wantOwn(segs); err != nil {
+		return err
+	}
+	if err := e.readMark(); err != nil {
 		return err
 	}
 	if e.mark.lsn > 0 && (len(segs) == 0 || segs[len(segs)-1] < e.mark.segment) {
@@ -139,6 +143,7 @@ func (e *Engine) wantLive(segs []uint32) error {
 
 // segments replays all segments in order.
 func (r *recovery) segments(ctx context.Context, segs []uint32) error {
+	r.segs = segs
 	for _, n := range segs {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -307,8 +312,26 @@ func (r *recovery) frame(s *scanner) (h header, ok bool, err error) {
 	if r.e.opt.mutate.acceptCRC {
 		return h, true, nil
 	}
-	ok, err = s.sound(h, r.off)
+	if ok, err = s.sound(h, r.off); ok || err != nil {
+		return h, ok, err
+	}
+	ok, err = r.wasDurable(s, h)
 	return h, ok, err
+}
+
+// wasDurable tells of a segment's last frame, whose bytes are not all right, that
+// nothing but blobs are damaged: the frame after it, in the next segment, says that it
+// was synced. Blobs are verified whenever they are read.
+func (r *recovery) wasDurable(s *scanner, h header) (bool, error) {
+	if _, ok, err := s.meta(h, r.off); err != nil || !ok {
+		return false, err
+	}
+	i, _ := slices.BinarySearch(r.segs, s.segment)
+	if i+1 >= len(r.segs) {
+		return false, nil
+	}
+	after, ok, err := r.e.firstFrame(r.segs[i+1])
+	return ok && after.durable >= h.lsn, err
 }
 
 // openActive opens the segment for new frames: the last one, where its good frames

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,13 @@ func repairIndex(t *testing.T, alone bool) {
 	for i := range 300 {
 		s.del(i%4, fmt.Sprintf("%05d", i))
 	}
+	var ops []engine.Op // tables of many blocks
+	for i := range uint32(2000) {
+		ops = append(ops, engine.Op{Key: uidKey('x', i), Val: modelBlob(9, i, 100)})
+	}
+	if _, err := s.e.Commit(t.Context(), &engine.Batch{Account: 9, Expect: engine.AnyVersion, Ops: ops}).Wait(); err != nil {
+		t.Fatal(err)
+	}
 	s.collect() // some segments go, so that the log alone does not tell everything
 	if err := s.e.Close(); err != nil {
 		t.Fatal(err)
@@ -175,36 +183,50 @@ func repairIndex(t *testing.T, alone bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
+	table, size := "", int64(0) // the largest one
 	for _, name := range names {
-		if strings.HasSuffix(name, ".sst") {
-			n++
-			edit(t, disk, "/srv/store/kv/"+name, func(b []byte) []byte { b[len(b)/3] ^= 8; return b })
+		name = "/srv/store/kv/" + name
+		if st, err := disk.Stat(name); err != nil {
+			t.Fatal(err)
+		} else if strings.HasSuffix(name, ".sst") && st.Size() > size {
+			table, size = name, st.Size()
 		}
 	}
-	if n == 0 {
-		t.Fatal("the index has no tables")
-	}
-	own := opt
+	own, whole := opt, disk
 	if alone {
 		own.CollectEvery = time.Hour
 	}
-	if s.e, err = Open(t.Context(), own); err == nil { // else the damage was found at once
-		if alone {
-			_ = s.e.scan(s.e.db, nil, nil, func(_, _ []byte) (bool, error) { return true, nil })
-			await(t, "stopped", func() bool { return s.e.failed() != nil })
-		} else {
-			var done []string
-			if err := s.e.Repair(t.Context(), func(d string) { done = append(done, d) }); err != nil {
-				t.Fatal(err)
-			}
-			if len(done) != 1 || !strings.Contains(done[0], "next start") {
-				t.Fatalf("repair did %q", done)
-			}
+	// Where the start itself reads, it makes the index anew at once.
+	for part := 1; ; part++ {
+		if part == 40 {
+			t.Fatal("the start reads the whole index")
+		}
+		disk = whole.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
+		edit(t, disk, table, func(b []byte) []byte { b[len(b)*part/40] ^= 8; return b })
+		own.FS, opt.FS = disk, disk
+		s.e = mustOpen(t, own)
+		if s.e.rebuilt {
+			s.verify()
+		} else if err = s.e.scan(s.e.db, nil, nil, func(_, _ []byte) (bool, error) { return true, nil }); err != nil {
+			break
 		}
 		if err := s.e.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if alone {
+		await(t, "stopped", func() bool { return s.e.failed() != nil })
+	} else {
+		var done []string
+		if err := s.e.Repair(t.Context(), func(d string) { done = append(done, d) }); err != nil {
+			t.Fatal(err)
+		}
+		if len(done) != 1 || !strings.Contains(done[0], "next start") {
+			t.Fatalf("repair did %q", done)
+		}
+	}
+	if err := s.e.Close(); err != nil {
+		t.Fatal(err)
 	}
 	s.e = mustOpen(t, opt)
 	if _, err := disk.Stat("/srv/store/" + rebuildName); err == nil {
