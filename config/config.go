@@ -133,6 +133,7 @@ type Trace struct {
 // DNS asks for it.
 type Reports struct {
 	DMARC        bool   `toml:"dmarc" doc:"Count what DMARC says of the mail in the name of other domains, and send them aggregate reports (RFC 7489)." why:"It is how a domain finds out who sends in its name, and its own mistakes."`
+	Failures     bool   `toml:"dmarc_failures" doc:"Tell other domains that ask for it (ruf) of single messages in their name that failed, at most ten a day: where the message came from and a part of its header, without recipients, subject and content." why:"A domain of many people would learn who writes to whom here through lists and forwarders; turn it on if yours may tell."`
 	TLS          bool   `toml:"tls" doc:"Count how TLS to the servers of other domains went, and send them reports (RFC 8460)." why:"A domain whose certificate or policy is wrong learns it only so."`
 	From         string `toml:"from" doc:"The address that reports come from. Its domain must be one of ours, with DKIM keys. Empty: postmaster at the domain in which the host name lies, or else at the first of ours with keys." values:"an address, or empty"`
 	Organization string `toml:"organization" doc:"Who sends them, for people. Empty: the host name."`

@@ -53,11 +53,12 @@ var checkDMARC = stage{name: "dmarc",
 // countDMARC counts the message for the report to the domain whose policy it is.
 func (t *Transaction) countDMARC(p *dmarc.Policy, res dmarc.Result, applied dmarc.Disposition) {
 	f := t.found
-	if len(p.Record.Aggregate) == 0 || t.s.opts.Tally == nil {
+	if len(p.Record.Aggregate)+len(p.Record.Failure) == 0 || t.s.opts.Tally == nil {
 		return // nobody wants to know
 	}
 	e := report.Evaluation{Source: t.sess.Remote, EnvelopeFrom: string(t.Env.ReversePath.Domain), Hello: t.Env.ReversePath.IsNull(),
-		Policy: *p, Result: res, Applied: applied, SPF: f.spf, DKIM: f.dkim, Quiet: report.Looks(t.staged.Message())}
+		Policy: *p, Result: res, Applied: applied, SPF: f.spf, DKIM: f.dkim, Quiet: report.Looks(t.staged.Message()),
+		Sender: t.Env.ReversePath, Header: &t.staged.Message().Header}
 	switch {
 	case res.Sampled:
 		e.Reason = "sampled_out"

@@ -24,6 +24,9 @@ func (d *draft) fileName(extension string) string {
 
 // subject is the same for both kinds, too.
 func (d *draft) subject() string {
+	if d.failure != nil {
+		return "DMARC failure report for " + d.domain
+	}
 	return "Report Domain: " + d.domain + " Submitter: " + d.submitter + " Report-ID: <" + d.id + "@" + d.submitter + ">"
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"posthouse/mail"
 	"posthouse/mailauth/dkim"
 	"posthouse/mailauth/dmarc"
 	"posthouse/mailauth/spf"
@@ -27,6 +28,10 @@ type Evaluation struct {
 	// Quiet does not by itself make a report: of mail that is a report itself. Two servers
 	// would go on for ever.
 	Quiet bool
+	// Sender is the reverse-path and Header that of the message, for failure reports;
+	// neither is told as it is.
+	Sender mail.Address
+	Header *message.Header
 }
 
 // maxDKIM is how many signatures of a message are reported.
@@ -100,9 +105,13 @@ func rowOf(e *Evaluation) tallied {
 	return row
 }
 
-// RecordDMARC counts one message if the domain wants reports.
+// RecordDMARC counts one message if the domain wants reports: aggregates, of failures or both.
 func (t *Tally) RecordDMARC(e *Evaluation) {
-	if t == nil || !t.opts.DMARC || len(e.Policy.Record.Aggregate) == 0 || !keyable(e.Policy.Domain) || !e.Source.IsValid() {
+	if t == nil || !keyable(e.Policy.Domain) || !e.Source.IsValid() {
+		return
+	}
+	t.recordFailure(e)
+	if !t.opts.DMARC || len(e.Policy.Record.Aggregate) == 0 {
 		return
 	}
 	p, row := policyOf(e), rowOf(e)

@@ -17,11 +17,15 @@
 //	rd DAY domain 00 POLICY         the policy of a DMARC report, JSON; POLICY 4 bytes of its hash
 //	rd DAY domain 00 POLICY ROW     one of its rows with the number of messages; 8 bytes
 //	rt DAY domain 00 POLICY         sessions with a domain's servers under one TLS policy; 8 bytes
-//	rs KEY DEST                     the report that KEY begins has gone to DEST, 8 bytes of its URI
+//	rf DAY domain 00 LIKE           a message that failed, JSON, and how many were like it; 8 bytes
+//	rs KEY DEST                     the report that KEY begins has gone to DEST, 8 bytes of its URI;
+//	                                of a failure also that all have it
 //
 // A day's report is sent after the day, at a time of the next hours that depends on the
 // domain. Each destination is noted by the commit that queues its message, and when all
-// have it, the counts are deleted: a crash neither loses a report nor sends it twice.
+// have it, the counts are deleted: a crash neither loses a report nor sends it twice. What
+// a domain wants to hear of single messages (RFC 7489 §7.3) is sent within minutes, at most
+// ten a day, and deleted when the day is over.
 package report
 
 import (

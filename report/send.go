@@ -78,6 +78,7 @@ type draft struct {
 	begin, end time.Time
 	name       string // of the file
 	packed     []byte
+	failure    *failure // that it is about; nil: an aggregate
 }
 
 // A destination is one place that wants a report.
@@ -93,6 +94,9 @@ type making struct {
 	kind   Kind
 	prefix string
 	hashes int // octets of a group's key behind the domain
+	// soon: it is sent at the next look, and kept until the day is over, so that what is
+	// like it is told once a day.
+	soon bool
 	// build makes the report of what lies under a group, or fails with errEmpty.
 	build func(r engine.Reader, group []byte, d *draft) error
 	// places are those who want it; failed: DNS did not say of all.
@@ -103,8 +107,9 @@ type making struct {
 
 func (s *Sender) makings() []making {
 	return []making{
-		{DMARC, dmarcPrefix, 4, s.buildDMARC, s.dmarcPlaces, s.dmarcMail, "application/gzip"},
-		{TLS, tlsPrefix, 0, s.buildTLS, s.tlsPlaces, s.tlsMail, "application/tlsrpt+gzip"},
+		{kind: DMARC, prefix: dmarcPrefix, hashes: 4, build: s.buildDMARC, places: s.dmarcPlaces, mail: s.dmarcMail, media: "application/gzip"},
+		{kind: TLS, prefix: tlsPrefix, build: s.buildTLS, places: s.tlsPlaces, mail: s.tlsMail, media: "application/tlsrpt+gzip"},
+		{kind: Feedback, prefix: failurePrefix, hashes: 8, soon: true, build: s.buildFailure, places: s.failurePlaces, mail: s.failureMail},
 	}
 }
 
@@ -188,7 +193,13 @@ func (s *Sender) Pending(ctx context.Context) ([]Pending, error) {
 		}
 		for _, g := range groups {
 			day := time.Unix(int64(dayIn(g))*86400, 0).UTC()
+			if sent, err := s.isSent(sentKey(g, told)); sent || err != nil {
+				continue
+			}
 			p := Pending{Kind: m.kind, Domain: domainIn(g), Day: day, Due: day.Add(24*time.Hour + settled + s.jitter(g))}
+			if m.soon {
+				p.Due = s.opts.Now()
+			}
 			if next, failed := s.next[string(g)]; failed {
 				p.Due, p.Failed = next, true
 			}
@@ -204,7 +215,11 @@ func (s *Sender) sendAll(ctx context.Context, force bool) error {
 	s.opts.Tally.Flush(ctx)
 	now := s.opts.Now()
 	for _, m := range s.makings() {
-		groups, err := s.groups(&m, dayOf(now))
+		today := dayOf(now)
+		if m.soon {
+			today++
+		}
+		groups, err := s.groups(&m, today)
 		if err != nil {
 			return err
 		}
@@ -213,6 +228,10 @@ func (s *Sender) sendAll(ctx context.Context, force bool) error {
 				return ctx.Err()
 			}
 			over := time.Unix(int64(dayIn(g)+1)*86400, 0)
+			if m.soon {
+				s.sendSoon(ctx, &m, g, over)
+				continue
+			}
 			switch due := over.Add(settled + s.jitter(g)); {
 			case now.Before(over.Add(settled)), !force && (now.Before(due) || now.Before(s.next[string(g)])):
 			case now.After(due.Add(forgetAfter)):
@@ -224,6 +243,36 @@ func (s *Sender) sendAll(ctx context.Context, force bool) error {
 		}
 	}
 	return nil
+}
+
+// told stands where a destination does in a key: that all who want the report have it.
+const told = "all"
+
+// sendSoon sends a report unless it was. When its day is over it is forgotten, a little
+// later also if it could not be sent: it is no news any more.
+func (s *Sender) sendSoon(ctx context.Context, m *making, group []byte, over time.Time) {
+	sent, err := s.isSent(sentKey(group, told))
+	now := s.opts.Now()
+	switch {
+	case err != nil:
+	case now.After(over.Add(retryEvery)), sent && now.After(over.Add(settled)):
+		s.forget(ctx, group)
+	case !sent && !now.Before(s.next[string(group)]):
+		s.send(ctx, m, group)
+	}
+}
+
+// finish ends a report that all have who want it.
+func (s *Sender) finish(ctx context.Context, m *making, group []byte) {
+	if !m.soon {
+		s.forget(ctx, group)
+		return
+	}
+	delete(s.next, string(group))
+	b := &engine.Batch{Expect: engine.AnyVersion, Ops: []engine.Op{{Kind: engine.Set, Key: sentKey(group, told)}}}
+	if _, err := s.opts.Engine.Commit(ctx, b).Wait(); err != nil && !errors.Is(err, engine.ErrUnavailable) {
+		s.opts.Logger.Warn("report: it is not noted that it was sent", "err", err)
+	}
 }
 
 // groups are the reports of days before today.
@@ -267,7 +316,7 @@ func (s *Sender) send(ctx context.Context, m *making, group []byte) {
 		if !errors.Is(err, errEmpty) {
 			log.Warn("report not made", "err", err)
 		}
-		s.forget(ctx, group)
+		s.finish(ctx, m, group)
 		return
 	}
 	if d == nil {
@@ -299,7 +348,7 @@ func (s *Sender) send(ctx context.Context, m *making, group []byte) {
 	if len(list) > 0 {
 		log.Info("report sent", "id", d.id, "destinations", served, "too_large", large, "size", len(d.packed))
 	}
-	s.forget(ctx, group)
+	s.finish(ctx, m, group)
 }
 
 // draft makes the report; nil if it cannot be sent just now.

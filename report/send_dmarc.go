@@ -126,8 +126,14 @@ func (s *Sender) buildDMARC(r engine.Reader, group []byte, d *draft) error {
 	return err
 }
 
-// dmarcPlaces asks again who wants reports: whoever does not any more gets none.
+// dmarcPlaces asks again who wants reports (rua=): whoever does not any more gets none.
 func (s *Sender) dmarcPlaces(ctx context.Context, domain string) (list []destination, failed bool) {
+	return s.policyPlaces(ctx, domain, func(r *dmarc.Record) []string { return r.Aggregate }, func(c *dmarc.Consent) []string { return c.Aggregate })
+}
+
+// policyPlaces are the addresses that a domain's policy names, as far as those elsewhere
+// agree, RFC 7489 §7.1.
+func (s *Sender) policyPlaces(ctx context.Context, domain string, named func(*dmarc.Record) []string, instead func(*dmarc.Consent) []string) (list []destination, failed bool) {
 	p := dmarc.Discover(ctx, s.opts.Resolver, domain)
 	if p.Status == dmarc.TempError {
 		return nil, true
@@ -142,7 +148,7 @@ func (s *Sender) dmarcPlaces(ctx context.Context, domain string) (list []destina
 			list = append(list, to)
 		}
 	}
-	for _, uri := range p.Record.Aggregate {
+	for _, uri := range named(&p.Record) {
 		to, ok := mailto(uri)
 		if !ok || len(list) >= maxDestinations {
 			continue
@@ -151,11 +157,11 @@ func (s *Sender) dmarcPlaces(ctx context.Context, domain string) (list []destina
 		failed = failed || c.Failed
 		switch {
 		case !c.Given:
-		case len(c.Aggregate) == 0:
+		case len(instead(&c)) == 0:
 			add(to)
 		default: // RFC 7489 §7.1: elsewhere, but at the same host
-			for _, instead := range overriding(c.Aggregate, to.to.Domain) {
-				add(instead)
+			for _, other := range overriding(instead(&c), to.to.Domain) {
+				add(other)
 			}
 		}
 	}

@@ -40,6 +40,9 @@ sly.test._report._dmarc.bounce.test. TXT "v=DMARC1; rua=mailto:b@innocent.test"
 _dmarc.tiny.test.          TXT "v=DMARC1; p=none; rua=mailto:t@tiny.test!1k"
 _dmarc.quiet.test.         TXT "v=DMARC1; p=none; rua=mailto:q@quiet.test"
 _dmarc.silent.test.        TXT "v=DMARC1; p=none"
+_dmarc.fail.test.          TXT "v=DMARC1; p=reject; fo=1:d:s; ruf=mailto:f@fail.test,mailto:x@out.test,mailto:v@innocent.test"
+bounce.fail.test.          TXT "v=spf1 ip4:198.51.100.1 -all"
+fail.test._report._dmarc.out.test. TXT "v=DMARC1"
 _smtp._tls.far.test.       TXT "v=TLSRPTv1; rua=mailto:tls@far.test"
 _smtp._tls.web.test.       TXT "v=TLSRPTv1; rua=https://web.test/report"
 `
@@ -79,7 +82,7 @@ func newDesk(t *testing.T) *desk {
 }
 
 func (d *desk) open() {
-	d.tally = OpenTally(TallyOptions{Engine: d.eng, DMARC: true, TLS: true, Now: d.clock, Delay: time.Hour})
+	d.tally = OpenTally(TallyOptions{Engine: d.eng, DMARC: true, TLS: true, Failures: true, Now: d.clock, Delay: time.Hour})
 	d.opts.Tally = d.tally
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +21,9 @@ import (
 // TallyOptions of OpenTally. Engine is required.
 type TallyOptions struct {
 	Engine engine.Engine
-	// DMARC and TLS say what is counted.
-	DMARC, TLS bool
+	// DMARC and TLS say what is counted, Failures whether single messages that fail are
+	// told to domains that ask for it (ruf=).
+	DMARC, TLS, Failures bool
 	// Delay is how long counts are gathered before they are committed; 1 s.
 	Delay  time.Duration
 	Now    func() time.Time
@@ -33,6 +36,7 @@ type TallyOptions struct {
 // the last moment. Its methods may be called at once.
 type Tally struct {
 	opts TallyOptions
+	veil []byte // key of redact
 	quit chan struct{}
 	wake chan struct{}
 	done chan struct{}
@@ -61,10 +65,12 @@ const (
 )
 
 // The keys begin with what they count, the day, the domain and 0: that is the group of one
-// TLS report. That of a DMARC report has a hash of the policy after it.
+// TLS report. That of a DMARC report has a hash of the policy after it, that of a failure a
+// hash of what is alike.
 const (
-	dmarcPrefix = "rd"
-	tlsPrefix   = "rt"
+	dmarcPrefix   = "rd"
+	tlsPrefix     = "rt"
+	failurePrefix = "rf"
 )
 
 func dayOf(t time.Time) uint32 { return uint32(max(0, t.Unix()) / 86400) }
@@ -94,7 +100,8 @@ func OpenTally(o TallyOptions) *Tally {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Tally{opts: o, quit: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), pending: map[string]counter{}, rows: map[string]int{}}
+	t := &Tally{opts: o, veil: make([]byte, 32), quit: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), pending: map[string]counter{}, rows: map[string]int{}}
+	_, _ = rand.Read(t.veil) // never fails
 	go t.run()
 	return t
 }
@@ -220,18 +227,21 @@ func (t *Tally) ops(list map[string]counter) (ops []engine.Op, left int, err err
 
 // room reports whether a new key may be made, and counts it.
 func (t *Tally) room(r engine.Reader, key string) (bool, error) {
-	group := groupOf(key)
+	group, most := groupOf(key), maxGroupRows
+	if strings.HasPrefix(key, failurePrefix) {
+		most = maxFailures
+	}
 	n, known := t.rows[group]
 	if !known {
 		if len(t.rows) >= maxDayGroups {
 			return false, nil
 		}
-		err := r.Scan([]byte(group), after([]byte(group)), func(_, _ []byte) bool { n++; return n <= maxGroupRows })
+		err := r.Scan([]byte(group), after([]byte(group)), func(_, _ []byte) bool { n++; return n <= most })
 		if err != nil {
 			return false, err
 		}
 	}
-	if n >= maxGroupRows {
+	if n >= most {
 		t.rows[group] = n
 		return false, nil
 	}

@@ -17,7 +17,7 @@ import (
 // openTally counts what others asked to be told. The demo asks and tells nobody.
 func (s *Server) openTally() {
 	c := s.cfg.Reports
-	s.tally = report.OpenTally(report.TallyOptions{Engine: s.eng, DMARC: c.DMARC && !s.opts.demo, TLS: c.TLS && !s.opts.demo, Logger: s.log})
+	s.tally = report.OpenTally(report.TallyOptions{Engine: s.eng, DMARC: c.DMARC && !s.opts.demo, TLS: c.TLS && !s.opts.demo, Failures: c.Failures && !s.opts.demo, Logger: s.log})
 	s.onStop("counts for reports", s.tally.Close)
 }
 
