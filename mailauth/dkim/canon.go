@@ -254,17 +254,24 @@ func AppendRelaxed(dst []byte, f Field) []byte {
 	space := false
 	v := f.Value()
 	start := len(dst)
-	for i := 0; i < len(v); i++ {
+	for i := 0; i < len(v); {
 		switch c := v[i]; {
 		case c == ' ' || c == '\t':
 			space = true
+			i++
 		case c == '\n' || c == '\r' && i+1 < len(v) && v[i+1] == '\n':
+			i++
 		default:
 			if space && len(dst) > start {
 				dst = append(dst, ' ')
 			}
 			space = false
-			dst = append(dst, c)
+			end := i + 1
+			for end < len(v) && v[end] > ' ' {
+				end++
+			}
+			dst = append(dst, v[i:end]...)
+			i = end
 		}
 	}
 	return dst

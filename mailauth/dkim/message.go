@@ -122,7 +122,7 @@ func (m *Message) Write(p []byte) (int, error) {
 // writeHead takes lines of the header section and returns what is left of p.
 func (m *Message) writeHead(p []byte) []byte {
 	if m.head == nil {
-		m.head = make([]byte, 0, 4096)
+		m.head = make([]byte, 0, headRoom(p))
 	}
 	for len(p) > 0 && !m.body {
 		end := bytes.IndexByte(p, '\n') + 1
@@ -148,11 +148,19 @@ func (m *Message) writeHead(p []byte) []byte {
 	return p
 }
 
+// headRoom is how much room the header section of a message needs that begins with p.
+func headRoom(p []byte) int {
+	if end := bytes.Index(p, []byte("\r\n\r\n")); end >= 0 {
+		return end + 4
+	}
+	return 4096
+}
+
 // endHead finds the signatures, and which digests they need.
 func (m *Message) endHead() {
 	m.body = true
 	var whole bool
-	if m.fields, whole = splitFields(m.head, make([]Field, 0, 32), m.limits.Fields); !whole {
+	if m.fields, whole = splitFields(m.head, make([]Field, 0, min(bytes.Count(m.head, []byte{'\n'}), 32)), m.limits.Fields); !whole {
 		m.tooLong = true
 		return
 	}

@@ -77,3 +77,37 @@ func BenchmarkSpan(b *testing.B) {
 		})
 	}
 }
+
+// The relaxed form of a field is made of runs of text: it is what taking one byte after the
+// other gives.
+func TestRelaxedRuns(t *testing.T) {
+	slow := func(f Field) []byte {
+		dst := append(bytes.ToLower(f.Name()), ':')
+		start, space, v := len(dst), false, f.Value()
+		for i, c := range v {
+			switch {
+			case c == ' ' || c == '\t':
+				space = true
+			case c == '\n' || c == '\r' && i+1 < len(v) && v[i+1] == '\n':
+			default:
+				if space && len(dst) > start {
+					dst = append(dst, ' ')
+				}
+				space, dst = false, append(dst, c)
+			}
+		}
+		return dst
+	}
+	const alphabet = "a b\t\r\n\x00\x7f\xc3;"
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		raw := []byte("SubJect : ")
+		for range rnd.IntN(12) {
+			raw = append(raw, alphabet[rnd.IntN(len(alphabet))])
+		}
+		f := Field{append(raw, '\r', '\n'), 7, 8}
+		if got, want := AppendRelaxed(nil, f), slow(f); !bytes.Equal(got, want) {
+			t.Fatalf("%q: %q, want %q", f.raw, got, want)
+		}
+	}
+}

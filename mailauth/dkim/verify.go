@@ -162,6 +162,9 @@ func (s *Signature) accept(k foundKey, r *Result) bool {
 // headerDigest is the data hash of RFC 6376 §3.7: the fields that h= names, each
 // name the lowest one not yet taken, and the signature without its b=.
 func (m *Message) headerDigest(s *Signature) [sha256.Size]byte {
+	if m.scratch == nil { // each field once, as a rule
+		m.scratch = make([]byte, 0, len(m.head)+2)
+	}
 	b := m.scratch[:0]
 	m.index.reset()
 	for _, name := range s.names {
