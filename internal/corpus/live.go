@@ -17,7 +17,7 @@ const PutOff = "Kitchen quote"
 
 // GoesOutLater is what Ada sends to Ben tomorrow morning.
 func GoesOutLater() (subject, text string) {
-	return "Minutes of today", "Ben,\n\nhere is what we agreed on: you write the change log, I look after the\nkitchen, and nobody works on Friday afternoon.\n\nAda\n"
+	return "Minutes of today", "Ben,\n\nhere is what we agreed on: you write the change log, I look after the kitchen, and nobody works on Friday afternoon.\n\nAda\n"
 }
 
 // A Letter is a message on its way.
@@ -26,21 +26,18 @@ type Letter struct {
 	Raw  []byte
 }
 
-const guideText = `Welcome. This is a whole mail server with two people and their mail. It runs
-on your computer, and nothing leaves it.
+const guideText = `Welcome. This is a whole mail server with two people and their mail. It runs on your computer, and nothing leaves it.
 
-Six things show what it is like:
+Six things show what it is like (the key is in brackets):
 
-  1. Archive a conversation       e
-  2. Take it back                 z
-  3. Search for something         /
-  4. Open the command palette     Ctrl+K
-  5. Answer somebody              r
-  6. Mute a conversation          m
+1. Archive a conversation (e)
+2. Take it back (z)
+3. Search for something (/)
+4. Open the command palette (Ctrl+K)
+5. Answer somebody (r)
+6. Mute a conversation (m)
 
-Each has a button, too. In the browser they are ticked off above this text as
-you do them. Every 40 seconds somebody writes to Ada, so that there is
-something to do. Write from Ada to Ben, and sign in as Ben to see it arrive.
+Each has a button, too. In the browser they are ticked off above this text as you do them. Every 40 seconds somebody writes to Ada, so that there is something to do. Write from Ada to Ben, and sign in as Ben to see it arrive.
 
 ? shows every key.
 `
@@ -54,13 +51,13 @@ func Guide(account string, now time.Time) Item {
 // arrivals are conversations that grow while a demo runs.
 var arrivals = []struct{ from, subject, text string }{
 	{"Grace Hopper <grace@elsewhere.example>", "A moth in the relay", "Found the fault of this morning: a moth in relay 70. I taped it into the log.\n\nGrace\n"},
-	{"Katherine Johnson <katherine@orbit.example>", "Numbers for the re-entry", "I went through them by hand, twice. They agree with the machine to the last\nplace. You can go.\n\nKatherine\n"},
+	{"Katherine Johnson <katherine@orbit.example>", "Numbers for the re-entry", "I went through them by hand, twice. They agree with the machine to the last place. You can go.\n\nKatherine\n"},
 	{"The corner bakery <brot@bakery.example>", "Your bread is ready", "Two rye, one with caraway. We are open until seven.\n"},
-	{"Linus Pauling <linus@bonds.example>", "Tea at four?", "I have a new model that I would like to show to somebody. It is made of paper,\nso please come before I sit on it.\n\nLinus\n"},
+	{"Linus Pauling <linus@bonds.example>", "Tea at four?", "I have a new model that I would like to show to somebody. It is made of paper, so please come before I sit on it.\n\nLinus\n"},
 	{"City library <desk@library.example>", "A book that you wanted is here", "“Sketch of the Analytical Engine” waits for you at the desk until Saturday.\n"},
 	{"Mary Somerville <mary@stars.example>", "Re-reading your notes", "Note G is still the best of them. May I quote half a page?\n\nMary\n"},
 	{"Train service <travel@rail.example>", "Platform change: 18:04 to Porto", "Your train leaves from platform 9 instead of 4.\n"},
-	{"Charles Babbage <charles@engines.example>", "Budget, once more", "The workshop asks for another two hundred cogs. I know what you will say. Please\nsay it by letter this time.\n\nC. B.\n"},
+	{"Charles Babbage <charles@engines.example>", "Budget, once more", "The workshop asks for another two hundred cogs. I know what you will say. Please say it by letter this time.\n\nC. B.\n"},
 }
 
 // Arrival is the nth message that comes to a running demo. What comes after the first

@@ -29,9 +29,13 @@ function plural(l: string, n: number) {
   return r.select(n)
 }
 
+// What stands after a bar tells two meanings of an English word apart: Archive, and Archive|mailbox.
+const plain = (key: string) => { const at = key.lastIndexOf('|'); return at < 0 ? key : key.slice(0, at) }
+
 export function t(key: string, args?: Record<string, string | number>): string {
   const l = language()
-  return args ? fill(catalogs[l]?.[key] ?? key, args, l) : catalogs[l]?.[key] ?? key
+  const text = catalogs[l]?.[key] ?? plain(key)
+  return args ? fill(text, args, l) : text
 }
 
 function fill(text: string, args: Record<string, string | number>, l: string): string {

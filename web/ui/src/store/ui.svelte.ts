@@ -124,7 +124,7 @@ export function placeName(t: (s: string) => string): string {
 // viewNow is the id of the kept search that is shown.
 export const viewNow = () => (ui.search ? Object.keys(settings.views).find((k) => settings.views[k].search === ui.search) : undefined)
 export const accountName = (id: string) => mail.shared.find((s) => s.id === id)?.name || ''
-const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive', junk: 'Junk', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
+const roleNames: Record<string, string> = { inbox: 'Inbox', sent: 'Sent', drafts: 'Drafts', archive: 'Archive|mailbox', junk: 'Junk|mailbox', trash: 'Trash', snoozed: 'Snoozed', scheduled: 'Scheduled', all: 'All mail' }
 export const boxName = (b: { name: string; role: string | null }, t: (s: string) => string) => (b.role && roleNames[b.role] ? t(roleNames[b.role]) : b.name)
 // boxPath is the name with those that it is below: of "Topic" there may be many.
 export function boxPath(b: { name: string; role: string | null; parentId: string | null }, t: (s: string) => string): string {
