@@ -1731,7 +1731,7 @@ export const scenarios = [
       await s.signIn()
       await eventually(() => s.page.evaluate(() => !!navigator.serviceWorker.controller), 'the worker is there')
       await s.page.keyboard.press('Control+,')
-      await s.page.getByLabel('Notify me of new mail').check()
+      await s.page.getByLabel('Notify me of new mail', { exact: true }).click()
       await eventually(async () => (await subscriptions()).length === 1, 'the server has a subscription')
       equal(await s.page.evaluate(() => window.signedWith), 65, 'with the key of the server')
       equal((await subscriptions())[0].types, ['EmailDelivery'], 'for mail that comes')
@@ -1821,6 +1821,172 @@ export const scenarios = [
       await ada.run('SELECT Trash')
       assert(/\* SEARCH \d/.test(await ada.run('SEARCH SUBJECT Plums')), 'its message is in the trash')
       ada.end(); ben.end()
+    },
+  },
+  {
+    id: '35b', name: 'notifications: of the mailboxes that were chosen, and not in the quiet hours', stage: { worker: true }, allow: offline,
+    async run(s, srv) {
+      await s.context.grantPermissions(['notifications'], { origin: srv.url })
+      await s.context.addInitScript(() => {
+        PushManager.prototype.subscribe = async function () {
+          const k = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits']), raw = await crypto.subtle.exportKey('raw', k.publicKey), auth = crypto.getRandomValues(new Uint8Array(16)).buffer
+          return (window.sub = { endpoint: 'https://push.example/one', getKey: (n) => (n === 'auth' ? auth : raw), unsubscribe: async () => { window.sub = null; return true } })
+        }
+        PushManager.prototype.getSubscription = async () => window.sub || (localStorage.getItem('push') ? { unsubscribe: async () => true } : null) // it outlives the page
+      })
+      await s.signIn()
+      await eventually(() => s.page.evaluate(() => !!navigator.serviceWorker.controller), 'the worker is there')
+      const known = () => s.page.evaluate(async () => { const r = await caches.match('/push', { cacheName: 'push' }); return r ? r.json() : null })
+      await s.page.keyboard.press('Control+,')
+      await s.page.getByLabel('Notify me of new mail', { exact: true }).click()
+      await eventually(async () => (await known())?.boxes.length === 1, 'the worker knows the inbox')
+      const inbox = (await known()).boxes[0]
+      await s.page.keyboard.press('Escape')
+      // The other mailbox instead of the inbox.
+      await s.page.keyboard.press('Control+k')
+      await s.page.keyboard.type('mailboxes and')
+      await s.page.keyboard.press('Enter')
+      const dialog = s.page.getByRole('dialog', { name: 'Mailboxes and sharing' })
+      await dialog.getByRole('button', { name: /^Inbox/ }).click()
+      const told = dialog.getByLabel('Notify me of new mail here')
+      assert(await told.isChecked() && await told.isDisabled(), 'the last one stays')
+      await dialog.getByRole('button', { name: /^Garden/ }).click()
+      await told.check()
+      await dialog.getByRole('button', { name: /^Inbox/ }).click()
+      await told.uncheck()
+      await s.axe(s.page, 'mailboxes')
+      await eventually(async () => { const k = await known(); return k.boxes.length === 1 && k.boxes[0] !== inbox }, 'the worker knows the other one')
+      await s.page.keyboard.press('Escape')
+      const cdp = await s.context.newCDPSession(s.page)
+      const registration = new Promise((done) => cdp.on('ServiceWorker.workerRegistrationUpdated', (e) => { const r = e.registrations.find((r) => r.scopeURL === srv.url + '/'); if (r) done(r.registrationId) }))
+      await cdp.send('ServiceWorker.enable')
+      const registrationId = await registration
+      const push = () => cdp.send('ServiceWorker.deliverPushMessage', { origin: srv.url, registrationId, data: JSON.stringify({ '@type': 'StateChange', changed: {} }) })
+      // Each notification is seen as it is asked for, also one that goes again at once.
+      const worker = s.context.serviceWorkers()[0]
+      await worker.evaluate(() => { self.asked = []; const show = self.registration.showNotification.bind(self.registration); self.registration.showNotification = (title, o) => { self.asked.push([o.tag === 'hush' ? 'hush' : o.body, !!o.silent]); return show(title, o) } })
+      const asked = () => worker.evaluate(() => self.asked), shown = () => s.page.evaluate(async () => (await (await navigator.serviceWorker.getRegistration('/')).getNotifications()).map((n) => n.body))
+      await s.page.goto(srv.url + '/status') // no window of the client is open
+      await deliver(srv, mail({ headers: { Subject: 'For the inbox only' } }))
+      await push()
+      await eventually(async () => (await asked()).length === 1, 'the worker has looked')
+      equal(await asked(), [['hush', true]], 'of the inbox nothing is told')
+      await eventually(async () => (await shown()).length === 0, 'and what the browser wants is gone again')
+      const other = await imap(srv)
+      await other.append((await other.run('LIST "" "*Garden"')).match(/"([^"]*Garden)"|(\S*Garden)\r/).slice(1).find((x) => x), mail({ headers: { Subject: 'The roses are out' } }))
+      other.end()
+      await push()
+      await eventually(async () => (await shown()).includes('The roses are out'), 'of the garden it is')
+      // Quiet hours around now, and then others.
+      const hour = await worker.evaluate(() => new Date().getHours()), time = (by) => String((hour + 24 + by) % 24).padStart(2, '0') + ':00'
+      const quiet = async (from, to, name) => {
+        await s.page.goto(srv.url + '/')
+        await s.page.locator('.row:not(.sk) .from').first().waitFor()
+        await s.page.keyboard.press('Control+,')
+        await eventually(() => s.page.getByLabel('Notify me of new mail', { exact: true }).isChecked(), 'it is on')
+        if (!(await s.page.getByLabel('Quiet from').count())) await s.page.getByLabel('Quiet hours').click()
+        await s.page.getByLabel('Quiet from').fill(from)
+        await s.page.getByLabel('Quiet until').fill(to)
+        await s.shot(name)
+        await s.axe(s.page, name)
+        await eventually(async () => (await known()).quiet === `${from}-${to}`, 'the worker knows the hours')
+        await s.page.goto(srv.url + '/status')
+      }
+      const garden = async (Subject) => { const o = await imap(srv); await o.append((await o.run('LIST "" "*Garden"')).match(/"([^"]*Garden)"|(\S*Garden)\r/).slice(1).find((x) => x), mail({ headers: { Subject } })); o.end() }
+      await quiet(time(-1), time(2), 'quiet')
+      const before = (await asked()).length
+      await garden('In the night')
+      await push()
+      await eventually(async () => (await asked()).length > before, 'the worker was woken')
+      equal((await asked()).slice(before), [['hush', true]], 'and told nothing')
+      await quiet(time(3), time(5), 'not-quiet')
+      await garden('In the morning')
+      await push()
+      await eventually(async () => (await shown()).includes('In the morning'), 'outside of them it tells')
+    },
+  },
+  {
+    id: '34c', name: 'Trash is emptied: asked once more, by the server, what is elsewhere too stays', dark: true, phone: true,
+    async run(s, srv) {
+      const other = await imap(srv), text = (i) => `From: a@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Gone ${i}\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <gone${i}@elsewhere.example>\r\n\r\nBody\r\n`
+      await other.run('SELECT Trash')
+      const had = +(await other.run('STATUS Trash (MESSAGES)')).match(/MESSAGES (\d+)/)[1]
+      await other.many('Trash', 1200, text)
+      await s.signIn()
+      // One of them is in another mailbox as well.
+      const [[, q]] = await api(s.page, [['Email/query', { filter: { subject: '"Gone 7"' }, limit: 1 }, 'q']]), [[, boxes]] = await api(s.page, [['Mailbox/get', { ids: null }, 'b']])
+      const trash = boxes.list.find((b) => b.role === 'trash').id, archive = boxes.list.find((b) => b.role === 'archive').id
+      await api(s.page, [['Email/set', { update: { [q.ids[0]]: { [`mailboxIds/${archive}`]: true } } }, 's']])
+      const count = async () => (await api(s.page, [['Mailbox/get', { ids: [trash] }, 'b']]))[0][1].list[0].totalEmails
+      equal(await count(), had + 1200, 'messages in Trash')
+      if (s.o.phone) { await s.page.getByRole('button', { name: 'Mailboxes' }).click(); await s.page.locator('nav.side a', { hasText: 'Trash' }).click() } else { await s.page.keyboard.press('g'); await s.page.keyboard.press('x') }
+      await s.page.getByRole('button', { name: 'Empty Trash…' }).waitFor()
+      await s.axe(s.page, 'trash')
+      await s.page.getByRole('button', { name: 'Empty Trash…' }).click()
+      const sure = s.page.getByRole('alertdialog', { name: 'Empty Trash?' })
+      await sure.getByText(/1,2\d\d messages are deleted for ever\. This cannot be undone\./).waitFor()
+      await eventually(() => sure.getByRole('button', { name: 'Cancel' }).evaluate((b) => b === document.activeElement), 'the focus is on the safe button')
+      await s.shot('sure')
+      await s.axe(s.page, 'sure')
+      await s.page.keyboard.press('Escape')
+      await sure.waitFor({ state: 'detached' })
+      equal(await count(), had + 1200, 'nothing is gone')
+      await s.page.getByRole('button', { name: 'Empty Trash…' }).click()
+      await sure.getByRole('button', { name: 'Delete for ever' }).click()
+      await s.page.locator('.toast', { hasText: /Trash is empty: 1,\d\d\d messages deleted for ever/ }).waitFor()
+      await s.page.getByText('Nothing in Trash.').waitFor()
+      assert(/MESSAGES 0\)/.test(await other.run('STATUS Trash (MESSAGES)')), 'the other program sees none')
+      await other.run('SELECT Archive')
+      assert(/\* SEARCH \d+\r/.test(await other.run('SEARCH SUBJECT "Gone 7"')), 'what is in the archive too is there')
+      other.end()
+      equal(await s.page.getByRole('button', { name: 'Empty Trash…' }).count(), 0, 'nothing to empty')
+    },
+  },
+  {
+    id: '36b', name: 'the reading pane beside the list, below it, or in its place', dark: true,
+    async run(s) {
+      await s.signIn()
+      const p = s.page, k = p.keyboard, where = async (sel) => p.locator(sel).boundingBox()
+      const set = async (name) => { await k.press('Control+,'); await p.getByLabel('Reading pane').selectOption({ label: name }); await k.press('Escape'); await p.getByRole('dialog').waitFor({ state: 'detached' }) }
+      await s.openRow('Sourdough, slowly')
+      let list = await where('section.list'), read = await where('#reader')
+      assert(read.x >= list.x + list.width - 1 && Math.abs(read.y - list.y) < 2, 'beside it')
+      await set('Below the list')
+      await eventually(async () => { list = await where('section.list'); read = await where('#reader'); return read.y >= list.y + list.height - 1 && Math.abs(read.x - list.x) < 2 && read.width > 900 }, 'below it')
+      await s.body()
+      await s.shot('below')
+      await s.axe(p, 'below')
+      await k.press('j')
+      await eventually(() => p.evaluate(() => document.querySelector('.rb:not(.off) h1') && !/Sourdough/.test(document.querySelector('.rb:not(.off) h1').textContent)), 'the next one')
+      await p.reload()
+      await p.locator('.rb:not(.off) h1').waitFor()
+      list = await where('section.list'); read = await where('#reader')
+      assert(read.y >= list.y + list.height - 1, 'it stays below after a reload')
+      await k.press('Escape')
+      await p.getByText('No conversation is open.').waitFor()
+      await k.press('Shift+P')
+      await eventually(async () => !(await p.locator('#reader').isVisible()), 'off: the list alone')
+      list = await where('section.list')
+      assert(list.width > 1100, 'over the whole width')
+      await s.shot('off')
+      await s.axe(p, 'off')
+      await p.locator('#list').evaluate((l) => l.scrollTo(0, 1500))
+      await eventually(async () => (await p.locator('#list').evaluate((l) => l.scrollTop)) >= 1400, 'scrolled')
+      const subject = await eventually(() => p.evaluate(() => { const l = document.getElementById('list').getBoundingClientRect(); const r = [...document.querySelectorAll('.row:not(.sk)')].find((r) => { const b = r.getBoundingClientRect(); return b.top > l.top + 100 && b.bottom < l.bottom - 100 }); return r?.querySelector('.sub b')?.textContent }), 'a row in the middle')
+      await s.row(subject).click()
+      await p.locator('.rb:not(.off) h1').waitFor()
+      await eventually(async () => !(await p.locator('section.list').isVisible()) && (await where('#reader')).width > 1100, 'the message in the place of the list')
+      await s.shot('instead')
+      await p.getByRole('button', { name: 'Back to the list' }).click()
+      await p.locator('section.list').waitFor()
+      await eventually(async () => (await p.locator('#list').evaluate((l) => l.scrollTop)) >= 1000 && (await s.row(subject).isVisible()), 'the list is where it was')
+      await eventually(() => p.evaluate(() => document.activeElement.id === 'list'), 'the focus is in the list')
+      await k.press('Enter')
+      await p.locator('.rb:not(.off) h1').waitFor()
+      await k.press('u')
+      await p.locator('section.list').waitFor()
+      await set('Beside the list')
+      await eventually(async () => p.locator('#reader').isVisible(), 'beside it again')
     },
   },
   {

@@ -222,6 +222,9 @@ function selectWhere(f: (e: Email, th: string) => boolean) {
   }
   ui.selected = out
 }
+// A mailbox is emptied when one has said so once more, for it does not come back.
+const full = (r: string) => !!mail.box(r)?.totalEmails
+export const empty = (r: string) => { ui.toEmpty = role(r, '') || ''; ui.overlay = 'empty' }
 const goRole = (r: string) => () => { const id = role(r, ''); if (id) go(id) }
 const focusSearch = () => document.getElementById('search')?.focus()
 
@@ -325,6 +328,9 @@ export const actions: Action[] = [
   a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('help', 'Keyboard shortcuts', 'View', 'keys', ['?'], () => (ui.overlay = 'help')),
   a('settings', 'Settings', 'View', 'gear', ['Ctrl+,'], () => (ui.overlay = 'settings')),
+  a('pane', 'Move the reading pane', 'View', 'list', ['Shift+P'], () => save({ pane: settings.pane === 'right' ? 'below' : settings.pane === 'below' ? 'off' : 'right' }), { when: () => !look.phone }),
+  a('empty-trash', 'Empty Trash…', 'View', 'trash', [], () => empty('trash'), { when: () => full('trash') }),
+  a('empty-junk', 'Empty Junk…', 'View', 'spam', [], () => empty('junk'), { when: () => full('junk') }),
   a('mailboxes', 'Mailboxes and sharing', 'View', 'folder', [], () => { lookPush(); ui.overlay = 'mailboxes' }),
   a('rules', 'Rules', 'View', 'filter', [], () => (ui.overlay = 'rules')),
   a('away', 'Away', 'View', 'out', [], () => (ui.overlay = 'away')),

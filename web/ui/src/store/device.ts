@@ -5,7 +5,7 @@ import { mail } from './mail.svelte'
 import { ui } from './ui.svelte'
 import { toast, drop, type Toast } from './toasts.svelte'
 import { bodyURL, keepBody, wipe } from './cache'
-import { unsubscribe } from './push.svelte'
+import { unsubscribe, look, remember } from './push.svelte'
 import { t } from '../kit/i18n'
 
 const channel = 'BroadcastChannel' in window ? new BroadcastChannel('session') : null
@@ -54,7 +54,7 @@ export async function installWorker() {
     fresh()
     r.addEventListener('updatefound', () => { const w = r.installing; w?.addEventListener('statechange', () => { if (w.state === 'installed') fresh() }) })
     setInterval(() => r.update().catch(() => null), 36e5)
-    setTimeout(fill, 10_000)
+    setTimeout(() => { void look().then(remember); void fill() }, 10_000) // what was chosen on another device counts here, too
   } catch { /* private windows have none */ }
 }
 

@@ -52,14 +52,26 @@ export async function remove(b: Mailbox) {
     toast(t('Removed the mailbox {name}', { name: b.name }))
   } catch (e) { refused(e); mail.sync() }
 }
-async function job(filter: object, patch: object) {
-  const { jobId } = pick(await client.write([['Email/bulk', { filter, patch }]]), 0)
+// emptyBox deletes for ever what is in a mailbox; what is in another one as well only leaves it.
+export async function emptyBox(b: Mailbox, name: string, tell: (done: number, total: number) => void) {
+  try {
+    await job({ operator: 'AND', conditions: [{ inMailbox: b.id }, { inMailboxOtherThan: [b.id] }] }, { [`mailboxIds/${b.id}`]: null })
+    const n = await job({ inMailbox: b.id }, null, tell)
+    toast(t('{box} is empty: {n, plural, one {# message} other {# messages}} deleted for ever', { box: name, n }))
+  } catch (e) { refused(e) }
+  await mail.sync()
+  mail.query.refresh()
+}
+async function job(filter: object, patch: object | null, tell?: (done: number, total: number) => void): Promise<number> {
+  const { jobId } = pick(await client.write([['Email/bulk', patch ? { filter, patch } : { filter, destroy: true }]]), 0)
   for (let n = 0; n < 2000; n++) {
     const j = pick(await client.read([['Job/get', { ids: [jobId] }]]), 0).list[0]
-    if (!j || j.status === 'done') return
+    if (!j || j.status === 'done') return j?.done || 0
+    tell?.(j.done, j.total)
     if (j.status === 'failed') throw new JMAPError('serverFail')
     await new Promise((r) => setTimeout(r, 300))
   }
+  return 0
 }
 
 // guests are those who see a mailbox, and who may send in one's name.

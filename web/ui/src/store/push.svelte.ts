@@ -26,7 +26,7 @@ export async function look() {
 export async function remember() {
   if (!push.on) return
   const inbox = mail.box('inbox')?.id || '', words = { one: t('New message'), many: t('You have new mail.'), none: t('(no subject)') }
-  await (await caches.open('push')).put('/push', new Response(JSON.stringify({ account: client.account, inbox, boxes: settings.notify.length ? settings.notify : [inbox], words })))
+  await (await caches.open('push')).put('/push', new Response(JSON.stringify({ account: client.account, inbox, boxes: settings.notify.length ? settings.notify : [inbox], quiet: settings.quiet, words })))
 }
 
 export async function subscribe() {

@@ -19,10 +19,10 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'trace' | 'mailboxes' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'trace' | 'mailboxes' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view' | 'empty',
   preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
   card: '', cards: [] as string[], cardFocus: '', cardEdit: false, cardSeed: { name: '', email: '' }, group: '', // contacts, by uid
-  paletteText: '', menuFor: '', sidebar: false, sourceOf: '',
+  paletteText: '', menuFor: '', toEmpty: '' /* a mailbox */, sidebar: false, sourceOf: '',
   composers: [] as Composer[],
   signedIn: false, expired: false, quote: '', message: '',
 })

@@ -2,7 +2,7 @@
 // server is away, and notifications. It never answers for JMAP.
 interface Build { version: string; files: string[] }
 const worker = self as unknown as {
-  BUILD: Build; location: Location; registration: { showNotification(title: string, o: object): Promise<void>; pushManager: { getSubscription(): Promise<unknown> } }
+  BUILD: Build; location: Location; registration: { showNotification(title: string, o: object): Promise<void>; getNotifications(o: object): Promise<{ close(): void }[]>; pushManager: { getSubscription(): Promise<unknown> } }
   clients: { claim(): Promise<void>; matchAll(o: object): Promise<any[]>; openWindow(url: string): Promise<unknown> }
   skipWaiting(): Promise<void>; addEventListener(name: string, f: (e: any) => void): void
 }
@@ -61,9 +61,22 @@ async function jmap(methodCalls: unknown[]): Promise<any[]> {
   return r.ok ? (await r.json()).methodResponses : []
 }
 interface Words { one: string; many: string; none: string }
-async function stored(): Promise<{ account: string; inbox: string; boxes?: string[]; words: Words } | null> {
+async function stored(): Promise<{ account: string; inbox: string; boxes?: string[]; quiet?: string; words: Words } | null> {
   const r = await caches.match('/push', { cacheName: 'push' })
   return r ? r.json() : null
+}
+
+// hush answers a push of which nothing is to be seen: browsers want a notification for each, so one comes without a sound, and goes.
+async function hush(words: Words) {
+  await worker.registration.showNotification(words.many, { tag: 'hush', silent: true })
+  for (const n of await worker.registration.getNotifications({ tag: 'hush' })) n.close()
+}
+// isQuiet says whether a time is in the hours in which nothing is told; they may go over midnight.
+function isQuiet(hours: string, now: Date): boolean {
+  const m = hours.match(/^(\d\d):(\d\d)-(\d\d):(\d\d)$/)
+  if (!m) return false
+  const from = +m[1] * 60 + +m[2], to = +m[3] * 60 + +m[4], at = now.getHours() * 60 + now.getMinutes()
+  return from <= to ? at >= from && at < to : at >= from || at < to
 }
 
 async function pushed(data: any) {
@@ -75,11 +88,13 @@ async function pushed(data: any) {
   if (!me) return
   const open = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   if (open.some((c) => /^\/($|mail\/)/.test(new URL(c.url).pathname) && c.visibilityState === 'visible' && c.focused)) return // it is on the screen
+  if (isQuiet(me.quiet || '', new Date())) return hush(me.words)
   const out = await jmap([
     ['Email/query', { accountId: me.account, filter: { operator: 'AND', conditions: [{ operator: 'OR', conditions: (me.boxes || [me.inbox]).map((inMailbox) => ({ inMailbox })) }, { notKeyword: '$seen' }, { after: new Date(Date.now() - 36e5).toISOString().replace(/\.\d+/, '') }] }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 5 }, '0'],
     ['Email/get', { accountId: me.account, '#ids': { resultOf: '0', name: 'Email/query', path: '/ids' }, properties: ['threadId', 'from', 'subject', 'preview'] }, '1'],
   ]).catch(() => [])
   const list = out.find((x) => x[0] === 'Email/get')?.[1]?.list || []
+  if (!list.length && out.some((x) => x[0] === 'Email/get')) return hush(me.words) // it came to a mailbox of which nothing is told
   if (!list.length) return worker.registration.showNotification(me.words.many, { tag: 'mail', data: { url: '/' } })
   for (const m of list) {
     const from = m.from?.[0]
