@@ -71,10 +71,25 @@ func appendPreview(dst, text []byte, own bool) []byte {
 	return dst
 }
 
+// plainWord returns how many bytes of b are visible ASCII, up to the first that is not.
+func plainWord(b []byte) int {
+	for i, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			return i
+		}
+	}
+	return len(b)
+}
+
 // appendWords appends the words of a line, one space between them.
 func appendWords(dst, line []byte, count int) ([]byte, int) {
 	space := len(dst) > 0
 	for len(line) > 0 && count < maxPreview {
+		if n := plainWord(line[:min(len(line), maxPreview-count-1)]); n > 0 && !space {
+			dst = append(dst, line[:n]...)
+			line, count = line[n:], count+n
+			continue
+		}
 		r, n := utf8.DecodeRune(line)
 		line = line[n:]
 		switch {

@@ -80,7 +80,7 @@ type account struct {
 }
 
 func newAccount(s *Store, id mail.AccountID) *account {
-	a := &account{id: id, store: s, watchers: map[*Watcher]struct{}{}, recent: map[uint32]UID{}}
+	a := &account{id: id, store: s}
 	a.memo.acct = a
 	a.settled.L = &a.pub
 	return a

@@ -35,7 +35,7 @@ const maxRendered = 1 << 20
 // maxFlagSets bounds the different combinations of flags of one account.
 const maxFlagSets = 1 << 15
 
-// A flagIndex finds numbers again. It belongs to the writer of an account; its
+// A flagIndex finds numbers again, but for that of the empty set. It belongs to the writer of an account; its
 // entries are hints that may outlive a transaction that failed, so each is
 // verified against the table.
 type flagIndex struct {
@@ -58,19 +58,33 @@ func systemBit(f mail.Flag) uint8 {
 func newFlagTable() flagTable { return flagTable{sets: []flagSet{{}}} }
 
 func newFlagIndex(t *flagTable) flagIndex {
-	x := flagIndex{make(map[string]FlagSet, len(t.sets)), make(map[string]uint16, len(t.keywords))}
-	for i := range t.sets {
+	var x flagIndex
+	for i := 1; i < len(t.sets); i++ {
 		if !t.sets[i].free {
-			x.sets[t.sets[i].key()] = FlagSet(i)
+			x.putSet(t.sets[i].key(), FlagSet(i))
 		}
 	}
 	for i, k := range t.keywords {
 		if k == "" {
 			continue
 		}
-		x.keywords[strings.ToLower(string(k))] = uint16(i)
+		x.putKeyword(strings.ToLower(string(k)), uint16(i))
 	}
 	return x
+}
+
+func (x *flagIndex) putSet(key string, n FlagSet) {
+	if x.sets == nil {
+		x.sets = map[string]FlagSet{}
+	}
+	x.sets[key] = n
+}
+
+func (x *flagIndex) putKeyword(key string, n uint16) {
+	if x.keywords == nil {
+		x.keywords = map[string]uint16{}
+	}
+	x.keywords[key] = n
 }
 
 // key is the identity of a set, as a map key.
@@ -237,6 +251,9 @@ func mergeKeywords(a, b []uint16) []uint16 {
 
 // number returns the number of a set, giving it one if it is new.
 func (x *flagIndex) number(t *flagTable, s flagSet) (FlagSet, error) {
+	if s.system == 0 && len(s.keywords) == 0 {
+		return 0, nil
+	}
 	key := s.key()
 	if n, ok := x.sets[key]; ok && int(n) < len(t.sets) && t.sets[n].equal(&s) {
 		return n, nil
@@ -245,7 +262,7 @@ func (x *flagIndex) number(t *flagTable, s flagSet) (FlagSet, error) {
 		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many combinations of flags", Err: ErrTooManyKeywords}
 	}
 	n := t.add(s)
-	x.sets[key] = n
+	x.putSet(key, n)
 	return n, nil
 }
 
@@ -283,7 +300,7 @@ func (x *flagIndex) keyword(t *flagTable, f mail.Flag, l *Limits) (uint16, error
 		return 0, &mail.Error{Kind: mail.TooLarge, Op: "store.flags", Text: "too many keywords", Err: ErrTooManyKeywords}
 	}
 	n := t.addKeyword(f)
-	x.keywords[key] = n
+	x.putKeyword(key, n)
 	return n, nil
 }
 

@@ -29,6 +29,9 @@ func (a *account) recentUID(m MailboxID, who *Principal, claim bool) UID {
 	defer a.recentMu.Unlock()
 	first := max(b.recent, a.recent[b.mb.UIDValidity], 1)
 	if claim && b.mb.UIDNext > first {
+		if a.recent == nil {
+			a.recent = map[uint32]UID{}
+		}
 		a.recent[b.mb.UIDValidity] = b.mb.UIDNext
 	}
 	return first

@@ -13,9 +13,7 @@ type Watcher struct {
 // Watch returns a watcher that is woken after each update from now on.
 func (a *account) Watch() *Watcher {
 	w := &Watcher{acct: a, c: make(chan struct{}, 1)}
-	a.pub.Lock()
-	a.watchers[w] = struct{}{}
-	a.pub.Unlock()
+	w.begin()
 	return w
 }
 
@@ -24,10 +22,18 @@ func (a *account) Watch() *Watcher {
 // has returned. It takes no goroutine.
 func (a *account) WatchFunc(f func()) *Watcher {
 	w := &Watcher{acct: a, f: f}
-	a.pub.Lock()
-	a.watchers[w] = struct{}{}
-	a.pub.Unlock()
+	w.begin()
 	return w
+}
+
+func (w *Watcher) begin() {
+	a := w.acct
+	a.pub.Lock()
+	defer a.pub.Unlock()
+	if a.watchers == nil {
+		a.watchers = map[*Watcher]struct{}{}
+	}
+	a.watchers[w] = struct{}{}
 }
 
 // C receives after one or more updates became visible; wake-ups coalesce. It is
