@@ -306,12 +306,13 @@ func dueValue(u due) []byte {
 }
 
 func parseDue(key, val []byte) (ID, due, bool) {
-	v, n := binary.Uvarint(val)
-	if len(key) != 18 || n <= 0 {
+	d := codec.Decode(val)
+	size := d.Uvarint()
+	if len(key) != 18 || d.Bad() {
 		return 0, due{}, false
 	}
-	u := due{next: int64(binary.BigEndian.Uint64(key[2:])), size: int64(v)}
-	name, more, found := bytes.Cut(val[n:], []byte{0})
+	u := due{next: int64(binary.BigEndian.Uint64(key[2:])), size: int64(size)}
+	name, more, found := bytes.Cut(d.Rest(), []byte{0})
 	if u.dest = string(name); found {
 		if len(more) != 5 {
 			return 0, due{}, false

@@ -60,6 +60,11 @@ func (d *Decoder[B]) Uvarint() uint64 {
 
 // long is Uvarint of a number of more than one byte.
 func (d *Decoder[B]) long() uint64 {
+	if len(d.rest) > 1 && d.rest[1] < 0x80 { // most are: lengths and sizes
+		v := uint64(d.rest[0]&0x7f) | uint64(d.rest[1])<<7
+		d.rest = d.rest[2:]
+		return v
+	}
 	var v uint64
 	for i := range min(len(d.rest), binary.MaxVarintLen64) {
 		c := d.rest[i]

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"posthouse/internal/codec"
 	"posthouse/store/engine"
 )
 
@@ -102,8 +103,7 @@ type baseWriter struct {
 }
 
 func (w *baseWriter) add(key, val []byte) (bool, error) {
-	w.data = append(appendUvarint(w.data, len(key)), key...)
-	w.data = append(appendUvarint(w.data, len(val)), val...)
+	w.data = codec.AppendBytes(codec.AppendBytes(w.data, key), val)
 	w.keys++
 	if len(w.data) < baseBlock {
 		return true, nil
@@ -263,13 +263,11 @@ func (l *baseLoader) block() (bool, error) {
 // apply sets the keys of a block.
 func (l *baseLoader) apply() error {
 	b := l.e.db.NewBatchWithSize(len(l.data) + 4096)
-	for rest := l.data; len(rest) > 0; {
-		key, r, ok := cutField(rest)
-		val, r, ok2 := cutField(r)
-		if !ok || !ok2 || len(key) == 0 {
+	for d := codec.Decode(l.data); d.Len() > 0; {
+		key, val := d.Bytes(), d.Bytes()
+		if d.Bad() || len(key) == 0 {
 			return errors.Join(errBase(nil), b.Close())
 		}
-		rest = r
 		l.keys++
 		if len(key) == 1 && key[0] == kindMark {
 			l.mark = append([]byte{}, val...)

@@ -51,7 +51,7 @@ func decodeColdEntry(b []byte, store uint64) (id engine.BlobID, r blobRecord, ok
 	}
 	r = blobRecord{
 		place: inCold, stored: le.Uint32(b[24:]), sum: le.Uint32(b[28:]), length: uint64(le.Uint32(b[32:])),
-		crc: le.Uint32(b[36:]), dict: le.Uint32(b[40:]), codec: codec(b[44]),
+		crc: le.Uint32(b[36:]), dict: le.Uint32(b[40:]), codec: coding(b[44]),
 	}
 	return engine.BlobID(le.Uint64(b[8:])), r, r.length <= maxFrame && uint64(r.stored) <= r.length
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
+	"posthouse/internal/codec"
 	"posthouse/store/engine"
 )
 
@@ -87,7 +89,7 @@ const (
 // appendMetaKey begins a change: kind, and room for a key of n bytes, which the
 // caller appends.
 func appendMetaKey(b []byte, kind byte, n int) []byte {
-	return appendUvarint(append(b, kind), n)
+	return binary.AppendUvarint(append(b, kind), uint64(n))
 }
 
 // A change is one of a meta's; its slices are parts of the meta.
@@ -99,31 +101,18 @@ type change struct {
 
 // eachChange calls f with each change in meta.
 func eachChange(meta []byte, f func(c change) error) error {
-	for rest := meta; len(rest) > 0; {
-		c := change{kind: rest[0], at: len(meta) - len(rest)}
-		key, r, ok := cutField(rest[1:])
-		if ok && c.kind != metaDelete {
-			c.val, r, ok = cutField(r)
+	for d := codec.Decode(meta); d.Len() > 0; {
+		c := change{at: len(meta) - d.Len()}
+		c.kind, c.key = d.Byte(), slices.Clip(d.Bytes())
+		if c.kind != metaDelete {
+			c.val = slices.Clip(d.Bytes())
 		}
-		if c.key = key; !ok || c.kind < metaSet || c.kind > metaDeleteRange || len(key) == 0 {
+		if d.Bad() || c.kind < metaSet || c.kind > metaDeleteRange || len(c.key) == 0 {
 			return fmt.Errorf("local: frame meta at byte %d of %d: %w", c.at, len(meta), engine.ErrCorrupt)
 		}
 		if err := f(c); err != nil {
 			return err
 		}
-		rest = r
 	}
 	return nil
 }
-
-// cutField splits a length-prefixed field off b.
-func cutField(b []byte) (field, rest []byte, ok bool) {
-	n, w := binary.Uvarint(b)
-	if w <= 0 || n > uint64(len(b)-w) {
-		return nil, nil, false
-	}
-	end := w + int(n)
-	return b[w:end:end], b[end:], true
-}
-
-func appendUvarint(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posthouse/internal/codec"
 	"posthouse/store/engine"
 )
 
@@ -163,7 +164,7 @@ func (k *keeping) commit(items []upkeep, seen uint64) error {
 // appendSet and appendDelete append a change to a frame's meta.
 func appendSet(b, key, val []byte) []byte {
 	b = append(appendMetaKey(b, metaSet, len(key)), key...)
-	return append(appendUvarint(b, len(val)), val...)
+	return codec.AppendBytes(b, val)
 }
 
 func appendDelete(b, key []byte) []byte {

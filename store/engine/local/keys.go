@@ -75,12 +75,12 @@ const (
 	inCold place = 3 // where is the number of a cold file, offset counts from its begin
 )
 
-// A codec says what the stored bytes of a blob are.
-type codec uint8
+// A coding says what the stored bytes of a blob are.
+type coding uint8
 
 const (
-	codecRaw  codec = 0 // the blob
-	codecZstd codec = 1 // a zstd frame, made with dictionary dict unless that is 0
+	codecRaw  coding = 0 // the blob
+	codecZstd coding = 1 // a zstd frame, made with dictionary dict unless that is 0
 )
 
 // A blobRecord tells where a blob is, and one key that owns it. The blob is
@@ -88,7 +88,7 @@ const (
 // still ends with the blob's id.
 type blobRecord struct {
 	place   place
-	codec   codec
+	codec   coding
 	where   uint64
 	offset  uint64
 	length  uint64
@@ -135,7 +135,7 @@ func decodeBlobRecord(b []byte) (r blobRecord, err error) {
 	}
 	r = blobRecord{
 		place:  place(b[0]),
-		codec:  codec(b[1]),
+		codec:  coding(b[1]),
 		where:  be.Uint64(b[2:]),
 		offset: be.Uint64(b[10:]),
 		length: be.Uint64(b[18:]),
