@@ -114,15 +114,51 @@ func queryEmails(c *call, v *store.View, q *query) (results, error) {
 
 // anew answers a query from the mailboxes.
 func (f *filterCompiler) anew(q *query) ([]store.EmailID, error) {
-	list, err := f.matches(q.filter)
+	boxes, key, err := f.scopeAndKey(q.filter)
 	if err != nil {
 		return nil, err
 	}
-	order, err := f.sorted(list, q.sort)
+	order, ok, err := f.asItCame(q, boxes, key)
+	if !ok && err == nil {
+		var list []store.Row
+		if list, err = f.matches(boxes, key); err == nil {
+			order, err = f.sorted(list, q.sort)
+		}
+	}
 	if err == nil && f.c.flag("collapseThreads") {
 		order = f.c.collapse(order)
 	}
 	return order, err
+}
+
+// asItCame answers what is asked most, all of a mailbox by the time at which it came,
+// without a copy of its rows. ok is false if it is another question, or if the messages
+// lie in another order.
+func (f *filterCompiler) asItCame(q *query, boxes []store.MailboxID, key search.Key) (order []store.EmailID, ok bool, err error) {
+	_, all := key.(search.All)
+	if !all || len(boxes) != 1 || len(q.sort) > 1 || len(q.sort) == 1 && q.sort[0].property != "receivedAt" {
+		return nil, false, nil
+	}
+	snap, err := f.r.snapshot(boxes[0])
+	if err != nil || snap == nil {
+		return nil, snap == nil, err
+	}
+	order = make([]store.EmailID, 0, snap.Len())
+	var last store.Row
+	for _, row := range snap.Rows(0, snap.Len()) {
+		if snap.System(row.Flags)&store.DeletedBit != 0 {
+			continue
+		}
+		if len(order) > 0 && (row.InternalDate < last.InternalDate || row.Email <= last.Email) {
+			return nil, false, nil // also where one message is there twice
+		}
+		last = row
+		order = append(order, row.Email)
+	}
+	if len(q.sort) == 0 || q.sort[0].descending {
+		slices.Reverse(order)
+	}
+	return order, true, nil
 }
 
 // scopeAndKey returns in which mailboxes messages that fit can be, and what they
@@ -137,11 +173,7 @@ func (f *filterCompiler) scopeAndKey(q *filter) ([]store.MailboxID, search.Key, 
 }
 
 // matches returns the rows of all messages that fit, each message once.
-func (f *filterCompiler) matches(q *filter) ([]store.Row, error) {
-	boxes, key, err := f.scopeAndKey(q)
-	if err != nil {
-		return nil, err
-	}
+func (f *filterCompiler) matches(boxes []store.MailboxID, key search.Key) ([]store.Row, error) {
 	var list []store.Row
 	seen := map[store.EmailID]bool{}
 	one := len(boxes) == 1
@@ -374,31 +406,6 @@ func (f *filterCompiler) sortKeys(by []comparator) ([]search.SortKey, error) {
 		}
 	}
 	return keys, nil
-}
-
-// collapse keeps the first message of each thread.
-func (c *call) collapse(order []store.EmailID) []store.EmailID {
-	seen := make(map[store.ThreadID]struct{}, len(order))
-	x := c.acct.index
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	out := make([]store.EmailID, 0, len(order))
-	for _, id := range order {
-		e := x.entryLocked(id)
-		if e == nil {
-			out = append(out, id)
-			continue
-		}
-		if e.next == 0 && store.EmailID(e.thread) == id { // alone
-			out = append(out, id)
-			continue
-		}
-		if _, twice := seen[e.thread]; !twice {
-			seen[e.thread] = struct{}{}
-			out = append(out, id)
-		}
-	}
-	return out
 }
 
 // emailQueryChanged: what the log names may have come, gone or moved. With collapsed
