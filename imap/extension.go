@@ -20,7 +20,7 @@ func extensions() []*extension {
 		extPartial, extUIDOnly, extInProgress, extReplace, extUTF8,
 		extSort, extSortDisplay, extESort, extThreadSubject, extThreadReferences, extThreadRefs,
 		extCompress, extMultiSearch, extLanguage, extI18N,
-		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial,
+		extContextSearch, extContextSort, extNotify, extCatenate, extURLPartial, extURLAuth,
 		extACL, extRights, extListMyRights,
 		extGmail,
 		extFuzzy, extFilters, extUIDBatches, extMessageLimit, extJMAPAccess,

@@ -55,6 +55,8 @@ type Options struct {
 	// SharedAccounts are addresses of accounts that are there for all: what they share
 	// stands in the shared namespace, not in that of other users (RFC 2342 §5).
 	SharedAccounts []string
+	// URLs signs URLs of messages and reads them (RFC 4467); nil: nobody does.
+	URLs URLs
 	// Quotas are for admins; nil: nobody sets quotas here.
 	Quotas Quotas
 	Now    func() time.Time

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"posthouse/directory"
+	"posthouse/imapurl"
 	"posthouse/internal/transcript"
 	"posthouse/mail"
 	"posthouse/sasl"
@@ -170,6 +171,7 @@ func newHouseOver(t testing.TB, eng engine.Engine, o Options) *house {
 	}
 	o.Store, o.Directory, o.Quotas, o.Neighbours, o.SharedAccounts = st, people{}, quotas{st}, people{}, []string{"root@demo.test"}
 	o.Now = func() time.Time { return h.now }
+	o.URLs = &imapurl.Service{Store: st, People: people{}, Host: "mx.demo.test", Now: o.Now}
 	if o.Limits.LoginPause == 0 {
 		o.Limits.LoginPause = -1
 	}

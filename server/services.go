@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"posthouse/admin"
 	"posthouse/config"
 	"posthouse/delivery"
 	"posthouse/hook"
 	"posthouse/imap"
+	"posthouse/imapurl"
 	"posthouse/jmap"
 	"posthouse/mail"
 	"posthouse/mailauth/dnsbl"
@@ -79,7 +81,7 @@ var smtpFaces = map[string]smtp.Face{
 func (s *Server) startSMTP(ctx context.Context) error {
 	o := s.smtpOptions()
 	o.Delivery, o.Authenticator, o.TLSConfig, o.LoginTLS, o.Hostname, o.Bans = s.deliv, s.dir, s.tlsConfig(), s.loginTLS(submissionALPN...), s.hostname, s.dir
-	o.Logger, o.AllowPlaintextLogin = s.log, s.cfg.AllowPlaintextLogin
+	o.Logger, o.AllowPlaintextLogin, o.URLs = s.log, s.cfg.AllowPlaintextLogin, s.urls()
 	s.smtp = smtp.New(o)
 	s.fronts = append(s.fronts, s.smtp.Shutdown)
 	s.serve(ctx, func(ctx context.Context, b Bound) (func() error, bool) {
@@ -87,6 +89,11 @@ func (s *Server) startSMTP(ctx context.Context) error {
 		return func() error { return s.smtp.Serve(ctx, b.Listener, face) }, ok
 	})
 	return nil
+}
+
+// urls reads and signs URLs of what is in the store.
+func (s *Server) urls() *imapurl.Service {
+	return &imapurl.Service{Store: s.store, People: s.dir, Host: s.hostname, Now: time.Now}
 }
 
 // smtpOptions are those that a reload applies.
@@ -144,7 +151,7 @@ func (s *Server) startIMAP(ctx context.Context) error {
 	o := imap.Options{
 		Store: s.store, Directory: s.dir, Logger: s.log, Limits: imapLimits(s.cfg.Limits), TLSConfig: s.loginTLS(imapALPN...),
 		AllowPlaintextLogin: s.cfg.AllowPlaintextLogin, Withhold: s.cfg.IMAP.Withhold, WithholdFrom: s.cfg.IMAP.WithholdFrom,
-		Neighbours: s.dir, SharedAccounts: s.cfg.IMAP.SharedAccounts,
+		Neighbours: s.dir, SharedAccounts: s.cfg.IMAP.SharedAccounts, URLs: s.urls(),
 	}
 	o.JMAP = s.jmapURL()
 	if s.cfg.IMAP.ServerID {

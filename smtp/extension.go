@@ -18,6 +18,7 @@ func extensions() []*extension {
 		extDSN,
 		extChunking,
 		extBinaryMIME,
+		extBURL,
 		extDeliverBy,
 		extFutureRelease,
 		extPriority,

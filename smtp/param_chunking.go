@@ -47,6 +47,12 @@ func (c *conn) bdat(arg string) mail.Reply {
 	}
 	clock := c.data
 	c.data = dataClock{bytes: clock.bytes}
+	return c.endChunk(refused, last,
+		mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: strconv.FormatInt(size, 10) + " octets received"})
+}
+
+// endChunk answers a chunk: with next if others follow.
+func (c *conn) endChunk(refused mail.Reply, last bool, next mail.Reply) mail.Reply {
 	switch {
 	case refused.Code != 0:
 		c.badChunk = true
@@ -56,7 +62,7 @@ func (c *conn) bdat(arg string) mail.Reply {
 		c.record.note(refused)
 		return refused
 	case !last:
-		return mail.Reply{Code: 250, Enhanced: [3]uint8{2, 0, 0}, Text: strconv.FormatInt(size, 10) + " octets received"}
+		return next
 	}
 	if f := c.chunks.Finish(); f != 0 && c.tx.Env.Body != mail.BodyBinaryMIME {
 		refused = faultReply(f)

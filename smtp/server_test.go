@@ -26,6 +26,7 @@ import (
 	"posthouse/directory"
 	"posthouse/dns"
 	"posthouse/dns/dnstest"
+	"posthouse/imapurl"
 	"posthouse/internal/transcript"
 	"posthouse/mail"
 	"posthouse/smtp/wire"
@@ -103,6 +104,7 @@ func newCheckingHouse(t testing.TB, eng engine.Engine, checks *delivery.Checks, 
 	logger := slog.New(slog.NewTextHandler(h.log, nil))
 	o := Options{Authenticator: h.dir, Hostname: "mx.demo.test", TLSConfig: serverTLS(), Logger: logger, Limits: Limits{LoginPause: -1}}
 	o.Delivery = delivery.New(delivery.Options{Store: h.st, Directory: h.dir, Queue: h.queue, Hostname: "mx.demo.test", Logger: logger, Checks: checks})
+	o.URLs = &imapurl.Service{Store: h.st, People: h.dir, Host: o.Hostname, Now: time.Now}
 	if change != nil {
 		change(&o)
 	}

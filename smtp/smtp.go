@@ -44,6 +44,8 @@ type Authenticator interface {
 type Options struct {
 	Delivery      *delivery.Service
 	Authenticator Authenticator // nil: nobody can log in
+	// URLs read what BURL names; nil: BURL is not offered.
+	URLs URLs
 	// TLSConfig is for STARTTLS and Submissions; its GetCertificate may change its
 	// mind at any time. nil: no TLS.
 	TLSConfig *tls.Config

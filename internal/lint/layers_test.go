@@ -23,7 +23,7 @@ var ranks = [][]string{
 	{"delivery"},
 	{"queue"},
 	{"tlspolicy", "reports", "publish"},
-	{"search", "smtpclient", "spam", "hook"},
+	{"search", "smtpclient", "spam", "hook", "imapurl"},
 	{"search/fts"},
 	{"store", "directory", "trace", "report"},
 	{"store/engine/*"},
