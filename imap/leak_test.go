@@ -21,6 +21,7 @@ var withMailbox = map[string]string{
 	"FETCH": "", "UID FETCH": "", "STORE": "", "UID STORE": "", "SORT": "", "UID SORT": "", "THREAD": "", "UID THREAD": "",
 	"GETQUOTA": "", "SETQUOTA": "", "UNAUTHENTICATE": "", "COMPRESS": "", "LANGUAGE": "", "COMPARATOR": "", "CANCELUPDATE": "",
 	"UIDBATCHES": "", "GETJMAPACCESS": "",
+	"RESETKEY": "%s", "GENURLAUTH": "", "URLFETCH": "", // URLs name mailboxes of their own user: urlauth_two.txt
 }
 
 // TestNoLeak: whoever has no right on a mailbox of somebody else is answered by every
