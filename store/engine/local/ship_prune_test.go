@@ -13,7 +13,7 @@ import (
 // await returns once f does, and fails if that takes too long.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) { // polling, bounded
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) { // polling, bounded
 		if time.Now().After(end) {
 			t.Fatalf("in vain: %s", what)
 		}
