@@ -26,14 +26,23 @@ func mountSmall(t *testing.T, r *rig, size string) {
 	}
 	t.Cleanup(func() {
 		r.end(syscall.SIGKILL)
+		if t.Failed() { // the disk goes: its files do not
+			_ = os.Remove(filepath.Join(data, ballastFile))
+			if err := os.CopyFS(filepath.Join(r.dir, "disk"), os.DirFS(data)); err != nil {
+				t.Logf("the disk is not kept as a whole: %v", err)
+			}
+		}
 		syscall.Unmount(data, syscall.MNT_DETACH)
 	})
 }
 
+// ballastFile is what fills a disk.
+const ballastFile = "ballast"
+
 // fill writes a file until the disk is full, leaving a number of bytes.
 func fill(t *testing.T, r *rig, leave int64) (free func()) {
 	t.Helper()
-	name := filepath.Join(r.dir, "data", "ballast")
+	name := filepath.Join(r.dir, "data", ballastFile)
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +165,17 @@ func TestFullDiskLedger(t *testing.T) {
 		ledgers = append(ledgers, l)
 	}
 	r.start(t)
+	var steps []string
+	step := func(format string, args ...any) {
+		steps = append(steps, time.Now().UTC().Format(ledgerTime)+" "+fmt.Sprintf(format, args...))
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what was done to the server:\n%s", strings.Join(steps[max(0, len(steps)-30):], "\n"))
+		}
+	})
 	for n := range rounds {
+		step("round %d: load", n)
 		wait := loadLedgersThat(r, ledgers, func(refusal) bool {
 			refused.Add(1)
 			time.Sleep(time.Millisecond) // a client that tries again, not synchronisation
@@ -165,7 +184,9 @@ func TestFullDiskLedger(t *testing.T) {
 		pause := func() { time.Sleep(time.Duration(20+rng.IntN(150)) * time.Millisecond) } // load, not synchronisation
 		pause()
 		before := refused.Load()
-		free := fill(t, r, rng.Int64N(4)<<20)
+		leave := rng.Int64N(4) << 20
+		step("fill the disk but for %d bytes", leave)
+		free := fill(t, r, leave)
 		for end := time.Now().Add(patience); refused.Load() == before; time.Sleep(time.Millisecond) { // polling, bounded
 			if time.Now().After(end) {
 				t.Fatal("nothing is refused on a full disk")
@@ -174,19 +195,24 @@ func TestFullDiskLedger(t *testing.T) {
 		pause()
 		killed := rng.IntN(2) == 0
 		if killed {
+			step("kill, with the disk full")
 			r.kill(t)
 			wait()
 			r.start(t)
+			step("verify, with the disk full")
 			verifyLedgers(t, r, ledgers, n)
 			wait = func() {}
 		}
+		step("free the disk")
 		free()
 		pause()
 		if !killed {
+			step("kill, with space again")
 			r.kill(t)
 			wait()
 			r.start(t)
 		}
+		step("verify")
 		verifyLedgers(t, r, ledgers, n)
 	}
 	verifyRemote(t, out, ledgers)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A ledger is what one account was promised. One goroutine changes the account
@@ -20,12 +21,13 @@ type ledger struct {
 	rng  *rand.Rand
 
 	mu     sync.Mutex
-	held   map[string]place // by X-Ledger
-	doubt  map[string]place // state after an operation that was not answered
-	gone   map[string]bool  // expunged, acknowledged
-	tries  map[string]int   // operations begun, by X-Ledger
-	marks  map[string]mark  // by mailbox
-	remote map[string]bool  // submitted to the world; true: acknowledged
+	held   map[string]place    // by X-Ledger
+	doubt  map[string]place    // state after an operation that was not answered
+	gone   map[string]bool     // expunged, acknowledged
+	tries  map[string]int      // operations begun, by X-Ledger
+	past   map[string][]string // what they were, and their answers
+	marks  map[string]mark     // by mailbox
+	remote map[string]bool     // submitted to the world; true: acknowledged
 	acked  *atomic.Int64
 	serial int
 }
@@ -44,7 +46,7 @@ var ledgerMailboxes = []string{"INBOX", "Archive"}
 
 func newLedger(user string, seed uint64, acked *atomic.Int64) *ledger {
 	return &ledger{user: user, rng: rand.New(rand.NewPCG(seed, 1)), held: map[string]place{}, doubt: map[string]place{},
-		gone: map[string]bool{}, tries: map[string]int{}, marks: map[string]mark{}, remote: map[string]bool{}, acked: acked}
+		gone: map[string]bool{}, tries: map[string]int{}, past: map[string][]string{}, marks: map[string]mark{}, remote: map[string]bool{}, acked: acked}
 }
 
 func (l *ledger) newID(kind string) string {
@@ -58,16 +60,22 @@ func ledgerMessage(from, id string, size int) []byte {
 	return fmt.Appendf(nil, "From: %s\r\nX-Ledger: %s\r\nSubject: %s\r\n\r\n%s\r\n", from, id, id, strings.Repeat("0123456789abcde\r\n", size/17))
 }
 
+// ledgerTime is that of the server's log.
+const ledgerTime = "15:04:05.000"
+
 // attempt runs op, which brings message id to the place after. Unless it was
 // refused, id is in doubt until it is acknowledged.
 func (l *ledger) attempt(id string, after place, op func() (place, error)) error {
 	l.mu.Lock()
 	l.doubt[id] = after
 	l.tries[id]++
+	begin := time.Now()
 	l.mu.Unlock()
 	got, err := op()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.past[id] = append(l.past[id], fmt.Sprintf("%s to %s: to be %+v, is %+v, answer %v",
+		begin.UTC().Format(ledgerTime), time.Now().UTC().Format(ledgerTime), after, got, err))
 	var no refusal
 	switch {
 	case err == nil:
@@ -223,7 +231,10 @@ var fetchRE = regexp.MustCompile(`^\* \d+ FETCH \(.*UID (\d+)`)
 func (l *ledger) verify(c *imapConn) (faults []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bad := func(format string, args ...any) { faults = append(faults, l.user+": "+fmt.Sprintf(format, args...)) }
+	bad := func(format string, args ...any) {
+		id, _ := args[0].(string)
+		faults = append(faults, strings.Join(append([]string{l.user + ": " + fmt.Sprintf(format, args...)}, l.past[id]...), "\n\t"))
+	}
 	found := map[string]place{}
 	for _, box := range ledgerMailboxes {
 		a, err := c.cmd("SELECT %s (CONDSTORE)", box)
