@@ -154,7 +154,10 @@ export class Stage {
   async window() {
     const page = await this.context.newPage()
     if (process.env.THROTTLE) await (await this.context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: +process.env.THROTTLE })
-    page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !this.allowed.some((re) => re.test(m.text()))) this.faults.push('console: ' + m.text()) })
+    page.on('console', (m) => {
+      const told = m.text() + (m.location().url ? ' ' + new URL(m.location().url).pathname : '')
+      if (['error', 'warning'].includes(m.type()) && !this.allowed.some((re) => re.test(told))) this.faults.push('console: ' + told)
+    })
     page.on('pageerror', (e) => this.faults.push('error: ' + e.message))
     page.on('dialog', (d) => { this.faults.push('dialog: ' + d.message()); d.dismiss().catch(() => {}) })
     page.on('request', (r) => {
