@@ -127,6 +127,7 @@ func (s *Server) routes() []route {
 		{"POST /jmap/upload/{account}/", s.withUser(s.upload)},
 		{"GET /jmap/download/{account}/{blob}/{name}", s.withUser(s.download)},
 		{"GET /jmap/zip/{account}/{email}", s.withUser(s.zipAttachments)},
+		{"GET /jmap/export/{account}/{mailbox}", s.withUser(s.exportMailbox)},
 		{"GET /jmap/eventsource", s.withUser(s.eventSource)},
 		{"GET /jmap/ws", s.withUser(s.webSocket)},
 		{"POST /jmap/login", s.login},

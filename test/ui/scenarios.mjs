@@ -1,8 +1,25 @@
 // The forty scenarios. dark and phone say in which other looks one runs as well.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { deflateRawSync } from 'node:zlib'
 import { assert, equal, eventually, imap, deliver, mail, demo, hold } from './harness.mjs'
 import { versions, loaded, shells } from './upgrade.mjs'
+
+// zip packs files, as name, bytes and whether they are pressed together.
+function zip(files) {
+  const out = [], list = []
+  let at = 0
+  for (const [name, data, pack] of files) {
+    const body = pack ? deflateRawSync(data) : data, n = Buffer.from(name), head = (signature, extra) => { const b = Buffer.alloc(extra ? 46 : 30); b.writeUInt32LE(signature); const o = extra ? 6 : 4; if (extra) b.writeUInt16LE(20, 4); b.writeUInt16LE(20, o); b.writeUInt16LE(pack ? 8 : 0, o + 4); b.writeUInt32LE(crc32(data), o + 10); b.writeUInt32LE(body.length, o + 14); b.writeUInt32LE(data.length, o + 18); b.writeUInt16LE(n.length, o + 22); if (extra) b.writeUInt32LE(at, 42); return b }
+    list.push(head(0x02014b50, true), n)
+    out.push(head(0x04034b50, false), n, body)
+    at += 30 + n.length + body.length
+  }
+  const end = Buffer.alloc(22), dir = Buffer.concat(list)
+  end.writeUInt32LE(0x06054b50); end.writeUInt16LE(files.length, 8); end.writeUInt16LE(files.length, 10); end.writeUInt32LE(dir.length, 12); end.writeUInt32LE(at, 16)
+  return Buffer.concat([...out, dir, end])
+}
+function crc32(b) { let c = ~0; for (const x of b) { c ^= x; for (let i = 0; i < 8; i++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1 } return ~c >>> 0 }
 
 const offline = [/Failed to load resource/, /net::ERR/]
 
@@ -1988,6 +2005,47 @@ export const scenarios = [
       await p.locator('section.list').waitFor()
       await set('Beside the list')
       await eventually(async () => p.locator('#reader').isVisible(), 'beside it again')
+    },
+  },
+  {
+    id: '34d', name: 'a mailbox goes out as a file, and comes in again; mbox, eml and zip; undone', dark: true, phone: true, allow: offline,
+    async run(s, srv) {
+      const p = s.page, dialog = p.getByRole('dialog', { name: 'Import and export' })
+      const open = async () => { if (s.o.phone) { await p.getByRole('navigation', { name: 'Areas' }).getByRole('button', { name: 'Settings' }).click(); await p.locator('.set span', { hasText: /^Import and export$/ }).locator('xpath=following-sibling::span[1]').getByRole('button').click() } else { await p.keyboard.press('Control+k'); await p.keyboard.type('import and'); await p.keyboard.press('Enter') } await dialog.waitFor() }
+      const other = await imap(srv), quoted = 'From here on.\r\n>From there.\r\n\r\nFrom nobody 12:00 2024\r\nÄpfel €.\r\n'
+      await other.run('CREATE Out')
+      await other.run('CREATE In')
+      for (const [i, text] of [[1, quoted], [2, 'Two.\r\n'], [3, 'Three.\r\n']]) await other.append('Out', `From: a@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Letter ${i}\r\nDate: Mon, ${i} Jan 2024 00:00:00 +0000\r\nMessage-ID: <letter${i}@elsewhere.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${text}`)
+      await s.signIn()
+      await open()
+      await s.shot('page')
+      await s.axe(p, 'import and export')
+      await dialog.getByRole('combobox').nth(1).selectOption({ label: 'Out' })
+      const [file] = await Promise.all([p.waitForEvent('download'), dialog.getByRole('link', { name: 'Save 3 messages' }).click()])
+      equal(file.suggestedFilename(), 'Out.mbox', 'the name of the file')
+      const mbox = readFileSync(await file.path())
+      equal(mbox.toString().match(/^From /gm).length, 3, 'messages in the file')
+      // The same file comes in again, and with it a message alone, and a zip archive of both forms.
+      const eml = Buffer.from('From: b@elsewhere.example\r\nTo: ada@demo.test\r\nSubject: Letter 4\r\nMessage-ID: <letter4@elsewhere.example>\r\n\r\nFour.\r\n')
+      const files = (l) => p.locator('#mail-files').setInputFiles(l.map(([name, buffer]) => ({ name, mimeType: 'application/octet-stream', buffer })))
+      await dialog.getByRole('combobox').nth(0).selectOption({ label: 'In' })
+      await files([['Out.mbox', mbox], ['letter.eml', eml], ['all.zip', zip([['deep/Out.mbox', mbox, true], ['note.eml', eml, false], ['picture.png', Buffer.alloc(99), false]])]])
+      await p.locator('.toast', { hasText: 'Imported 8 messages into In' }).waitFor()
+      assert(/MESSAGES 8\)/.test(await other.run('STATUS In (MESSAGES)')), 'the other program sees them')
+      await other.run('SELECT In')
+      const n = (await other.run('SEARCH SUBJECT "Letter 1"')).match(/\* SEARCH (\d+)/)[1], whole = Buffer.from(await other.run(`FETCH ${n} BODY.PEEK[TEXT]`), 'latin1').toString()
+      assert(whole.includes(quoted), 'to the letter: ' + whole)
+      await p.keyboard.press('Escape')
+      await dialog.waitFor({ state: 'detached' })
+      await p.locator('.toast', { hasText: 'Imported 8' }).getByRole('button', { name: 'Undo' }).click()
+      await p.locator('.toast', { hasText: 'Undone: Imported 8' }).waitFor()
+      assert(/MESSAGES 0\)/.test(await other.run('STATUS In (MESSAGES)')), 'they are gone again')
+      // What is no mail is said to be none.
+      await open()
+      await files([['picture.png', Buffer.alloc(5000, 1)]])
+      await dialog.getByRole('alert').filter({ hasText: 'There is no mail in this file.' }).waitFor()
+      await s.axe(p, 'no mail')
+      other.end()
     },
   },
   {

@@ -332,6 +332,7 @@ export const actions: Action[] = [
   a('empty-trash', 'Empty Trash…', 'View', 'trash', [], () => empty('trash'), { when: () => full('trash') }),
   a('empty-junk', 'Empty Junk…', 'View', 'spam', [], () => empty('junk'), { when: () => full('junk') }),
   a('mailboxes', 'Mailboxes and sharing', 'View', 'folder', [], () => { lookPush(); ui.overlay = 'mailboxes' }),
+  a('transfer', 'Import and export', 'Account', 'save', [], () => (ui.overlay = 'transfer')),
   a('rules', 'Rules', 'View', 'filter', [], () => (ui.overlay = 'rules')),
   a('away', 'Away', 'View', 'out', [], () => (ui.overlay = 'away')),
   a('dark', 'Switch between light and dark', 'View', 'moon', ['Shift+T'], () => save({ theme: look.dark ? 'light' : 'dark' })),
