@@ -25,6 +25,9 @@ type DemoOptions struct {
 	// says what to try, a snoozed conversation and a scheduled message; 0: only the mail
 	// that is always the same.
 	Live time.Duration
+	// FreeDisk is the free space in bytes below which it takes no mail; 0: the usual. With more
+	// than there is, it behaves as on a full disk.
+	FreeDisk int64
 }
 
 // A Demo is a running demo server.
@@ -70,6 +73,9 @@ func StartDemo(ctx context.Context, o DemoOptions) (_ *Demo, err error) {
 		return nil, err
 	}
 	cfg := demoConfig(d.dir)
+	if o.FreeDisk > 0 {
+		cfg.Limits.FreeDisk = config.Size(o.FreeDisk)
+	}
 	log, level := NewLogger(o.Log, cfg.Log)
 	d.Server, err = Start(ctx, Options{
 		Config: cfg, Logger: log, Level: level, Listeners: bound, small: true, demo: true,

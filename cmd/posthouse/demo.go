@@ -20,6 +20,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var keep string
 	var noOpen, quiet bool
 	var base int
+	var freeDisk int64
 	c := &cobra.Command{
 		Use: "demo", Short: "Try it: two people and their mail, on this computer only", Args: exactly(0, "no name"),
 		Long: "A whole server with two people and their mail. It needs no rights, listens on 127.0.0.1 only,\n" +
@@ -29,7 +30,7 @@ func (a *app) demoCommand() *cobra.Command {
 			if c.Flags().Changed("port-base") && (base < 0 || base > 65535-server.DemoPorts) {
 				return usage("--port-base is not a number from 0 to %d", 65535-server.DemoPorts)
 			}
-			o := server.DemoOptions{Keep: keep, Log: a.errOut, PortBase: -1, Live: demoLive}
+			o := server.DemoOptions{FreeDisk: freeDisk, Keep: keep, Log: a.errOut, PortBase: -1, Live: demoLive}
 			if quiet {
 				o.Live = 0
 			}
@@ -53,6 +54,8 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&noOpen, "no-open", false, "open no browser")
 	c.Flags().BoolVar(&quiet, "quiet", false, "no guide, nothing snoozed or scheduled, and no new mail by itself")
 	c.Flags().IntVar(&base, "port-base", 0, "listen on `N`+25, +143, +465, +587, +993 and +80 (default: the first free from 10000)")
+	c.Flags().Int64Var(&freeDisk, "free-disk", 0, "take no mail with fewer than `N` bytes free: to see what people see when a disk is full")
+	_ = c.Flags().MarkHidden("free-disk")
 	return c
 }
 

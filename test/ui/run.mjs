@@ -1,13 +1,14 @@
 // Runs the scenarios and says of each, as a line of JSON, what became of it.
 import { demo, openBrowser, openTrap, Stage, within } from './harness.mjs'
-import { scenarios } from './scenarios.mjs'
+import { scenarios as usual } from './scenarios.mjs'
+import { trouble } from './trouble.mjs'
 
 const only = process.env.ONLY ? new RegExp(process.env.ONLY) : null
 const say = (o) => process.stdout.write(JSON.stringify(o) + '\n')
 process.on('unhandledRejection', (e) => process.stderr.write('unhandled: ' + (e?.stack || e) + '\n'))
 const trap = await openTrap()
 const browser = await openBrowser(trap)
-const queue = []
+const queue = [], scenarios = [...usual, ...trouble]
 for (const s of scenarios) {
   if (s.pending) { say({ id: s.id, name: s.name, pending: s.pending }); continue }
   for (const variant of ['', ...(s.dark ? ['dark'] : []), ...(s.phone ? ['phone'] : []), ...(s.dark && s.phone && s.both ? ['dark phone'] : [])]) {

@@ -2,6 +2,7 @@
 // announced and never forced, notifications come while no window is open.
 import { client, boot } from '../jmap/client'
 import { mail } from './mail.svelte'
+import { unsaved } from './drafts'
 import { ui } from './ui.svelte'
 import { toast, drop, type Toast } from './toasts.svelte'
 import { bodyURL, keepBody, wipe } from './cache'
@@ -81,7 +82,9 @@ export async function signedIn() {
   } catch { /* nothing is kept */ }
 }
 
-export async function signOut() {
+export async function signOut(sure = false) {
+  const left = sure ? 0 : (await unsaved()) + mail.waiting
+  if (left) { toast(t('{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.', { n: left }), { text: t('Sign out all the same'), run: () => signOut(true) }, true, 30); return }
   await unsubscribe().catch(() => null)
   await client.logout()
   await wipe()

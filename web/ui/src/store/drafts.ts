@@ -1,6 +1,7 @@
 // What one writes: kept in the browser at each change, at the server every few seconds.
 import { client, pick, JMAPError } from '../jmap/client'
 import { mail } from './mail.svelte'
+import { putAside, asides } from './aside'
 import { compose, go, type ComposeSeed } from './ui.svelte'
 import { toast } from './toasts.svelte'
 import { settings } from './settings.svelte'
@@ -17,6 +18,7 @@ export interface Draft {
   files: File[]; inReplyTo?: string[]; references?: string[]; answered?: { id: string; keyword: string }
   messageId?: string // the same for every version of the draft: by it one finds another version
   receipt?: boolean // one asks to be told when it is read
+  lost?: string // text of an attempt to save it whose answer did not come
   cameTo?: string // our address that the mail came to which this answers
 }
 
@@ -33,10 +35,30 @@ export function parseAddresses(s: string): Address[] {
   return out
 }
 
-export function keep(d: Draft) {
-  try { localStorage.setItem('draft-' + d.key, JSON.stringify({ ...d, at: Date.now(), of: client.account })) } catch { /* full: the server has it */ }
+type Kept = Draft & { at: number; of?: string; closed?: boolean } // closed: its window was closed before the server had it
+const large = new Map<string, string>() // on the way to the database
+const aside = new Set<string>() // drafts that the database has
+// keep writes a draft down on this device at once, and reports whether it did: what is too much for the
+// local storage, as pictures may be, goes to the database a moment later.
+export async function keep(d: Draft, closed = false): Promise<boolean> {
+  const name = 'draft-' + d.key, at = Date.now(), text = JSON.stringify({ ...d, at, of: client.account, closed } satisfies Kept)
+  try { localStorage.setItem(name, text); if (aside.has(name)) { aside.delete(name); large.delete(name); void putAside(name) } return true } catch { /* full */ }
+  const under = large.has(name)
+  large.set(name, text)
+  aside.add(name)
+  if (under) return true // it is taken along
+  try {
+    for (let last; (last = large.get(name)) !== undefined; ) { await putAside(name, last); if (large.get(name) === last) large.delete(name) }
+    if (aside.has(name)) localStorage.removeItem(name) // an older one
+    return true
+  } catch { large.delete(name); return false }
 }
-export function forget(key: string) { localStorage.removeItem('draft-' + key) }
+export function forget(key: string) {
+  const name = 'draft-' + key
+  localStorage.removeItem(name)
+  large.delete(name)
+  if (aside.delete(name)) void putAside(name)
+}
 
 // hold marks a draft as open in this window, so that another one does not open it by itself.
 export function hold(key: string): () => void {
@@ -45,20 +67,73 @@ export function hold(key: string): () => void {
   return () => release()
 }
 
-// restoreDrafts opens again what was being written when the page went away.
-export async function restoreDrafts() {
-  const keys = Object.keys(localStorage).filter((k) => k.startsWith('draft-'))
-  if (!keys.length) return
+// keptDrafts are the drafts of this person that are on this device and open in no window.
+async function keptDrafts(): Promise<Kept[]> {
+  const texts: string[] = Object.keys(localStorage).filter((k) => k.startsWith('draft-')).map((k) => localStorage.getItem(k)!), by = new Map<string, Kept>()
+  for (const [name, text] of await asides('draft-')) { aside.add(name); texts.push(text) }
+  if (!texts.length) return []
   const open = new Set(((await navigator.locks?.query().catch(() => null))?.held || []).map((l) => l.name))
-  for (const k of keys) {
-    if (open.has(k)) continue
-    try {
-      const d: Draft & { at: number; of?: string } = JSON.parse(localStorage.getItem(k)!)
-      if (Date.now() - d.at > 7 * 864e5) { localStorage.removeItem(k); continue }
-      if (d.of && d.of !== client.account) continue // another person's
-      compose(seedOf(d))
-    } catch { localStorage.removeItem(k) }
-  }
+  for (const text of texts) try {
+    const d: Kept = JSON.parse(text)
+    if (Date.now() - d.at > 7 * 864e5) forget(d.key)
+    else if ((!d.of || d.of === client.account) && !open.has('draft-' + d.key) && !(by.get(d.key)?.at! > d.at)) by.set(d.key, d)
+  } catch { /* not one of ours */ }
+  return [...by.values()]
+}
+
+// restoreDrafts opens again what was being written when the page went away, as many as fit.
+export async function restoreDrafts() {
+  for (const d of (await keptDrafts()).filter((d) => !d.closed).slice(-3)) compose(seedOf(d))
+  addEventListener('online', () => void saveClosed())
+  void saveClosed()
+}
+
+// putAway is for a window that closes before the server has what stands in it: that stays on
+// this device, and goes to the server as soon as it is there.
+export async function putAway(d: Draft): Promise<boolean> {
+  const there = await keep(d, true)
+  void saveClosed()
+  return there
+}
+
+// saveClosed brings the server what windows left here that were closed; what it refuses is opened again.
+// It reports what is left.
+let bringing: Promise<number> | null = null, later = 0
+export function saveClosed(): Promise<number> {
+  return (bringing ??= (async () => {
+    let left = 0
+    for (const d of (await keptDrafts()).filter((d) => d.closed)) {
+      const done = await alone('draft-' + d.key, async () => {
+        try {
+          const o = await store(d, senderOf(d))
+          if (o?.id && !o.sent) toast(t('Another version of this draft is in Drafts.'), undefined, false, 20)
+          forget(d.key)
+          return true
+        } catch (e) {
+          if (e instanceof JMAPError && !/^server|^http-|^rateLimit|^overQuota/.test(e.type)) { toast(t('Not saved: {why}', { why: why(e) }), undefined, true); compose(seedOf(d)) }
+          return false
+        }
+      })
+      if (!done) left++
+    }
+    clearTimeout(later)
+    if (left) later = window.setTimeout(saveClosed, 30_000)
+    return left
+  })().finally(() => { bringing = null; mail.sync() }))
+}
+const senderOf = (d: Draft): Address => ({ name: mail.sender(d.account || '', d.from)?.name || null, email: d.from || client.user })
+// alone does something while no other window does it.
+async function alone(name: string, f: () => Promise<boolean>): Promise<boolean> {
+  if (!navigator.locks) return f()
+  return navigator.locks.request(name, { ifAvailable: true }, (lock) => (lock ? f() : true))
+}
+
+// writing are the windows in which one writes: each saves what it has, and says whether the server has it.
+export const writing = new Set<() => Promise<boolean>>()
+// unsaved counts what the server does not have yet, after one more attempt.
+export async function unsaved(): Promise<number> {
+  const all = await Promise.all([...writing].map((f) => f().catch(() => false)))
+  return all.filter((x) => !x).length + await saveClosed()
 }
 
 // flow writes text as format=flowed: long lines end with a space where they are cut.
@@ -139,7 +214,9 @@ export async function store(d: Draft, from: Address): Promise<Elsewhere | null> 
   d.id = r.created.d.id
   keep(d)
   if (moved) pick(await client.write([['Email/set', { ...inAccount(ofAccount(old)), destroy: [old] }]]), 0)
-  return old && r.notDestroyed?.[old] ? await elsewhere(d) : null
+  const other = d.lost !== undefined || old && r.notDestroyed?.[old] ? await elsewhere(d) : null
+  delete d.lost
+  return other
 }
 
 // bring copies files into the account that the draft is in.
@@ -172,7 +249,7 @@ export async function elsewhere(d: Draft): Promise<Elsewhere | null> {
   for (const e of pick(out, 1).list as any[]) {
     if (e.id === d.id) continue
     const text = (e.textBody || []).map((p: any) => e.bodyValues?.[p.partId]?.value || '').join('\n')
-    if (d.id && e.mailboxIds[drafts] && (e.subject || '') === d.subject && plain(text) === plain(d.text)) { await client.write([['Email/set', { ...inAccount(a), destroy: [e.id] }]]); return null }
+    if (d.id && e.mailboxIds[drafts] && ((e.subject || '') === d.subject && plain(text) === plain(d.text) || d.lost !== undefined && plain(text) === plain(d.lost))) { await client.write([['Email/set', { ...inAccount(a), destroy: [e.id] }]]); return null }
     return { id: e.id, sent: !e.mailboxIds[drafts] }
   }
   return d.id && await exists(d.id) ? null : { id: null, sent: false }

@@ -684,5 +684,11 @@ const words: Record<string, string> = {
   "Open the command palette": "افتح لوحة الأوامر",
   "Answer somebody": "أجب عن رسالة",
   "Mute a conversation": "اكتم محادثة",
+  "In this window only": "في هذه النافذة فقط",
+  "This device has no room to keep it either: leave this window open.": "لا يوجد مكان على هذا الجهاز أيضًا: اترك هذه النافذة مفتوحة.",
+  "Kept on this device. It goes to Drafts as soon as the server can be reached.": "محفوظ على هذا الجهاز. ينتقل إلى المسودات حالما يمكن الوصول إلى الخادم.",
+  "Open again": "افتح مجددًا",
+  "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# تغيير أو مسودة} other {# من التغييرات والمسودات}} لم تصل إلى الخادم بعد وستضيع.",
+  "Sign out all the same": "سجّل الخروج رغم ذلك",
 }
 export default words

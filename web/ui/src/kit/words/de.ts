@@ -684,5 +684,11 @@ const words: Record<string, string> = {
   "Open the command palette": "Die Befehlspalette öffnen",
   "Answer somebody": "Jemandem antworten",
   "Mute a conversation": "Eine Unterhaltung stummschalten",
+  "In this window only": "Nur in diesem Fenster",
+  "This device has no room to keep it either: leave this window open.": "Auch auf diesem Gerät ist kein Platz dafür: Lassen Sie dieses Fenster offen.",
+  "Kept on this device. It goes to Drafts as soon as the server can be reached.": "Auf diesem Gerät aufbewahrt. Es kommt zu den Entwürfen, sobald der Server erreichbar ist.",
+  "Open again": "Wieder öffnen",
+  "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# Änderung oder Entwurf ist} other {# Änderungen und Entwürfe sind}} noch nicht beim Server und {n, plural, one {ginge} other {gingen}} verloren.",
+  "Sign out all the same": "Trotzdem abmelden",
 }
 export default words

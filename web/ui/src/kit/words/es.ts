@@ -684,5 +684,11 @@ const words: Record<string, string> = {
   "Open the command palette": "Abrir la paleta de comandos",
   "Answer somebody": "Responder a alguien",
   "Mute a conversation": "Silenciar una conversación",
+  "In this window only": "Solo en esta ventana",
+  "This device has no room to keep it either: leave this window open.": "Tampoco queda sitio en este dispositivo: deje esta ventana abierta.",
+  "Kept on this device. It goes to Drafts as soon as the server can be reached.": "Guardado en este dispositivo. Pasará a Borradores en cuanto se pueda llegar al servidor.",
+  "Open again": "Abrir de nuevo",
+  "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# cambio o borrador no ha llegado} other {# cambios y borradores no han llegado}} todavía al servidor y se perdería.",
+  "Sign out all the same": "Cerrar la sesión de todos modos",
 }
 export default words

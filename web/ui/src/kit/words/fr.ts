@@ -684,5 +684,11 @@ const words: Record<string, string> = {
   "Open the command palette": "Ouvrir la palette de commandes",
   "Answer somebody": "Répondre à quelqu’un",
   "Mute a conversation": "Mettre une conversation en sourdine",
+  "In this window only": "Seulement dans cette fenêtre",
+  "This device has no room to keep it either: leave this window open.": "Cet appareil n’a pas non plus la place de le garder : laissez cette fenêtre ouverte.",
+  "Kept on this device. It goes to Drafts as soon as the server can be reached.": "Gardé sur cet appareil. Il ira dans Brouillons dès que le serveur sera joignable.",
+  "Open again": "Rouvrir",
+  "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# modification ou brouillon n’est pas encore arrivé} other {# modifications et brouillons ne sont pas encore arrivés}} au serveur et serait perdu.",
+  "Sign out all the same": "Se déconnecter quand même",
 }
 export default words

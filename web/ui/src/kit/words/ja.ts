@@ -684,5 +684,11 @@ const words: Record<string, string> = {
   "Open the command palette": "コマンドパレットを開く",
   "Answer somebody": "誰かに返信する",
   "Mute a conversation": "スレッドをミュートする",
+  "In this window only": "このウィンドウの中だけにあります",
+  "This device has no room to keep it either: leave this window open.": "この端末にも保存する空きがありません。このウィンドウを開いたままにしてください。",
+  "Kept on this device. It goes to Drafts as soon as the server can be reached.": "この端末に保存しました。サーバーにつながり次第、下書きに移します。",
+  "Open again": "もう一度開く",
+  "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "まだサーバーに届いていない変更や下書きが {n, plural, other {# 件}}あり、失われます。",
+  "Sign out all the same": "それでもサインアウト",
 }
 export default words
