@@ -22,8 +22,14 @@ async function last(): Promise<Detail | undefined> {
 }
 
 async function quoted(d: Detail): Promise<string> {
-  const r = await fetch(client.bodyURL(d.id) + '/quote', { headers: { 'X-Posthouse-Client': '1' } })
-  return r.ok ? r.text() : escape(d.preview)
+  try {
+    const r = await fetch(client.bodyURL(d.id) + '/quote', { headers: { 'X-Posthouse-Client': '1' } })
+    if (r.ok) return r.text()
+  } catch { // without the server, what this device kept; the editor takes of it what it takes of anything
+    const kept = await (await caches.match(client.bodyURL(d.id), { cacheName: 'bodies' }).catch(() => null))?.text(), body = kept?.match(/<body[^>]*>([^]*)<\/body>/i)?.[1].replace(/<(script|style)\b[^]*?<\/\1>/gi, '')
+    if (body) return body
+  }
+  return escape(d.preview)
 }
 
 const prefixed = (p: string, s: string | null) => (new RegExp(`^\\s*${p}:`, 'i').test(s || '') ? s || '' : `${p}: ${s || ''}`)

@@ -42,7 +42,21 @@ worker.addEventListener('fetch', (e) => {
   if (r.mode === 'navigate' && r.destination === 'document' && /^\/($|mail\/|settings\/)/.test(u.pathname)) e.respondWith(cached('/shell', r))
   else if (u.pathname.startsWith('/assets/')) e.respondWith(part(u.pathname, r))
   else if (u.pathname.startsWith('/r/') && r.destination === 'iframe') e.respondWith(body(u, r))
+  else if (u.pathname === '/editor' && r.destination === 'iframe') e.respondWith(editor(r))
 })
+
+// editor is the page of the editor without the server. As with body the policy makes its sandbox; what has no
+// origin gets nothing from here, so the script stands in the page.
+async function editor(r: Request): Promise<Response> {
+  const name = build.files.find((f) => /\/editor-[^/]*\.js$/.test(f)), kept = name && ((await caches.match(name, { cacheName: shell })) || (await caches.match(name)))
+  if (!kept) return fetch(r)
+  const script = (await kept.text()).replace(/<\/(script)/gi, '<\\/$1').replace(/<!--/g, '<\\!--')
+  const sum = btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(script)))))
+  return new Response(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Editor</title></head><body><script>${script}</script></body></html>`, { headers: {
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Security-Policy': `sandbox allow-scripts; default-src 'none'; script-src 'sha256-${sum}'; style-src 'unsafe-inline'; img-src 'self' data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'`,
+  } })
+}
 
 // body shows a kept message. The frame has no sandbox of its own then, since browsers ask no
 // worker for frames that have: the policy makes it one, here and on what the server sent.
