@@ -1,6 +1,7 @@
 package jmap
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -179,6 +180,7 @@ func readBlobs(c *call) (wire.Object, error) {
 	list, missing := []wire.Object{}, []string{}
 	room := c.limits.UploadBytes
 	for _, id := range ids {
+		id = c.blobID(id)
 		b, err := c.readBlob(id)
 		if err != nil {
 			return nil, err
@@ -239,6 +241,12 @@ func (c *call) blobObject(id string, b []byte, props []string) wire.Object {
 	return o
 }
 
+// blobID is the id of a blob that is named by its id or as a creation of this request; what
+// names none stays as it is.
+func (c *call) blobID(id string) string {
+	return cmp.Or(c.req.idOf(id), id)
+}
+
 // eachBlob calls f with each of the blobs that ids name, once; missing are those that
 // there are not.
 func (c *call) eachBlob(ids []string, f func(v *store.View, id string, b *blob) error) (missing []string, err error) {
@@ -248,7 +256,8 @@ func (c *call) eachBlob(ids []string, f func(v *store.View, id string, b *blob) 
 	missing = []string{}
 	err = c.view(func(v *store.View) error {
 		for _, id := range ids {
-			b, err := c.blob(v, c.req.idOf(id))
+			id = c.blobID(id)
+			b, err := c.blob(v, id)
 			switch {
 			case err != nil:
 				return err

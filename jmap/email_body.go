@@ -251,8 +251,10 @@ func isInlineMedia(p *message.Part) bool {
 	return p.Type == "image" || p.Type == "audio" || p.Type == "video"
 }
 
-// walk sorts the parts into the lists. The depth is bounded by the parser.
-func (w *bodyWalker) walk(parts []int, multipart string, inAlternative bool) {
+// walk sorts the parts into the lists. What is said in text and in HTML by turns, below
+// multipart/alternative, ends the other list for what follows in the same multipart: so
+// w is a copy. The depth is bounded by the parser.
+func (w bodyWalker) walk(parts []int, multipart string, inAlternative bool) {
 	textLen, htmlLen := -1, -1
 	if w.text != nil {
 		textLen = len(*w.text)
@@ -284,7 +286,7 @@ func (w *bodyWalker) walk(parts []int, multipart string, inAlternative bool) {
 	}
 }
 
-// leaf sorts in one part, the n-th of its multipart.
+// leaf sorts in one part, the n-th of its multipart, and may end a list for the next.
 func (w *bodyWalker) leaf(i, n int, multipart string, inAlternative bool) {
 	p := &w.m.Parts[i]
 	isText := p.IsText() && (p.Subtype == "plain" || p.Subtype == "html")
@@ -305,18 +307,17 @@ func (w *bodyWalker) leaf(i, n int, multipart string, inAlternative bool) {
 		}
 		return
 	}
-	text, html := w.text, w.html
 	if inAlternative {
 		if p.IsText() && p.Subtype == "plain" {
-			html = nil
+			w.html = nil
 		}
 		if p.IsText() && p.Subtype == "html" {
-			text = nil
+			w.text = nil
 		}
 	}
-	w.add(text, i)
-	w.add(html, i)
-	if (text == nil || html == nil) && isInlineMedia(p) {
+	w.add(w.text, i)
+	w.add(w.html, i)
+	if (w.text == nil || w.html == nil) && isInlineMedia(p) {
 		*w.attachments = append(*w.attachments, i)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/jmap/wire"
 	"posthouse/message"
 	"posthouse/store"
 )
@@ -25,6 +26,9 @@ func prepareEmail(c *call, props map[string]any) (any, error) {
 	var root *message.Entity
 	err := c.view(func(v *store.View) (err error) {
 		b.v = v
+		if err = b.haveBlobs(props); err != nil {
+			return err
+		}
 		root, err = b.root(props)
 		return err
 	})
@@ -40,6 +44,46 @@ func prepareEmail(c *call, props map[string]any) (any, error) {
 	}
 	d.received = dateOf(props["receivedAt"])
 	return d, nil
+}
+
+// haveBlobs refuses a message that refers to blobs which are not there, and names all of
+// them.
+func (b *builder) haveBlobs(props map[string]any) error {
+	missing := []string{}
+	for _, name := range []string{"bodyStructure", "textBody", "htmlBody", "attachments"} {
+		for _, id := range unique(appendBlobIDs(nil, props[name])) {
+			bl, err := b.c.blob(b.v, b.c.req.idOf(id))
+			if err != nil {
+				return err
+			}
+			if bl == nil && !slices.Contains(missing, id) {
+				missing = append(missing, id)
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	e := unfit("blobNotFound", "")
+	e.extra = append(e.extra, notFoundMember(missing...))
+	return e
+}
+
+// appendBlobIDs appends the blobs that a part, or a list of parts, refers to. The depth is
+// that of the request, which is bounded.
+func appendBlobIDs(ids []string, v any) []string {
+	switch v := v.(type) {
+	case []any:
+		for _, p := range v {
+			ids = appendBlobIDs(ids, p)
+		}
+	case map[string]any:
+		if id, ok := v["blobId"].(string); ok {
+			ids = append(ids, id)
+		}
+		ids = appendBlobIDs(ids, v["subParts"])
+	}
+	return ids
 }
 
 func dateOf(v any) time.Time {
@@ -356,7 +400,11 @@ func writeField(e *message.Entity, parts []string, v any, name string) error {
 		values = v.([]any)
 	}
 	f := headerForms[form]
+	element := wire.CompileType(f.typ, structs)
 	for _, one := range values {
+		if one != nil && !element.Valid(one) {
+			return invalidProperties("not a field in one of its forms", name)
+		}
 		if s, raw := one.(string); form == "asRaw" && (!raw || !isRawValue(s)) {
 			return invalidProperties("not the value of one field", name)
 		}

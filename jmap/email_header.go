@@ -37,7 +37,7 @@ var addressFields = []string{"from", "sender", "reply-to", "to", "cc", "bcc", "r
 
 var headerForms = map[string]headerForm{
 	"asRaw":              {"String", readRaw, writeRaw, nil},
-	"asText":             {"String", readText, func(e *message.Entity, name string, v any) { e.Set(name, v.(string)) }, []string{"subject", "comments", "keywords", "list-id"}},
+	"asText":             {"String", readText, func(e *message.Entity, name string, v any) { e.Set(name, v.(string)) }, []string{"subject", "comments", "keywords"}},
 	"asAddresses":        {"EmailAddress[]", readAddresses, writeAddresses, addressFields},
 	"asGroupedAddresses": {"EmailAddressGroup[]", readGroups, writeGroups, addressFields},
 	"asMessageIds":       {"String[]|null", readMessageIDs, writeMessageIDs, []string{"message-id", "in-reply-to", "references", "resent-message-id"}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"posthouse/jmap/wire"
+	"posthouse/mail"
 	"posthouse/message"
 	"posthouse/store"
 )
@@ -201,6 +202,10 @@ func parseEmails(c *call) (wire.Object, error) {
 	missing, err := c.eachBlob(c.strs("blobIds"), func(v *store.View, id string, b *blob) error {
 		g := &getter{c, v}
 		e, err := c.parsed(id, b)
+		if err != nil && mail.KindOf(err) == mail.TooLarge {
+			unfit = append(unfit, id)
+			return nil
+		}
 		if err != nil {
 			return err
 		}

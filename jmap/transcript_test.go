@@ -11,7 +11,8 @@ import (
 
 // A transcript is a JSON file: what it shows, with its citation, and steps. Each is a
 // request (a whole one, or the calls of one, or raw text) and what must be in the
-// answer, by JSON pointers; null says that a pointer leads to null, "*" to anything
+// answer, by JSON pointers, in which "#name" stands for the id of what was created by that
+// name; null says that a pointer leads to null, "*" to anything
 // and "-" to nothing. "$name" in a request stands for the id of that mailbox.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
@@ -78,7 +79,9 @@ func step(t *testing.T, r *rig, i int, s map[string]any) {
 	if err != nil {
 		t.Fatalf("step %d: %v in %s", i, err, w.Body)
 	}
+	made := createdIn(got)
 	for path, want := range s["has"].(map[string]any) {
+		path = made.Replace(path)
 		have, there := wire.Pointer(got, path)
 		switch {
 		case want == "-" && !there, want == "*" && there && have != nil:
@@ -87,6 +90,23 @@ func step(t *testing.T, r *rig, i int, s map[string]any) {
 			t.Errorf("step %d: %s is %s, want %s in\n%s", i, path, wire.Append(nil, have), wire.Append(nil, want), w.Body)
 		}
 	}
+}
+
+// createdIn replaces "/#name" by the id that an answer gives to a creation.
+func createdIn(answer any) *strings.Replacer {
+	var pairs []string
+	o, _ := answer.(map[string]any)
+	list, _ := o["methodResponses"].([]any)
+	for _, r := range list {
+		created, _ := wire.Pointer(r, "/1/created")
+		all, _ := created.(map[string]any)
+		for name, v := range all {
+			if id, ok := v.(map[string]any)["id"].(string); ok {
+				pairs = append(pairs, "/#"+name+"/", "/"+id+"/")
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 func FuzzRequest(f *testing.F) {
