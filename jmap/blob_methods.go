@@ -52,6 +52,9 @@ func uploadBlobs(c *call) (wire.Object, error) {
 				continue
 			}
 			o, bad, err := c.makeBlob(m)
+			if err != nil && len(created) > 0 {
+				return nil, c.partly(err)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -307,20 +310,31 @@ func lookUpBlobs(c *call) (wire.Object, error) {
 func copyBlobs(c *call) (wire.Object, error) {
 	from, err := c.account(c.ctx, c.who, c.str("fromAccountId"))
 	if err != nil {
-		return nil, refused("fromAccountNotFound", "")
+		return nil, fromAccountError(err)
+	}
+	ids := unique(c.strs("blobIds"))
+	if len(ids) > c.limits.Set {
+		return nil, refused("requestTooLarge", "more blobs than maxObjectsInSet")
 	}
 	source := &call{Server: c.Server, ctx: c.ctx, who: c.who, req: c.req, acct: from, args: map[string]any{}, method: c.method}
 	var copied, not wire.Object
-	for _, id := range unique(c.strs("blobIds")) {
+	for _, id := range ids {
+		id = c.blobID(id)
 		b, err := source.readBlob(id)
-		if err != nil {
-			return nil, err
+		var to string
+		switch {
+		case err == nil && b == nil:
+			err = unfit("notFound", "")
+		case err == nil:
+			to, _, err = c.takeUpload(c.ctx, c.who, c.acct, strings.NewReader(string(b)), "application/octet-stream")
 		}
-		if b == nil {
-			not = not.With(id, unfit("notFound", "").object())
+		if se, ok := asSetError(err); ok {
+			not = not.With(id, se.object())
 			continue
 		}
-		to, _, err := c.takeUpload(c.ctx, c.who, c.acct, strings.NewReader(string(b)), "application/octet-stream")
+		if err != nil && len(copied) > 0 {
+			return nil, c.partly(err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func copyEmails(c *call) (wire.Object, error) {
 	}
 	from, err := c.account(c.ctx, c.who, c.str("fromAccountId"))
 	if err != nil {
-		return nil, refused("fromAccountNotFound", "")
+		return nil, fromAccountError(err)
 	}
 	if from.id == c.acct.id {
 		return nil, invalidArguments("both accounts are the same")
@@ -54,9 +54,17 @@ func copyEmails(c *call) (wire.Object, error) {
 	}
 	out = append(wire.Object{{Name: "fromAccountId", Value: from.id}}, out...)
 	if c.flag("onSuccessDestroyOriginal") {
-		return out, c.destroyOriginals(from.id, list)
+		c.destroyOriginals(from.id, list)
 	}
 	return out, nil
+}
+
+// fromAccountError is why the account cannot be used from which is copied, RFC 8620 §5.4.
+func fromAccountError(err error) error {
+	if e, _ := asMethodError(err); e.kind == "accountNotFound" {
+		return refused("fromAccountNotFound", "")
+	}
+	return err
 }
 
 // arrivalFrom reads one message of another account.
@@ -107,7 +115,7 @@ func (c *call) arrivalFrom(source *call, name string, m map[string]any) (*arriva
 }
 
 // destroyOriginals removes what was copied, RFC 8620 §5.4: an implicit Email/set.
-func (c *call) destroyOriginals(from string, list []*arrival) error {
+func (c *call) destroyOriginals(from string, list []*arrival) {
 	gone := []any{}
 	for _, a := range list {
 		if a.refusal == nil && a.from != "" && c.req.created[a.name] != "" {
@@ -115,11 +123,11 @@ func (c *call) destroyOriginals(from string, list []*arrival) error {
 		}
 	}
 	if len(gone) == 0 {
-		return nil
+		return
 	}
 	args := map[string]any{"accountId": from, "destroy": gone}
 	if s := c.str("destroyFromIfInState"); s != "" {
 		args["ifInState"] = s
 	}
-	return c.imply("Email/set", args)
+	c.imply("Email/set", args)
 }

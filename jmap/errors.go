@@ -63,6 +63,16 @@ func (e *methodError) object() wire.Object {
 func refused(kind, text string) error    { return &methodError{kind: kind, text: text} }
 func invalidArguments(text string) error { return refused("invalidArguments", text) }
 
+// partly is the error of a method that failed with err when it had changed something
+// already, RFC 8620 §3.6.2.
+func (c *call) partly(err error) error {
+	e, internal := asMethodError(err)
+	if internal {
+		c.failed(c.ctx, "jmap: method failed half-way", "method", c.method.name, "account", uint64(c.who.account.ID), "err", err)
+	}
+	return refused("serverPartialFail", e.text)
+}
+
 // A setError refuses one record of a /set, RFC 8620 §5.3. Who returns it has changed
 // nothing.
 type setError struct {

@@ -1,6 +1,8 @@
 package jmap
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -65,6 +67,16 @@ var errorRows = map[string]func(r *rig) string{
 	"method serverUnavailable": func(r *rig) string {
 		r.srv.opts.Delivery = nil
 		return call1(`["MDN/send",{"accountId":"A7","identityId":"default","send":{}},"c"]`)(r)
+	},
+	"method serverPartialFail": func(r *rig) string { // the second of two cannot be told
+		first, second := emailID(r.deliver("INBOX", asksForMDN).Email), emailID(r.deliver("INBOX", asksForMDN).Email)
+		d := &failing{Directory: r.srv.opts.Directory, after: 2}
+		r.srv.opts.Directory = d
+		one := func(id string) string {
+			return `{"forEmailId":"` + id + `","disposition":{"actionMode":"manual-action","sendingMode":"mdn-sent-manually","type":"displayed"}}`
+		}
+		patch := `{"keywords/$mdnsent":true}`
+		return call1(`["MDN/send",{"accountId":"A7","identityId":"default","send":{"a":` + one(first) + `,"b":` + one(second) + `},"onSuccessUpdateEmail":{"#a":` + patch + `,"#b":` + patch + `}},"c"]`)(r)
 	},
 	"method serverFail": func(r *rig) string {
 		if err := r.account(ada.ID).Update(r.t.Context(), func(tx *store.Tx) error { return tx.PutObject(store.ObjectContact, "x", []byte("{"), nil) }); err != nil {
@@ -156,6 +168,19 @@ var errorRows = map[string]func(r *rig) string{
 		id := emailID(r.deliver("INBOX", strings.ReplaceAll(asksForMDN, "ben@demo.test", "grace@okafor.example")).Email)
 		return call1(`["MDN/send",` + mdnOf(id, "") + `,"c"]`)(r)
 	},
+}
+
+// A failing directory does not know any more who may send, after so many answers.
+type failing struct {
+	Directory
+	after int
+}
+
+func (f *failing) MaySend(ctx context.Context, id mail.AccountID, from mail.Address) (bool, error) {
+	if f.after--; f.after < 0 {
+		return false, errors.New("the disk is broken")
+	}
+	return f.Directory.MaySend(ctx, id, from)
 }
 
 // asked sends a whole request, call1 some calls.

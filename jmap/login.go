@@ -272,27 +272,34 @@ func (s *Server) endSession(ctx context.Context, account mail.AccountID, id stri
 	if err != nil {
 		return err
 	}
-	return a.Update(ctx, func(tx *store.Tx) error { return tx.DeleteObject(store.ObjectSession, id) })
+	return a.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.DeleteObject(store.ObjectSession, id); err != nil {
+			return err
+		}
+		return s.dropSubscriptions(tx)
+	})
 }
 
 // Drop ends all sessions of an account: its password changed, or it may not log in
-// any more.
+// any more. What was pushed with it ends too.
 func (s *Server) Drop(id mail.AccountID) {
 	ctx, cancel := context.WithTimeout(s.life, 30*time.Second)
 	defer cancel()
 	a, err := s.opts.Store.Account(ctx, id)
 	if err == nil {
 		err = a.Update(ctx, func(tx *store.Tx) error {
-			var all []string
-			if err := tx.Objects(store.ObjectSession, func(o store.Object) bool {
-				all = append(all, o.ID)
-				return true
-			}); err != nil {
-				return err
-			}
-			for _, name := range all {
-				if err := tx.DeleteObject(store.ObjectSession, name); err != nil {
+			for _, kind := range []store.ObjectKind{store.ObjectSession, store.ObjectSubscription} {
+				var all []string
+				if err := tx.Objects(kind, func(o store.Object) bool {
+					all = append(all, o.ID)
+					return true
+				}); err != nil {
 					return err
+				}
+				for _, name := range all {
+					if err := tx.DeleteObject(kind, name); err != nil {
+						return err
+					}
 				}
 			}
 			return nil

@@ -71,6 +71,9 @@ func sendMDNs(c *call) (wire.Object, error) {
 			notSent = notSent.With(name, se.object())
 			continue
 		}
+		if err != nil && len(sent) > 0 {
+			return nil, c.partly(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +84,8 @@ func sendMDNs(c *call) (wire.Object, error) {
 	if len(patches) == 0 {
 		return out, nil
 	}
-	return out, c.imply("Email/set", map[string]any{"accountId": c.acct.id, "update": patches})
+	c.imply("Email/set", map[string]any{"accountId": c.acct.id, "update": patches})
+	return out, nil
 }
 
 // setsMDNSent reports whether a patch sets the keyword.

@@ -48,11 +48,12 @@ type call struct {
 	method  *method
 	args    map[string]any
 	acct    *account
-	typ     *objectType // of the standard methods
-	id      string      // method call id
-	implied []response  // of methods that this one calls by itself
-	cleanup []func()    // when it ends
-	exact   bool        // in a transaction: the index may be of another moment
+	typ     *objectType       // of the standard methods
+	id      string            // method call id
+	implied []response        // of methods that this one calls by itself
+	cleanup []func()          // when it ends
+	gone    map[string]string // emails of the submissions that it destroyed
+	exact   bool              // in a transaction: the index may be of another moment
 }
 
 // An account is one that the call is about.

@@ -126,8 +126,11 @@ func (t *objectType) standard() []*method {
 		}
 	}
 	if t.create != nil || t.update != nil || t.destroy != nil {
-		add("set", slices.Concat([]wire.Field{{Name: "ifInState?", Type: "String"}, {Name: "create?", Type: "Id[Any]"},
-			{Name: "update?", Type: "Id[Any]"}, {Name: "destroy?", Type: "Id[]"}}, t.setArgs), (*objectType).set)
+		args := []wire.Field{{Name: "create?", Type: "Id[Any]"}, {Name: "update?", Type: "Id[Any]"}, {Name: "destroy?", Type: "Id[]"}}
+		if !t.noState {
+			args = slices.Insert(args, 0, wire.Field{Name: "ifInState?", Type: "String"})
+		}
+		add("set", append(args, t.setArgs...), (*objectType).set)
 	}
 	return list
 }
@@ -215,7 +218,10 @@ func (t *objectType) wanted(c *call) ([]*property, error) {
 	for _, n := range names {
 		name, _ := n.(string)
 		p := t.property(name)
-		if p == nil || p.mode&writeOnly != 0 {
+		if p != nil && p.mode&writeOnly != 0 { // RFC 8620 §7.2.1
+			return nil, refused("forbidden", name+" is not shown again")
+		}
+		if p == nil {
 			return nil, invalidArguments("there is no property " + name)
 		}
 		if !slices.ContainsFunc(list, func(q *property) bool { return q.name == p.name }) {

@@ -1,17 +1,13 @@
 package jmap
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
-	"errors"
-	"net/http"
+	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"posthouse/internal/outward"
 	"posthouse/jmap/webpush"
 	"posthouse/jmap/wire"
 	"posthouse/mail"
@@ -34,11 +30,19 @@ func pushSubscriptionType() *objectType {
 		},
 		create: createSubscription, update: updateSubscription,
 		destroy: func(s *setter, id string) error {
+			recs, err := s.typ.load(s.call, &s.tx.View, []string{id})
+			if err != nil {
+				return err
+			}
+			if len(recs) == 0 {
+				return unfit("notFound", "")
+			}
 			s.afterwards = append(s.afterwards, func() { s.pusher.forget(s.acct.ID(), id) })
 			return s.tx.DeleteObject(store.ObjectSubscription, id)
 		},
 	}
 	t.keep(store.ObjectSubscription)
+	t.load = ofThisLogin(t.load)
 	for i := range t.properties {
 		if t.properties[i].name == "verificationCode" { // as the client gave it: ours is for the device alone
 			t.properties[i].get = func(_ *getter, r any) (any, error) {
@@ -50,6 +54,65 @@ func pushSubscriptionType() *objectType {
 		}
 	}
 	return t
+}
+
+// ofThisLogin leaves out the subscriptions that were made with other credentials than those
+// of the request, RFC 8620 §7.2.1, and what has expired.
+func ofThisLogin(load loader) loader {
+	return func(c *call, v *store.View, ids []string) ([]record, error) {
+		list, err := load(c, v, ids)
+		return slices.DeleteFunc(list, func(r record) bool {
+			m := r.rec.(values)
+			session, _ := m["session"].(string)
+			return session != c.who.session || !dateOf(m["expires"]).After(c.opts.Now())
+		}), err
+	}
+}
+
+// dropSubscriptions removes those that are over: expired, or of a login that is.
+func (s *Server) dropSubscriptions(tx *store.Tx) error {
+	var gone []string
+	var failed error
+	if err := tx.Objects(store.ObjectSubscription, func(o store.Object) bool {
+		over, err := s.subscriptionOver(&tx.View, o)
+		if failed = err; over {
+			gone = append(gone, o.ID)
+		}
+		return err == nil
+	}); err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	for _, id := range gone {
+		if err := tx.DeleteObject(store.ObjectSubscription, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscriptionOver reports whether a subscription has expired or its login has ended, RFC
+// 8620 §7.2.
+func (s *Server) subscriptionOver(v *store.View, o store.Object) (bool, error) {
+	m, err := decodeValues(o.Value)
+	if err != nil {
+		return true, nil // of no use to anybody
+	}
+	session, _ := m["session"].(string)
+	if !dateOf(m["expires"]).After(s.opts.Now()) || session == "" {
+		return !dateOf(m["expires"]).After(s.opts.Now()), nil
+	}
+	login, err := v.Object(store.ObjectSession, session)
+	if mail.KindOf(err) == mail.NotFound && err != nil {
+		return true, nil
+	}
+	var rec sessionRecord
+	if err == nil {
+		err = json.Unmarshal(login.Value, &rec)
+	}
+	return err == nil && s.sessionOver(&rec), err
 }
 
 // maxSubscriptionTime is how long a subscription lasts without being renewed.
@@ -65,6 +128,9 @@ func (s *setter) expiry(v any) string {
 }
 
 func createSubscription(s *setter, props map[string]any, _ any) (string, wire.Object, error) {
+	if err := s.dropSubscriptions(s.tx); err != nil {
+		return "", nil, err
+	}
 	n, err := countOf(&s.tx.View, store.ObjectSubscription)
 	if err != nil {
 		return "", nil, err
@@ -93,8 +159,17 @@ func createSubscription(s *setter, props map[string]any, _ any) (string, wire.Ob
 		return "", nil, err
 	}
 	m := values{"deviceClientId": props["deviceClientId"], "url": text, "keys": props["keys"], "types": props["types"], "expires": s.expiry(props["expires"]), "code": code}
+	if s.who.session != "" {
+		m["session"] = s.who.session
+	}
+	set := wire.Object{{Name: "expires", Value: m["expires"]}, {Name: "verificationCode", Value: nil}}
+	for _, name := range []string{"keys", "types"} {
+		if props[name] == nil {
+			set = set.With(name, nil)
+		}
+	}
 	s.afterwards = append(s.afterwards, func() { s.pusher.verify(s.Server, s.acct.ID(), id, m) })
-	return id, wire.Object{{Name: "expires", Value: m["expires"]}, {Name: "keys", Value: nil}}, s.put(store.ObjectSubscription, id, m)
+	return id, set, s.put(store.ObjectSubscription, id, m)
 }
 
 // pushKeys reads the keys of a subscription, base64url of any padding.
@@ -127,254 +202,6 @@ func updateSubscription(s *setter, r record, changed map[string]any) (wire.Objec
 	}
 	s.afterwards = append(s.afterwards, func() { s.pusher.start(s.Server, s.acct.ID()) })
 	return set, s.merge(store.ObjectSubscription, r, changed)
-}
-
-// A pusher tells push services of what changed in the accounts that have verified
-// subscriptions: one goroutine for each of these accounts.
-type pusher struct {
-	client *http.Client
-
-	mu      sync.Mutex
-	running map[mail.AccountID]chan struct{} // gets what must be looked at anew
-}
-
-const pushTimeout = 20 * time.Second
-
-func (p *pusher) init(outbound http.RoundTripper) {
-	if outbound == nil {
-		outbound = outward.Transport(nil, pushTimeout)
-	}
-	p.running = map[mail.AccountID]chan struct{}{}
-	p.client = &http.Client{Transport: outbound, Timeout: pushTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-// start sees to it that somebody looks after an account, and that the subscriptions
-// are read anew.
-func (p *pusher) start(s *Server, id mail.AccountID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	again := p.running[id]
-	if again == nil {
-		again = make(chan struct{}, 1)
-		p.running[id] = again
-		s.background(func(ctx context.Context) { p.run(ctx, s, id, again) })
-	}
-	select {
-	case again <- struct{}{}:
-	default:
-	}
-}
-
-func (p *pusher) forget(id mail.AccountID, _ string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if again := p.running[id]; again != nil {
-		select {
-		case again <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// load finds the accounts that have subscriptions.
-func (p *pusher) load(ctx context.Context, s *Server) error {
-	return s.opts.Store.EachObject(ctx, store.ObjectSubscription, func(id mail.AccountID, _ store.Object) bool {
-		p.start(s, id)
-		return true
-	})
-}
-
-// verify sends the code that proves that the device gets what is pushed, RFC 8620
-// §7.2.2.
-func (p *pusher) verify(s *Server, id mail.AccountID, name string, m values) {
-	s.background(func(ctx context.Context) {
-		o := wire.Object{{Name: "@type", Value: "PushVerification"}, {Name: "pushSubscriptionId", Value: name}, {Name: "verificationCode", Value: m["code"]}}
-		if err := p.post(ctx, s, m, wire.Append(nil, o)); err != nil {
-			s.log.Info("push: verification failed", "account", uint64(id), "err", err)
-		}
-	})
-	p.start(s, id)
-}
-
-// pushPause gathers what happens at about the same time.
-const pushPause = 500 * time.Millisecond
-
-// run looks after an account while it has subscriptions.
-func (p *pusher) run(ctx context.Context, s *Server, id mail.AccountID, again chan struct{}) {
-	a, err := s.opts.Store.Account(ctx, id)
-	if err != nil {
-		p.stop(id)
-		return
-	}
-	who, err := s.opts.Directory.Account(ctx, id)
-	if err != nil {
-		p.stop(id)
-		return
-	}
-	c := &call{Server: s, ctx: ctx, who: &principal{account: who}, acct: &account{Account: a, id: accountID(id), index: s.indexes.of(a.ID(), 0, s.limits.IndexBytes)}}
-	f, err := c.follow(nil, 0)
-	if err == nil {
-		if err = f.share(false); err != nil {
-			f.close()
-		}
-	}
-	if err != nil {
-		p.stop(id)
-		return
-	}
-	defer f.close()
-	check := time.NewTicker(time.Minute)
-	defer check.Stop()
-	for {
-		pause := time.Duration(0)
-		select {
-		case <-ctx.Done():
-			return
-		case <-again:
-		case <-check.C:
-			if f.share(false) != nil {
-				continue // the next time
-			}
-		case <-f.poke:
-			pause = pushPause
-		case _, open := <-f.watch.C():
-			if !open {
-				return
-			}
-			pause = pushPause
-		}
-		if pause > 0 {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return
-			}
-		}
-		subs, err := p.subscriptions(c)
-		if err != nil || len(subs) == 0 {
-			p.stop(id)
-			return
-		}
-		change, err := f.next()
-		if err != nil || change == nil {
-			continue
-		}
-		for name, m := range subs {
-			p.tell(ctx, c, name, m, change)
-		}
-	}
-}
-
-func (p *pusher) stop(id mail.AccountID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.running, id)
-}
-
-// subscriptions returns those that have not expired.
-func (p *pusher) subscriptions(c *call) (map[string]values, error) {
-	subs := map[string]values{}
-	err := c.acct.View(c.ctx, func(v *store.View) error {
-		return v.Objects(store.ObjectSubscription, func(o store.Object) bool {
-			if m, err := decodeValues(o.Value); err == nil && dateOf(m["expires"]).After(c.opts.Now()) {
-				subs[o.ID] = m
-			}
-			return true
-		})
-	})
-	return subs, err
-}
-
-// tell pushes a change to one verified subscription, as far as it wants to hear.
-func (p *pusher) tell(ctx context.Context, c *call, name string, m values, change wire.Object) {
-	if m["verified"] != true {
-		return
-	}
-	if types := stringsOf(m["types"]); types != nil {
-		if change = only(change, types); change == nil {
-			return
-		}
-	}
-	err := p.post(ctx, c.Server, m, wire.Append(nil, change))
-	if errors.Is(err, errGone) {
-		err = c.acct.Update(ctx, func(tx *store.Tx) error { return tx.DeleteObject(store.ObjectSubscription, name) })
-	}
-	if err != nil && ctx.Err() == nil && mail.KindOf(err) != mail.NotFound {
-		c.log.Info("push failed", "account", uint64(c.acct.ID()), "err", err)
-	}
-}
-
-// only leaves of a StateChange the given types; nil if nothing is left.
-func only(change wire.Object, types []string) wire.Object {
-	v, _ := change.Member("changed")
-	all, _ := v.(wire.Object)
-	var left wire.Object
-	for _, a := range all {
-		states, _ := a.Value.(wire.Object)
-		some := wire.Object{}
-		for _, m := range states {
-			if contains(types, m.Name) {
-				some = append(some, m)
-			}
-		}
-		if len(some) > 0 {
-			left = left.With(a.Name, some)
-		}
-	}
-	if left == nil {
-		return nil
-	}
-	return wire.Object{{Name: "@type", Value: "StateChange"}, {Name: "changed", Value: left}}
-}
-
-// errGone: the push service does not know the subscription any more, RFC 8030 §7.3.
-var errGone = errors.New("the subscription is gone")
-
-// post sends one push message, RFC 8030 §5.
-func (p *pusher) post(ctx context.Context, s *Server, m values, body []byte) error {
-	endpoint, _ := m["url"].(string)
-	kind := "application/json"
-	k, encrypted := pushKeys(m["keys"])
-	if encrypted {
-		var err error
-		if body, err = webpush.Encrypt(body, k, s.opts.Rand); err != nil {
-			return err
-		}
-		kind = "application/octet-stream"
-	}
-	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", kind)
-	if encrypted {
-		r.Header.Set("Content-Encoding", "aes128gcm")
-	}
-	r.Header.Set("TTL", "86400")
-	r.Header.Set("Urgency", "normal")
-	r.Header.Set("User-Agent", "Posthouse")
-	if s.opts.VAPID != nil {
-		auth, err := webpush.Authorization(s.opts.VAPID, endpoint, "mailto:postmaster@"+s.opts.Hostname, s.opts.Now().Add(12*time.Hour), s.opts.Rand)
-		if err != nil {
-			return err
-		}
-		r.Header.Set("Authorization", auth)
-	}
-	resp, err := p.client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
-		return errGone
-	case resp.StatusCode/100 != 2:
-		return errors.New("push service: " + resp.Status)
-	}
-	return nil
 }
 
 // vapidKey is what browsers subscribe with, RFC 8292 §3.2; null without one.

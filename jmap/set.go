@@ -51,6 +51,7 @@ func (t *objectType) set(c *call) (wire.Object, error) {
 	if len(creates)+len(updates)+len(destroys) > c.limits.Set {
 		return nil, refused("requestTooLarge", "more objects than maxObjectsInSet")
 	}
+	destroys = unique(destroys)
 	if c.acct == nil {
 		var err error
 		if c.acct, err = c.account(c.ctx, c.who, accountID(c.who.account.ID)); err != nil {
@@ -85,7 +86,7 @@ func (t *objectType) set(c *call) (wire.Object, error) {
 		out := s.response(t)
 		if t.done != nil {
 			if err := t.done(c, out); err != nil {
-				return nil, err
+				return nil, c.partly(err)
 			}
 		}
 		return out, nil
@@ -346,7 +347,7 @@ func (t *objectType) tryUpdate(s *setter, key, id string, patch any) error {
 	if t.update == nil {
 		return unfit("forbidden", "these cannot be changed")
 	}
-	if slices.Contains(s.strs("destroy"), id) {
+	if slices.ContainsFunc(s.strs("destroy"), func(other string) bool { return s.idOf(other) == id }) {
 		return unfit("willDestroy", "")
 	}
 	recs, err := t.load(s.call, &s.tx.View, []string{id})

@@ -66,7 +66,10 @@ func loginSessionType() *objectType {
 		},
 		destroy: func(s *setter, id string) error {
 			s.afterwards = append(s.afterwards, func() { s.users.drop(s.acct.ID()) })
-			return s.tx.DeleteObject(store.ObjectSession, id)
+			if err := s.tx.DeleteObject(store.ObjectSession, id); err != nil {
+				return err
+			}
+			return s.dropSubscriptions(s.tx)
 		},
 	}
 }

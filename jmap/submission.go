@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,13 +41,8 @@ func submissionType() *objectType {
 			sorts:   []string{"emailId", "threadId", "sentAt", "sendAt"}, run: querySubmissions, changed: objectsChanged(store.ObjectSubmission),
 		},
 		create: createSubmission, update: updateSubmission,
-		destroy: func(s *setter, id string) error {
-			if err := dropOutgoing(s.tx, id); err != nil {
-				return err
-			}
-			return s.tx.DeleteObject(store.ObjectSubmission, id)
-		},
-		done: submissionsDone,
+		destroy: destroySubmission,
+		done:    submissionsDone,
 	}
 	t.keep(store.ObjectSubmission)
 	t.load = ownOfGuest(t.load)
@@ -262,6 +258,9 @@ func (s *setter) holdOf(v any, now time.Time) (time.Time, error) {
 	if at.Sub(now) > s.limits.MaxDelayedSend {
 		return at, invalidProperties("too far ahead", "envelope/mailFrom/parameters")
 	}
+	if at.Before(now) { // it goes when it is there
+		at = now
+	}
 	return at, nil
 }
 
@@ -274,18 +273,12 @@ func (s *setter) envelopeOf(e *email, identity values) (*envelope, error) {
 		return nil, err
 	}
 	env := &envelope{}
-	for _, name := range []string{"Sender", "From"} {
-		for _, m := range h.Addresses(name) {
-			if !m.Group && env.from.IsNull() {
-				env.from = m.Address
-			}
-		}
+	if env.from, err = senderOf(h); err != nil {
+		return nil, err
 	}
-	if env.from.IsNull() {
-		text, _ := identity["email"].(string)
-		if list := message.ParseAddresses([]byte(text), 1); len(list) == 1 {
-			env.from = list[0].Address
-		}
+	text, _ := identity["email"].(string)
+	if list := message.ParseAddresses([]byte(text), 1); len(list) == 1 {
+		env.from = list[0].Address // also where the message says another, which the identity does not allow
 	}
 	seen := map[mail.Address]bool{}
 	for _, name := range []string{"To", "Cc", "Bcc"} {
@@ -297,6 +290,20 @@ func (s *setter) envelopeOf(e *email, identity values) (*envelope, error) {
 		}
 	}
 	return env, nil
+}
+
+// senderOf is who the header says has sent a message: its Sender, or else its From.
+func senderOf(h *message.Header) (mail.Address, error) {
+	for _, name := range []string{"Sender", "From"} {
+		list := slices.DeleteFunc(h.Addresses(name), func(m message.Mailbox) bool { return m.Group })
+		switch {
+		case len(list) > 1 || h.Count(name) > 1:
+			return mail.Address{}, unfit("invalidEmail", "there is more than one "+name).with("properties", []string{strings.ToLower(name)})
+		case len(list) == 1:
+			return list[0].Address, nil
+		}
+	}
+	return mail.Address{}, nil
 }
 
 // maxRecipients of one message, as over SMTP.
@@ -380,6 +387,27 @@ func updateSubmission(s *setter, r record, changed map[string]any) (wire.Object,
 	return nil, s.merge(store.ObjectSubmission, r, map[string]any{"undoStatus": "canceled"})
 }
 
+// destroySubmission forgets one that is over. What waits is taken back first: to destroy
+// it must not change what is sent, RFC 8621 §7.5.
+func destroySubmission(s *setter, id string) error {
+	recs, err := s.typ.load(s.call, &s.tx.View, []string{id})
+	if err != nil {
+		return err
+	}
+	if len(recs) == 0 {
+		return unfit("notFound", "")
+	}
+	m := recs[0].rec.(values)
+	if m["undoStatus"] == "pending" {
+		return unfit("forbidden", "it has not been sent: cancel it first")
+	}
+	if s.gone == nil {
+		s.gone = map[string]string{}
+	}
+	s.gone[id], _ = m["emailId"].(string)
+	return s.tx.DeleteObject(store.ObjectSubmission, id)
+}
+
 // submissionsDone makes the changes of emails that were asked for on success, RFC
 // 8621 §7.5: an implicit Email/set behind the response.
 func submissionsDone(c *call, out wire.Object) error {
@@ -399,12 +427,15 @@ func submissionsDone(c *call, out wire.Object) error {
 		}
 	}
 	emails := map[string]string{}
+	for _, id := range destroyed(out) {
+		emails[id] = c.gone[id]
+	}
 	if err := c.view(func(v *store.View) error {
 		for id := range worked {
 			real := c.req.idOf(id)
 			o, err := v.Object(store.ObjectSubmission, real)
 			if err != nil {
-				continue // destroyed by the same set
+				continue // destroyed by the same set, or meanwhile
 			}
 			if m, err := decodeValues(o.Value); err == nil {
 				emails[id], _ = m["emailId"].(string)
@@ -428,21 +459,32 @@ func submissionsDone(c *call, out wire.Object) error {
 	if len(update)+len(destroy) == 0 {
 		return nil
 	}
-	return c.imply("Email/set", map[string]any{"accountId": c.acct.id, "update": update, "destroy": destroy})
+	c.imply("Email/set", map[string]any{"accountId": c.acct.id, "update": update, "destroy": destroy})
+	return nil
+}
+
+// destroyed are the ids that the response of a /set names as such.
+func destroyed(out wire.Object) []string {
+	v, _ := out.Member("destroyed")
+	list, _ := v.([]string)
+	return list
 }
 
 // imply calls another method and adds its response behind this one's.
-func (c *call) imply(name string, args map[string]any) error {
+func (c *call) imply(name string, args map[string]any) {
 	next := &call{Server: c.Server, ctx: c.ctx, who: c.who, req: c.req, id: c.id, method: c.methods[name], args: args}
-	if err := next.bind(); err != nil {
-		return err
+	err := next.bind()
+	var out wire.Object
+	if err == nil {
+		out, err = next.method.do(next)
 	}
-	out, err := next.method.do(next)
 	if err != nil {
-		e, _ := asMethodError(err)
+		e, internal := asMethodError(err)
+		if internal {
+			c.failed(c.ctx, "jmap: method failed", "method", name, "account", uint64(c.who.account.ID), "err", err)
+		}
 		c.implied = append(c.implied, response{"error", e.object(), c.id})
-		return nil
+		return
 	}
 	c.implied = append(c.implied, response{name, out, c.id})
-	return nil
 }

@@ -422,7 +422,7 @@ export interface Arguments {
   'Principal/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'Principal/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
   'PushSubscription/get': { ids?: Id[] | null; properties?: string[] | null; }
-  'PushSubscription/set': { ifInState?: string | null; create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
+  'PushSubscription/set': { create?: Record<Id, unknown> | null; update?: Record<Id, unknown> | null; destroy?: Id[] | null; }
   'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
   'Quota/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'Quota/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
