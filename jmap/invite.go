@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"posthouse/directory"
 	"posthouse/ical"
 	"posthouse/jmap/wire"
 	"posthouse/mail"
@@ -114,9 +115,25 @@ func momentObject(m ical.Moment) any {
 	return wire.Object{{Name: "local", Value: m.Local}, {Name: "timeZone", Value: textOrNull(m.Zone)}, {Name: "isAllDay", Value: m.AllDay}, {Name: "utc", Value: utc}}
 }
 
-// invited is the attendee that the account is; zero if it is none of the first hundred.
+// owner is whose account it is; zero if it is somebody else's as whom the user may not send.
+func (c *call) owner() (directory.Account, error) {
+	if !c.acct.shared {
+		return c.who.account, nil
+	}
+	if ok, err := c.sendsFor(c.ctx, c.who, c.acct.ID()); err != nil || !ok {
+		return directory.Account{}, err
+	}
+	return c.opts.Directory.Account(c.ctx, c.acct.ID())
+}
+
+// invited is the attendee that the account is; zero if it is none of the first hundred,
+// or the user may not answer for it.
 func (c *call) invited(inv *ical.Invite) (ical.Person, error) {
-	own := c.who.account.Address.String()
+	owner, err := c.owner()
+	if err != nil || owner.ID == 0 {
+		return ical.Person{}, err
+	}
+	own := owner.Address.String()
 	for _, p := range inv.Attendees {
 		if strings.EqualFold(p.Email, own) {
 			return p, nil
@@ -133,7 +150,7 @@ func (c *call) invited(inv *ical.Invite) (ical.Person, error) {
 // replyMethod is Invite/reply of the vendor capability: the answer to an invitation, as
 // mail to its organizer (iMIP, RFC 6047 §2).
 func replyMethod() *method {
-	return &method{name: "Invite/reply", capability: capPosthouse, args: []wire.Field{{Name: "emailId", Type: "Id"}, {Name: "answer", Type: "String"}, {Name: "comment?", Type: "String"}}, do: replyToInvite}
+	return &method{name: "Invite/reply", capability: capPosthouse, args: []wire.Field{{Name: "emailId", Type: "Id"}, {Name: "answer", Type: "String"}, {Name: "comment?", Type: "String"}}, sends: true, do: replyToInvite}
 }
 
 func replyToInvite(c *call) (wire.Object, error) {
@@ -182,10 +199,14 @@ func replyToInvite(c *call) (wire.Object, error) {
 	if !ok || !okFrom {
 		return nil, refused("notPossible", "it does not say who invites whom")
 	}
-	if me.Name == "" {
-		me.Name = c.who.account.Name
+	owner, err := c.owner()
+	if err != nil {
+		return nil, err
 	}
-	if own := c.who.account.Address; strings.EqualFold(own.String(), me.Email) {
+	if me.Name == "" {
+		me.Name = owner.Name
+	}
+	if own := owner.Address; strings.EqualFold(own.String(), me.Email) {
 		from.Address = own // as we spell it
 	}
 	from.Name, to.Name = me.Name, inv.Organizer.Name
@@ -239,7 +260,7 @@ func (c *call) buildReply(inv *ical.Invite, me ical.Person, answer int, comment 
 // sendOwn sends a message that the server wrote for the account, in one commit with
 // beside. A setError says that it is not sent.
 func (c *call) sendOwn(content []byte, from, to mail.Address, beside func(tx *store.Tx) error) error {
-	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: from, TraceID: c.ids.Next(c.opts.Now()), Body: mail.Body8BitMIME, Size: int64(len(content)), Account: c.acct.ID(),
+	t := c.opts.Delivery.Begin(c.deliverySession(), mail.Envelope{ReversePath: from, TraceID: c.ids.Next(c.opts.Now()), Body: mail.Body8BitMIME, Size: int64(len(content)), Account: c.who.account.ID,
 		UTF8: !to.IsASCII() || !from.IsASCII()})
 	defer t.Close()
 	if r := t.Sender(c.ctx); !r.Positive() {
@@ -256,7 +277,7 @@ func (c *call) sendOwn(content []byte, from, to mail.Address, beside func(tx *st
 	}
 	var failed error
 	t.Beside.Account, t.Beside.Do = c.acct.ID(), func(tx *store.Tx) error {
-		failed = beside(tx)
+		failed = c.acting(tx, func() error { return beside(tx) })
 		return failed
 	}
 	r := t.Accept(c.ctx)

@@ -33,6 +33,7 @@ type method struct {
 	// guests is there if the method works on accounts of others: what it takes of the
 	// owner's objects. Methods of mail do anyway.
 	guests  []store.ObjectKind
+	sends   bool // it works on accounts of others for those who may send as the owner
 	anyArgs bool // takes whatever comes
 	do      func(c *call) (wire.Object, error)
 
@@ -125,13 +126,13 @@ func (c *call) bindShared() error {
 		c.acct.allow(c.method.guests...)
 		return nil
 	}
-	switch c.method.capability {
-	case capMail:
+	switch capability := c.method.capability; {
+	case capability == capMail:
 		c.acct.allow(store.ObjectSnooze) // a property of Email
 		return nil
-	case capBlob, capCore: // bytes: what they belong to asks for rights
+	case capability == capBlob, capability == capCore: // bytes: what they belong to asks for rights
 		return nil
-	case capSubmission:
+	case capability == capSubmission, capability == capMDN, c.method.sends:
 		ok, err := c.sendsFor(c.ctx, c.who, c.acct.ID())
 		if ok {
 			c.acct.allow(sentObjects...)

@@ -10,8 +10,8 @@ import (
 )
 
 // Accounts of others are there for who has rights on a mailbox of theirs (RFC 4314).
-// Mail is, and what a draft takes of blobs (RFC 9404), and for those who may send as the owner the owner's identities, and what
-// they sent. What else an account has is its owner's.
+// Mail is, and what a draft takes of blobs (RFC 9404), and for those who may send as the owner the owner's identities, what
+// they sent, answers to invitations and receipts (RFC 9007). What else an account has is its owner's.
 
 // A Grouper knows to which groups somebody belongs; [directory.Directory] does.
 type Grouper interface {
@@ -103,7 +103,7 @@ func (s *Server) sharedAccounts(ctx context.Context, who *principal) (wire.Objec
 		}
 		if sends {
 			_, own := s.capability(capSubmission, who)
-			caps = caps.With(capSubmission, own)
+			caps = caps.With(capMDN, wire.Object{}).With(capSubmission, own)
 		}
 		all = all.With(accountID(id), wire.Object{{Name: "name", Value: owner.Address.String()}, {Name: "isPersonal", Value: false}, {Name: "isReadOnly", Value: a.reads && !sends},
 			{Name: "accountCapabilities", Value: caps}})

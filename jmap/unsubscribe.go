@@ -16,7 +16,7 @@ import (
 // the one request of RFC 8058 §3.1, without cookies and without following redirects,
 // and marks the message with $unsubscribed.
 func unsubscribeMethod() *method {
-	return &method{name: "Email/unsubscribe", capability: capPosthouse, args: []wire.Field{{Name: "emailId", Type: "Id"}}, do: unsubscribe}
+	return &method{name: "Email/unsubscribe", capability: capPosthouse, args: []wire.Field{{Name: "emailId", Type: "Id"}}, sends: true, do: unsubscribe}
 }
 
 // errNoOneClick: the message offers no one-click way.
