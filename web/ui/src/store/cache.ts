@@ -3,7 +3,8 @@
 // the server that they belong to. All of it goes at sign-out.
 import type { Email, Mailbox, Identity } from '../jmap/types'
 
-export interface Meta { boxes: Mailbox[]; identities: Identity[]; state: string; synced: number }
+export interface Meta { boxes: Mailbox[]; identities: Identity[]; state: string; synced: number; shared?: Other[] }
+export interface Other { id: string; name: string; boxes: Mailbox[]; state: string; identities: Identity[] } // an account of somebody else
 export interface List { key: string; ids: string[]; total: number; state: string; at: number }
 export interface Queued { n?: number; uid?: string /* of queue */; changes: [string, any][]; hides: string[]; key: string; label: string }
 export interface Restored { meta: Meta; list?: List; emails: Email[]; threads: [string, string[]][] }
@@ -115,7 +116,7 @@ export async function lists(key: string): Promise<{ list: List; emails: Email[];
 }
 
 // write is one step: what changed since the last, and where the server was then.
-export async function write(o: { meta: Meta; list?: List; first?: Omit<Restored, 'meta' | 'list'>; emails: Email[]; gone: string[]; threads: [string, string[]][]; anew: boolean }): Promise<boolean> {
+export async function write(o: { meta: Meta; list?: List; others?: List[]; first?: Omit<Restored, 'meta' | 'list'>; emails: Email[]; gone: string[]; threads: [string, string[]][]; anew: boolean }): Promise<boolean> {
   if (!db || !leader) return true
   try {
     const tx = db.transaction(['meta', 'lists', 'emails', 'threads'], 'readwrite'), at = Date.now()
@@ -125,7 +126,7 @@ export async function write(o: { meta: Meta; list?: List; first?: Omit<Restored,
     // The records of first are as of the state of meta, or it is not there.
     if (o.list && o.first) tx.objectStore('meta').put({ list: { ...o.list, ids: o.list.ids.slice(0, screen) }, ...o.first }, 'first')
     else tx.objectStore('meta').delete('first')
-    if (o.list) kept.put({ ...o.list, ids: o.list.ids.slice(0, rows) })
+    for (const l of [...(o.list ? [o.list] : []), ...(o.others || [])]) kept.put({ ...l, ids: l.ids.slice(0, rows) })
     for (const id of o.gone) emails.delete(id)
     // In small pieces, so that no frame waits; the transaction stays open as long as each follows on the one before.
     await pieces(o.emails, (e) => emails.put({ e, at }))
@@ -141,6 +142,20 @@ async function pieces<T>(list: T[], put: (x: T) => IDBRequest): Promise<void> {
     r = put(list[i])
     if (i % 25 === 24) await asked(r)
   }
+}
+
+// dropAccount lets go of what is kept of somebody else's account.
+export async function dropAccount(account: string) {
+  const begin = account + '~', all = IDBKeyRange.bound(begin, begin + '\uffff')
+  try {
+    if (db && leader) {
+      const tx = db.transaction(['lists', 'emails', 'threads'], 'readwrite')
+      for (const name of ['lists', 'emails', 'threads']) tx.objectStore(name).delete(all)
+      await ended(tx)
+    }
+    const c = await caches.open('bodies')
+    for (const r of await c.keys()) if (new URL(r.url).pathname.startsWith(`/r/${account}/`)) await c.delete(r)
+  } catch { /* nothing is kept */ }
 }
 
 // bound lets go of what was written longest ago.
@@ -205,7 +220,6 @@ export async function queued(): Promise<Queued[]> {
 }
 
 // Bodies are pages of their own; the worker shows them in the frame when the server is away.
-export const bodyURL = (account: string, id: string) => `/r/${account}/${id}`
 let wiped = false
 export async function keepBody(url: string) {
   if (wiped || !('caches' in window) || !navigator.serviceWorker?.controller) return

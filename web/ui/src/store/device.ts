@@ -3,9 +3,10 @@
 import { client, boot } from '../jmap/client'
 import { mail } from './mail.svelte'
 import { unsaved } from './drafts'
+import { Query } from './query.svelte'
 import { ui } from './ui.svelte'
 import { toast, drop, type Toast } from './toasts.svelte'
-import { bodyURL, keepBody, wipe } from './cache'
+import { keepBody, wipe } from './cache'
 import { unsubscribe, look, remember } from './push.svelte'
 import { t } from '../kit/i18n'
 
@@ -61,13 +62,22 @@ export async function installWorker() {
 
 // fill keeps the newest messages for when the server is away, one at a time.
 async function fill() {
-  for (let i = 0; i < Math.min(50, mail.query.length); i++) {
+  await fillFrom(mail.query)
+  for (const s of mail.shared) { // what others share as one's own
+    const inbox = mail.box('inbox', s.id), q = inbox && new Query(mail, { inMailbox: inbox.id }, s.id)
+    if (!q || !mail.online || !(await q.fetch(0))) continue
+    mail.keepAside(q)
+    await fillFrom(q)
+  }
+}
+async function fillFrom(q: Query) {
+  for (let i = 0; i < Math.min(50, q.length); i++) {
     if (!mail.online) return
-    const e = mail.email(mail.query.id(i))
+    const e = mail.email(q.id(i))
     if (!e) continue
     if (!mail.threads.has(e.threadId) || mail.thread(e.threadId).some((x) => !mail.details.has(x.id))) await mail.loadThread(e.threadId).catch(() => null)
     const last = mail.thread(e.threadId).at(-1)
-    if (last) await keepBody(bodyURL(client.account, last.id))
+    if (last) await keepBody(client.bodyURL(last.id))
     await new Promise((r) => (window.requestIdleCallback ?? setTimeout)(r))
   }
 }

@@ -17,6 +17,8 @@ export interface Shared { id: string; name: string; boxes: Mailbox[]; state: str
 export interface Asked { account: string; filter: any }
 export type Right = Exclude<keyof Mailbox['myRights'], 'mayCreateChild' | 'mayRename' | 'mayDelete' | 'maySubmit'>
 const batch = 200
+// listKey is the name of a list on this device.
+const listKey = (q: Query) => (q.account ? q.account + '~' : '') + JSON.stringify(q.filter)
 
 export class Mail {
   boxes = $state.raw<Mailbox[]>([])
@@ -53,6 +55,8 @@ export class Mail {
     const keeps = (b?: Mailbox) => !!b?.myRights.mayAddItems && b.myRights.mayRemoveItems
     return [...this.identities, ...this.shared.filter((s) => keeps(this.box('drafts', s.id)) && this.box('sent', s.id)?.myRights.mayAddItems).flatMap((s) => s.identities)]
   }
+  // identitiesOf are those of an account, as far as one may send as them.
+  identitiesOf(account: string): Identity[] { return account ? this.shared.find((s) => s.id === account)?.identities || [] : this.identities }
   sender(account: string, email: string) { return this.senders.find((i) => ofAccount(i.id) === account && i.email.toLowerCase() === email.toLowerCase()) }
   box(role: string, account = '') { return this.boxesOf(account).find((b) => b.role === role) }
   boxByID(id: string) { return this.boxesOf(ofAccount(id)).find((b) => b.id === id) }
@@ -97,6 +101,7 @@ export class Mail {
     const r = await cache.begin((m) => { this.boxes = m.boxes; filter = makeFilter(m.boxes); return JSON.stringify(filter) })
     if (!r) return false
     this.boxes = r.meta.boxes; this.identities = r.meta.identities; this.state = r.meta.state; this.synced = r.meta.synced
+    this.shared = (r.meta.shared || []).map((s) => ({ ...s, boxes: sortBoxes(s.boxes) }))
     this.query = new Query(this, filter)
     this.adopt(this.query, r)
     this.ready = true
@@ -134,13 +139,20 @@ export class Mail {
   // ask opens a list: of one account, or of several as one.
   ask(list: Asked[]) {
     if (list.length === 1) return this.open(list[0].filter, list[0].account)
-    return (this.query = new Merged(this, list.map((x) => new Query(this, x.filter, x.account)))).fetch(0)
+    return this.show(new Merged(this, list.map((x) => new Query(this, x.filter, x.account))))
   }
-  open(filter: any, account = '') {
-    const q = this.query = new Query(this, filter, account)
-    if (this.online || account) return q.fetch(0)
-    return cache.lists(JSON.stringify(filter)).then((r) => { if (r && q === this.query) this.adopt(q, r); return q.fetch(0) })
+  open(filter: any, account = '') { return this.show(new Query(this, filter, account)) }
+  // show fetches a list; without the server it is as this device kept it.
+  private async show(q: Query): Promise<unknown> {
+    this.query = q
+    if (this.online && (await q.fetch(0))) return
+    for (const p of q.parts) if (!p.loaded) { const r = await cache.lists(listKey(p)); if (r && q === this.query && !p.loaded) this.adopt(p, r) }
+    return q.fetch(0)
   }
+
+  // keepAside keeps a list that is not on the screen, too.
+  private aside: Query[] = []
+  keepAside(q: Query) { this.aside.push(q); this.keep() }
 
   // keep writes to this device, when there is nothing else to do.
   keep() {
@@ -151,25 +163,25 @@ export class Mail {
     const q = this.query, all = (s: Set<string>) => { const out = [...s]; s.clear(); return out }
     const emails = all(this.touched).slice(-3000).map((id) => this.emails.get(id)).filter((e) => !!e)
     const threads = all(this.touchedThreads).map((id) => [id, this.threads.get(id)] as [string, string[]]).filter((x) => x[1])
-    let n = 0
-    while (n < q.ids.length && q.ids[n]) n++
-    const ids = q.ids.slice(0, n) as string[], anew = this.anew
+    const known = (q: Query) => { let n = 0; while (n < q.ids.length && q.ids[n]) n++; return q.ids.slice(0, n) as string[] }
+    const list = (q: Query): cache.List[] => { const ids = known(q); return q.loaded && q.state && ids.length ? [{ key: listKey(q), ids, total: q.total, state: q.state, at: Date.now() }] : [] }
+    const single = q.parts.length === 1 && !q.account, ids = single ? known(q) : [], anew = this.anew
     this.anew = false
-    const meta = { boxes: $state.snapshot(this.boxes) as Mailbox[], identities: $state.snapshot(this.identities) as Identity[], state: this.state, synced: this.synced }
+    const meta = { boxes: $state.snapshot(this.boxes) as Mailbox[], identities: $state.snapshot(this.identities) as Identity[], state: this.state, synced: this.synced, shared: $state.snapshot(this.shared) as Shared[] }
     // The first picture of the next start: its rows, and what else is of their conversations.
     const top = ids.slice(0, cache.screen).map((id) => this.emails.get(id)?.threadId), seen = [...new Set(top.filter((id) => id !== undefined))].filter((id) => this.threads.has(id))
     const shown = new Set([...ids.slice(0, cache.screen), ...seen.flatMap((id) => this.threads.get(id)!)])
     const first = { threads: seen.map((id) => [id, this.threads.get(id)] as [string, string[]]), emails: [...shown].map((id) => this.emails.get(id)).filter((e) => !!e) }
-    await cache.write({ meta, first, list: q.loaded && q.state && n && !q.account ? { key: JSON.stringify(q.filter), ids, total: q.total, state: q.state, at: Date.now() } : undefined, emails, gone: all(this.gone), threads, anew })
+    await cache.write({ meta, first, list: single ? list(q)[0] : undefined, others: [...(single ? [] : q.parts), ...this.aside.splice(0)].flatMap(list), emails, gone: all(this.gone), threads, anew })
     this.keeping = 0
     if (this.touched.size) this.keep()
   }
 
-  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) { this.threads.set(th.id, th.emailIds); if (!ofAccount(th.id)) this.touchedThreads.add(th.id) } }
+  takeThreads(list: { id: string; emailIds: string[] }[]) { for (const th of list) { this.threads.set(th.id, th.emailIds); this.touchedThreads.add(th.id) } }
   takeEmails(r: { list: Email[] }) {
     for (const e of r.list) {
       this.emails.set(e.id, e)
-      if (!ofAccount(e.id)) this.touched.add(e.id)
+      this.touched.add(e.id)
       const d = this.details.get(e.id)
       if (d) { d.mailboxIds = e.mailboxIds; d.keywords = e.keywords; this.emails.set(e.id, { ...d, ...e }) }
     }
@@ -233,7 +245,7 @@ export class Mail {
     for (const d of list) {
       this.details.set(d.id, d)
       this.emails.set(d.id, d)
-      if (!ofAccount(d.id)) this.touched.add(d.id)
+      this.touched.add(d.id)
     }
     while (this.details.size > 500) this.details.delete(this.details.keys().next().value!)
     if (shown) this.rev++
@@ -284,7 +296,7 @@ export class Mail {
         if (lack.length) await this.fetchEmails(lack)
       } catch (e) {
         if (!(e instanceof JMAPError)) throw e
-        if (other) { other.state = pick(await client.read([['Email/get', { ...where, ids: [], properties: ['id'] }]]), 0).state; q?.refresh() } else await this.startOver()
+        if (other) { this.forget(account); other.state = pick(await client.read([['Email/get', { ...where, ids: [], properties: ['id'] }]]), 0).state; q?.refresh() } else await this.startOver()
         return
       }
       if (qc && q && this.query.parts.includes(q)) {
@@ -299,7 +311,7 @@ export class Mail {
         }
       }
     } catch (e) {
-      if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s.id !== account); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
+      if (other && e instanceof JMAPError) { this.shared = this.shared.filter((s) => s.id !== account); this.forget(account); dispatchEvent(new CustomEvent('shared')); return } // not shared any more
       if (!(e instanceof Offline) && !(e instanceof LoggedOut)) console.warn('sync', e)
     }
   }
@@ -339,6 +351,14 @@ export class Mail {
     const out = await client.read([['Email/get', { ids: [], properties: ['id'] }]])
     this.state = pick(out, 0).state
     this.query.refresh()
+  }
+
+  // forget lets go of the records of somebody else's account.
+  forget(account: string) {
+    for (const m of [this.emails, this.threads, this.details] as Map<string, unknown>[]) for (const id of m.keys()) if (ofAccount(id) === account) m.delete(id)
+    for (const s of [this.touched, this.touchedThreads]) for (const id of s) if (ofAccount(id) === account) s.delete(id)
+    this.rev++
+    void cache.dropAccount(account)
   }
 
   private drop(id: string) {
@@ -395,7 +415,7 @@ export class Mail {
         if (refused.length) throw new JMAPError(r.notUpdated[refused[0]].type, r.notUpdated[refused[0]].description)
         for (const [id, p] of all.slice(i, i + 500)) {
           const e = this.emails.get(id)
-          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); if (!ofAccount(id)) this.touched.add(id) }
+          if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
         }
       }
       cache.unqueue(await kept)

@@ -37,15 +37,15 @@ export async function find(id: string): Promise<{ first: Found; now: Found } | n
   if (!e?.invite) return null
   const first: Found = { email: id, invite: e.invite }, from = first.invite.organizer?.email
   if (!from || !['REQUEST', 'CANCEL'].includes(first.invite.method)) return { first, now: first }
-  const out = await client.read([['Email/query', { filter: { from }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 50 }],
-    ['Email/get', { '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['id', 'invite'] }]])
+  const where = inAccount(ofAccount(id)), out = await client.read([['Email/query', { ...where, filter: { from }, sort: [{ property: 'receivedAt', isAscending: false }], limit: 50 }],
+    ['Email/get', { ...where, '#ids': { resultOf: 0, name: 'Email/query', path: '/ids' }, properties: ['id', 'invite'] }]])
   let now = first
   for (const x of pick(out, 1).list as { id: string; invite: Invite | null }[]) if (x.invite && x.id !== id && x.invite.uid === first.invite.uid && ['REQUEST', 'CANCEL'].includes(x.invite.method) && newer(x.invite, now.invite)) now = { email: x.id, invite: x.invite }
   return { first, now }
 }
 
 export async function respond(f: Found, answer: Answer, comment: string) {
-  const r = pick(await client.write([['Invite/reply', { emailId: f.email, answer, ...(comment.trim() ? { comment: comment.trim() } : {}) }]]), 0)
+  const r = pick(await client.write([['Invite/reply', { ...inAccount(ofAccount(f.email)), emailId: f.email, answer, ...(comment.trim() ? { comment: comment.trim() } : {}) }]]), 0)
   if (r.answer !== answer) throw new JMAPError('serverFail')
   mail.sync()
 }

@@ -21,6 +21,7 @@ export function loadShared(anew = false): Promise<void> {
 async function load(anew: boolean) {
   try {
     const session = await client.sessionObject(anew)
+    if (!client.session) { addEventListener('online', () => void loadShared(true), { once: true }); return } // what was kept is shown
     const there = Object.entries(session.accounts || {} as Record<string, any>).filter(([id, a]: [string, any]) => id !== client.account && a.accountCapabilities?.['urn:ietf:params:jmap:mail'])
     const now: Shared[] = []
     for (const [id, a] of there as [string, any][]) {
@@ -34,19 +35,25 @@ async function load(anew: boolean) {
     }
     const first = !mail.shared.length && now.length
     const gone = mail.shared.some((s) => !now.some((n) => n.id === s.id))
+    for (const s of mail.shared.filter((s) => !now.some((n) => n.id === s.id))) mail.forget(s.id)
     mail.shared = now
+    mail.keep()
     if (gone) dispatchEvent(new CustomEvent('shared'))
-    if (!first) return
-    // What the address asked for may have been somebody else's; a search is over all.
-    if (/^\/mail\/(unified|A\d+~)/.test(decodeURIComponent(asked)) && asked !== location.pathname + location.search) {
-      history.replaceState(null, '', asked)
-      const u = fromURL()
-      if (u.place !== ui.place) go(u.place, { thread: u.thread, replace: true })
-    } else if (/^\/mail\/(unified|A\d+~)/.test(decodeURIComponent(location.pathname))) {
-      const u = fromURL()
-      if (u.place !== ui.place) go(u.place, { thread: u.thread, replace: true })
-    } else if (ui.search) mail.ask(queryFor(ui.place, ui.search, ui.filter))
+    if (first) arrive()
   } catch { /* asked again with the next sign of it */ }
+}
+
+// arrive goes where the address asked for, once it is known what is shared.
+export function arrive() {
+  // What the address asked for may have been somebody else's; a search is over all.
+  if (/^\/mail\/(unified|A\d+~)/.test(decodeURIComponent(asked)) && asked !== location.pathname + location.search) {
+    history.replaceState(null, '', asked)
+    const u = fromURL()
+    if (u.place !== ui.place) go(u.place, { thread: u.thread, replace: true })
+  } else if (/^\/mail\/(unified|A\d+~)/.test(decodeURIComponent(location.pathname))) {
+    const u = fromURL()
+    if (u.place !== ui.place) go(u.place, { thread: u.thread, replace: true })
+  } else if (ui.search) mail.ask(queryFor(ui.place, ui.search, ui.filter))
 }
 
 // transfer copies messages into a mailbox of another account, and takes them out of where
