@@ -35,6 +35,7 @@ export class Mail {
   synced = $state(Date.now())
   waiting = $state(0) // actions that the server has not confirmed
   private pending = new Map<string, Patch[]>()
+  acted = new Set<string>() // threads that actions were about
   private undoStack: Op[] = []
   private redoStack: Op[] = []
   canUndo = $state(false)
@@ -144,6 +145,7 @@ export class Mail {
   open(filter: any, account = '') { return this.show(new Query(this, filter, account)) }
   // show fetches a list; without the server it is as this device kept it.
   private async show(q: Query): Promise<unknown> {
+    for (const p of this.query?.parts || []) if (this.online && p.loaded) this.keepAside(p)
     this.query = q
     if (this.online && (await q.fetch(0))) return
     for (const p of q.parts) if (!p.loaded) { const r = await cache.lists(listKey(p)); if (r && q === this.query && !p.loaded) this.adopt(p, r) }
@@ -152,7 +154,7 @@ export class Mail {
 
   // keepAside keeps a list that is not on the screen, too.
   private aside: Query[] = []
-  keepAside(q: Query) { this.aside.push(q); this.keep() }
+  keepAside(q: Query) { this.aside = [...this.aside.slice(-5), q]; this.keep() }
 
   // keep writes to this device, when there is nothing else to do.
   keep() {
@@ -393,8 +395,9 @@ export class Mail {
   }
 
   private async run(changes: Map<string, Patch>, q: Query | null, hides: string[], hide: boolean, resumed?: cache.Queued) {
-    for (const [id, p] of changes) this.pending.set(id, [...(this.pending.get(id) || []), p])
+    for (const [id, p] of changes) { this.pending.set(id, [...(this.pending.get(id) || []), p]); const th = this.emails.get(id)?.threadId; if (th) this.acted.add(th) }
     this.rev++
+    this.replace()
     this.waiting++
     if (q && hide) q.hide(hides)
     const before = this.tail
@@ -443,12 +446,15 @@ export class Mail {
     }
   }
 
+  private replace() { for (const q of this.query?.parts || []) q.place() }
+
   private settle(changes: Map<string, Patch>) {
     for (const [id, p] of changes) {
       const left = (this.pending.get(id) || []).filter((x) => x !== p)
       if (left.length) this.pending.set(id, left); else this.pending.delete(id)
     }
     this.rev++
+    this.replace()
   }
 
   undo(op = this.undoStack[this.undoStack.length - 1]): Op | undefined {

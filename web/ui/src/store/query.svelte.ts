@@ -1,6 +1,6 @@
 // A windowed query: the ids of a list by position, as far as they were asked for.
 import { client, pick, JMAPError } from '../jmap/client'
-import { inAccount } from '../jmap/accounts'
+import { inAccount, ofAccount } from '../jmap/accounts'
 import { listProperties } from '../jmap/types'
 import type { Mail } from './mail.svelte'
 
@@ -178,12 +178,21 @@ export class Query {
   }
   isHidden(thread: string) { return this.gone.has(thread) }
 
+  // left says that an action took all of a thread out of the mailbox that this is a list of: it may
+  // have been made in another list, and the server may not know of it yet.
+  left(th: string): boolean {
+    const box = this.filter.inMailbox ?? this.filter.conditions?.find?.((c: any) => c.inMailbox)?.inMailbox
+    if (!box || this.filter.operator && this.filter.operator !== 'AND' || !this.mail.acted.has(th)) return false
+    const ids = this.mail.threads.get(th) || []
+    return ids.length > 0 && ids.every((id) => this.mail.emails.has(id) && !this.mail.email(id)!.mailboxIds[box])
+  }
+
   place() {
     this.gonePos = []
-    if (this.gone.size) {
+    if (this.gone.size || this.mail.acted.size) {
       this.ids.forEach((id, p) => {
         const th = id && this.mail.emails.get(id)?.threadId
-        if (th && this.gone.has(th)) this.gonePos.push(p)
+        if (th && (this.gone.has(th) || this.left(th))) this.gonePos.push(p)
       })
     }
     this.rev++
@@ -201,6 +210,7 @@ export class Merged extends Query {
     for (const q of all) q.placed = () => this.rebuild()
   }
   override get parts() { return this.all }
+  override left(th: string) { return this.all.some((q) => q.account === ofAccount(th) && q.left(th)) }
 
   private rebuild() {
     const at = this.all.map(() => 0), out: string[] = [], date = (q: Query, i: number) => { const e = this.mail.emails.get(q.ids[i]!); return e?.surfacedAt || e?.receivedAt || '' }
