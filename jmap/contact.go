@@ -35,8 +35,8 @@ func contactCardType() *objectType {
 			{name: "keywords", typ: "String[Boolean]|null", mode: optional},
 		},
 		query: &queryType{
-			filters: map[string]filterProperty{"text": {"String"}, "name": {"String"}, "email": {"String"}, "uid": {"String"}, "kind": {"String"}, "hasMember": {"String"}, "keyword": {"String"}, "memberOf": {"Id"}},
-			sorts:   []string{"name", "created", "updated"}, run: queryCards, changed: cardsChanged,
+			filters: map[string]filterProperty{"text": {"String"}, "name": {"String"}, "email": {"String"}, "uid": {"String"}, "kind": {"String"}, "hasMember": {"String"}, "keyword": {"String"}, memberOf: {"Id"}}, elsewhere: memberOf,
+			sorts: []string{"name", "created", "updated"}, run: queryCards, changed: cardsChanged,
 		},
 		create: func(s *setter, props map[string]any, _ any) (string, wire.Object, error) { return s.createCard(props) },
 		update: func(s *setter, r record, changed map[string]any) (wire.Object, error) {
@@ -121,6 +121,9 @@ func (s *setter) putCard(id string, m values) error {
 	return s.put(store.ObjectContact, id, m)
 }
 
+// memberOf is the condition on the groups that a card is in.
+const memberOf = "memberOf"
+
 // queryCards is ContactCard/query: by name if nothing else is asked.
 func queryCards(c *call, v *store.View, q *query) (results, error) {
 	recs, err := c.types["ContactCard"].load(c, v, nil)
@@ -128,7 +131,7 @@ func queryCards(c *call, v *store.View, q *query) (results, error) {
 		return nil, err
 	}
 	book := addressBook{}
-	if q.filter.asks("memberOf") {
+	if q.filter.asks(memberOf) {
 		for _, r := range recs {
 			if m := r.rec.(values); m["kind"] == "group" {
 				book[r.id], _ = m["members"].(map[string]any)
@@ -159,7 +162,7 @@ func cardKey(r record, property string) string {
 // cardsChanged is what changed of a query over cards. Who belongs to a group changes with
 // the group and not with the member: then all is asked anew.
 func cardsChanged(c *call, v *store.View, q *query, d *delta, res results) (removed []string, added []int, err error) {
-	if q.filter.asks("memberOf") && slices.ContainsFunc(d.objects, func(o store.ObjectRef) bool { return o.Kind == store.ObjectContact }) {
+	if q.filter.asks(memberOf) && slices.ContainsFunc(d.objects, func(o store.ObjectRef) bool { return o.Kind == store.ObjectContact }) {
 		return nil, nil, errCannotCalculate
 	}
 	return objectsChanged(store.ObjectContact)(c, v, q, d, res)
@@ -180,7 +183,7 @@ type addressBook map[string]map[string]any
 func (b addressBook) fits(f *filter, m values) bool {
 	return f.fits(func(condition string, val any) bool {
 		text, _ := val.(string)
-		if condition == "memberOf" {
+		if condition == memberOf {
 			uid, _ := m["uid"].(string)
 			return b[text][uid] == true
 		}

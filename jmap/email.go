@@ -41,6 +41,7 @@ func emailType() *objectType {
 		query: &queryType{
 			args: []wire.Field{{Name: "collapseThreads?", Type: "Boolean"}}, filters: emailFilters, sorts: emailSortNames(),
 			run: queryEmails, changed: emailQueryChanged,
+			fixed: []string{"before", "after", "minSize", "maxSize", "hasAttachment", "text", "from", "to", "cc", "bcc", "subject", "body", "header", "receivedAt", "size", "sentAt"},
 		},
 		prepare: prepareEmail, create: createEmail, update: updateEmail, destroy: destroyEmail,
 	}

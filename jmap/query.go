@@ -13,6 +13,11 @@ type queryType struct {
 	args    []wire.Field
 	filters map[string]filterProperty // of its FilterCondition
 	sorts   []string                  // properties to sort by
+	// fixed are the conditions and properties to sort by that never change of an object.
+	fixed []string
+	// elsewhere is the condition that is decided by other objects, so that changes cannot be
+	// told; "" if there is none.
+	elsewhere string
 	// run answers a query.
 	run func(c *call, v *store.View, q *query) (results, error)
 	// changed returns what may have been in the results before a stretch of the log
@@ -170,12 +175,12 @@ func (t *objectType) doQuery(c *call) (wire.Object, error) {
 		for i := from; i < to; i++ {
 			ids = append(ids, res.id(i))
 		}
-		out = c.head().With("queryState", stateOf(v)).With("canCalculateChanges", t.query.changed != nil).
+		out = c.head().With("queryState", stateOf(v)).With("canCalculateChanges", t.query.changed != nil && !q.filter.asks(t.query.elsewhere)).
 			With("position", from).With("ids", ids)
 		if c.flag("calculateTotal") {
 			out = out.With("total", res.len())
 		}
-		if asked := c.num("limit", noLimit); asked > maxQuery && from+maxQuery < res.len() {
+		if c.num("limit", noLimit) > maxQuery {
 			out = out.With("limit", maxQuery)
 		}
 		return nil
@@ -230,6 +235,7 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 			return err
 		}
 		slices.Sort(places)
+		removed, places = t.query.upTo(c, q, res, removed, places)
 		added := make([]wire.Object, len(places))
 		for i, at := range places {
 			added[i] = wire.Object{{Name: "id", Value: res.id(at)}, {Name: "index", Value: at}}
@@ -247,6 +253,47 @@ func (t *objectType) queryChanges(c *call) (wire.Object, error) {
 		return nil
 	})
 	return out, err
+}
+
+// upTo leaves out what lies behind upToId, where nothing moves, RFC 8620 §5.6: what is in
+// both lists was there before.
+func (t *queryType) upTo(c *call, q *query, res results, removed []string, places []int) ([]string, []int) {
+	last := c.str("upToId")
+	if last == "" || c.flag("collapseThreads") || !q.isOf(t.fixed) {
+		return removed, places
+	}
+	end := res.find(c.req.idOf(last))
+	n, _ := slices.BinarySearch(places, end+1)
+	if end < 0 || n == len(places) {
+		return removed, places
+	}
+	behind := make(map[string]bool, len(places)-n)
+	for _, at := range places[n:] {
+		behind[res.id(at)] = true
+	}
+	return slices.DeleteFunc(removed, func(id string) bool { return behind[id] }), places[:n]
+}
+
+// isOf reports whether a query asks for nothing but names.
+func (q *query) isOf(names []string) bool {
+	for _, s := range q.sort {
+		if !contains(names, s.property) {
+			return false
+		}
+	}
+	return q.filter.isOf(names)
+}
+
+func (f *filter) isOf(names []string) bool {
+	if f == nil {
+		return true
+	}
+	for name := range f.cond {
+		if !contains(names, name) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(f.sub, func(s *filter) bool { return !s.isOf(names) })
 }
 
 // inOrder compares by the criteria of a query, one after the other; by compares for one

@@ -3,6 +3,7 @@ package jmap
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"posthouse/jmap/wire"
 	"posthouse/store"
@@ -29,29 +30,34 @@ func quotaType() *objectType {
 			{name: "hardLimit", typ: "UnsignedInt", mode: serverSet, get: of(func(q quota) any { return q.limit })},
 			{name: "scope", typ: "String", mode: serverSet, get: of(func(quota) any { return "account" })},
 			{name: "name", typ: "String", mode: serverSet, get: of(func(q quota) any { return q.name })},
-			{name: "types", typ: "String[]", mode: serverSet, get: of(func(q quota) any { return []string{"Mail"} })},
+			{name: "types", typ: "String[]", mode: serverSet, get: of(func(q quota) any { return []string{"Email"} })},
 			{name: "warnLimit", typ: "UnsignedInt|null", mode: serverSet, get: of(func(quota) any { return nil })},
 			{name: "softLimit", typ: "UnsignedInt|null", mode: serverSet, get: of(func(quota) any { return nil })},
 			{name: "description", typ: "String|null", mode: serverSet, get: of(func(quota) any { return nil })},
 		},
 		load: loadQuotas, touched: quotasTouched,
-		extra: func(_ *delta, out wire.Object) wire.Object { return out.With("updatedProperties", []string{"used"}) },
+		// Limits change without a trace in the log, so more than the use may have changed.
+		extra: func(_ *delta, out wire.Object) wire.Object { return out.With("updatedProperties", nil) },
 		query: &queryType{
 			filters: map[string]filterProperty{"name": {"String"}, "scope": {"String"}, "resourceType": {"String"}, "type": {"String"}},
-			sorts:   []string{"name", "used"}, run: queryQuotas,
+			sorts:   []string{"name", "used"}, run: queryQuotas, changed: quotaQueryChanged,
 		},
 	}
 }
 
-func quotasOf(v *store.View) []quota {
+// quotasOf are the quotas in force, for a client that knows of mail, RFC 9425 §4.1.
+func (c *call) quotasOf(v *store.View) []quota {
+	if !contains(c.req.using, capMail) {
+		return nil
+	}
 	u := v.Usage()
 	all := []quota{{"octets", "octets", "Storage", u.Bytes, u.Quota.Bytes}, {"messages", "count", "Messages", u.Messages, u.Quota.Messages}}
 	return slices.DeleteFunc(all, func(q quota) bool { return q.limit == 0 })
 }
 
-func loadQuotas(_ *call, v *store.View, ids []string) ([]record, error) {
+func loadQuotas(c *call, v *store.View, ids []string) ([]record, error) {
 	var list []record
-	for _, q := range quotasOf(v) {
+	for _, q := range c.quotasOf(v) {
 		if ids == nil || slices.Contains(ids, q.id) {
 			list = append(list, record{q.id, q})
 		}
@@ -59,13 +65,13 @@ func loadQuotas(_ *call, v *store.View, ids []string) ([]record, error) {
 	return list, nil
 }
 
-func quotasTouched(_ *call, v *store.View, d *delta) ([]touch, error) {
+func quotasTouched(c *call, v *store.View, d *delta) ([]touch, error) {
 	moved := false
 	for _, n := range d.emails {
 		moved = moved || n != 0
 	}
 	var list []touch
-	for _, q := range quotasOf(v) {
+	for _, q := range c.quotasOf(v) {
 		if moved {
 			list = append(list, touch{q.id, true, true})
 		}
@@ -77,8 +83,13 @@ func queryQuotas(c *call, v *store.View, q *query) (results, error) {
 	recs, err := loadQuotas(c, v, nil)
 	recs = slices.DeleteFunc(recs, func(r record) bool {
 		x := r.rec.(quota)
-		have := map[string]any{"name": x.name, "scope": "account", "resourceType": x.resource, "type": "Mail"}
-		return !q.filter.fits(func(condition string, val any) bool { return have[condition] == val })
+		have := map[string]any{"scope": "account", "resourceType": x.resource, "type": "Email"}
+		return !q.filter.fits(func(condition string, val any) bool {
+			if text, _ := val.(string); condition == "name" {
+				return strings.Contains(strings.ToLower(x.name), strings.ToLower(text))
+			}
+			return have[condition] == val
+		})
 	})
 	return sortedIDs(recs, q.sort, func(a, b record, property string) int {
 		x, y := a.rec.(quota), b.rec.(quota)
@@ -87,4 +98,16 @@ func queryQuotas(c *call, v *store.View, q *query) (results, error) {
 		}
 		return cmp.Compare(x.used, y.used)
 	}), err
+}
+
+// quotaQueryChanged: what is used may have moved every quota.
+func quotaQueryChanged(c *call, v *store.View, _ *query, d *delta, res results) (removed []string, added []int, err error) {
+	moved, err := quotasTouched(c, v, d)
+	for _, t := range moved {
+		removed = append(removed, t.id)
+		if at := res.find(t.id); at >= 0 {
+			added = append(added, at)
+		}
+	}
+	return removed, added, err
 }

@@ -96,20 +96,33 @@ func (p *pacedReader) Read(b []byte) (int, error) {
 
 // answer runs a request and returns the Response object.
 func (s *Server) answer(ctx context.Context, who *principal, body []byte) ([]byte, *requestError) {
-	v, err := wire.Parse(body, wire.Limits{Depth: s.limits.Depth})
-	switch {
-	case errors.Is(err, wire.ErrTooMany):
-		return nil, overLimit("maxSizeRequest", "the request holds too many values")
-	case err != nil:
-		return nil, &requestError{"notJSON", http.StatusBadRequest, "the request is no valid I-JSON: " + err.Error(), ""}
+	o, refusal := s.parse(body)
+	if refusal != nil {
+		return nil, refusal
 	}
-	o, _ := v.(map[string]any)
 	req, refusal := s.decode(o)
 	if refusal != nil {
 		return nil, refusal
 	}
 	s.run(ctx, who, req)
 	return req.appendTo(make([]byte, 0, 4096), s.sessionState(ctx, who)), nil
+}
+
+// parse reads the JSON of a request, an object.
+func (s *Server) parse(body []byte) (map[string]any, *requestError) {
+	v, err := wire.Parse(body, wire.Limits{Depth: s.limits.Depth})
+	o, isObject := v.(map[string]any)
+	switch {
+	case int64(len(body)) > s.limits.RequestBytes:
+		return nil, overLimit("maxSizeRequest", "the request is too large")
+	case errors.Is(err, wire.ErrTooMany):
+		return nil, overLimit("maxSizeRequest", "the request holds too many values")
+	case err != nil:
+		return nil, &requestError{"notJSON", http.StatusBadRequest, "the request is no valid I-JSON: " + err.Error(), ""}
+	case !isObject:
+		return nil, &requestError{"notRequest", http.StatusBadRequest, "the request is not an object", ""}
+	}
+	return o, nil
 }
 
 // requestTypes are those of the members of a Request.

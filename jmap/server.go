@@ -125,7 +125,7 @@ func (s *Server) routes() []route {
 		{"GET /jmap/session", s.withUser(s.session)},
 		{"POST /jmap/api", s.withUser(s.api)},
 		{"POST /jmap/upload/{account}/", s.withUser(s.upload)},
-		{"GET /jmap/download/{account}/{blob}/{name}", s.withUser(s.download)},
+		{"GET /jmap/download/{account}/{blob}/{name...}", s.withUser(s.download)},
 		{"GET /jmap/zip/{account}/{email}", s.withUser(s.zipAttachments)},
 		{"GET /jmap/export/{account}/{mailbox}", s.withUser(s.exportMailbox)},
 		{"GET /jmap/eventsource", s.withUser(s.eventSource)},

@@ -347,7 +347,7 @@ func (t *objectType) tryUpdate(s *setter, key, id string, patch any) error {
 	if t.update == nil {
 		return unfit("forbidden", "these cannot be changed")
 	}
-	if slices.ContainsFunc(s.strs("destroy"), func(other string) bool { return s.idOf(other) == id }) {
+	if slices.ContainsFunc(s.strs("destroy"), func(other string) bool { return id != "" && s.idOf(other) == id }) {
 		return unfit("willDestroy", "")
 	}
 	recs, err := t.load(s.call, &s.tx.View, []string{id})

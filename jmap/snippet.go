@@ -118,8 +118,12 @@ func (g *getter) plainText(e *email) (string, error) {
 	return "", nil
 }
 
-// snippetBytes is the length of a preview, RFC 8621 §5: 255 at most, marks included.
-const snippetBytes = 180
+// A preview shows about this much of a text, and is no longer than RFC 8621 §5 allows, with
+// its marks and entities.
+const (
+	snippetBytes = 180
+	maxPreview   = 255
+)
 
 // highlighted returns text as HTML with the words in <mark>; with most above 0 only a piece
 // around the first of them. found is false if none occurs.
@@ -136,21 +140,52 @@ func highlighted(text string, words []string, most int) (out string, found bool)
 		}
 		hi = lo + len(cut(text[lo:], most))
 	}
-	var b strings.Builder
+	w := markWriter{most: most}
 	if lo > 0 {
-		b.WriteString("…")
+		w.plain("…")
 	}
 	at := lo
 	for _, s := range spans {
-		if s.lo < at || s.hi > hi || most > 0 && b.Len() > 200 {
+		if s.lo < at || s.hi > hi {
 			continue
 		}
-		b.WriteString(html.EscapeString(oneSpace(text[at:s.lo])))
-		b.WriteString("<mark>" + html.EscapeString(text[s.lo:s.hi]) + "</mark>")
+		w.plain(oneSpace(text[at:s.lo]))
+		w.marked(text[s.lo:s.hi])
 		at = s.hi
 	}
-	b.WriteString(html.EscapeString(oneSpace(text[at:hi])))
-	return b.String(), true
+	w.plain(oneSpace(text[at:hi]))
+	return w.b.String(), true
+}
+
+// A markWriter writes text as HTML, of a preview no more than maxPreview bytes: what does
+// not fit any more ends it.
+type markWriter struct {
+	b    strings.Builder
+	most int // 0: without bound
+	full bool
+}
+
+func (w *markWriter) fits(n int) bool {
+	w.full = w.full || w.most > 0 && w.b.Len()+n > maxPreview
+	return !w.full
+}
+
+func (w *markWriter) plain(s string) {
+	for _, r := range s {
+		e := html.EscapeString(string(r))
+		if !w.fits(len(e)) {
+			return
+		}
+		w.b.WriteString(e)
+	}
+}
+
+// marked writes a word that was looked for, whole or, if there is no room, not at all.
+func (w *markWriter) marked(s string) {
+	e := "<mark>" + html.EscapeString(s) + "</mark>"
+	if w.fits(len(e)) {
+		w.b.WriteString(e)
+	}
 }
 
 // oneSpace makes one space of each run of white space.

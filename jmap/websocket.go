@@ -42,7 +42,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, who *principa
 		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol is jmap")
 		return
 	}
-	conn.SetReadLimit(s.limits.RequestBytes + 1)
+	conn.SetReadLimit(2*s.limits.RequestBytes + 1) // what is a little too large gets an answer
 	end := context.AfterFunc(s.life, cancel)
 	defer end()
 	k := &socket{Server: s, conn: conn, who: who, ctx: ctx, out: make(chan []byte, 16)}
@@ -124,13 +124,9 @@ func (k *socket) send(b []byte) {
 
 // message answers one message, RFC 8887 §4.3.
 func (k *socket) message(b []byte) []byte {
-	v, err := wire.Parse(b, wire.Limits{Depth: k.limits.Depth})
-	o, isObject := v.(map[string]any)
-	if err != nil {
-		return requestErrorMessage(&requestError{"notJSON", http.StatusBadRequest, err.Error(), ""}, nil)
-	}
-	if !isObject {
-		return requestErrorMessage(&requestError{"notRequest", http.StatusBadRequest, "not an object", ""}, nil)
+	o, refusal := k.parse(b)
+	if refusal != nil {
+		return requestErrorMessage(refusal, nil)
 	}
 	switch o["@type"] {
 	case "Request":
@@ -163,7 +159,10 @@ func (k *socket) request(o map[string]any) []byte {
 		return requestErrorMessage(refusal, o["id"])
 	}
 	k.run(k.ctx, k.who, req)
-	head := wire.Append([]byte(`{"@type":"Response","requestId":`), o["id"])
+	head := []byte(`{"@type":"Response"`)
+	if o["id"] != nil {
+		head = wire.Append(append(head, `,"requestId":`...), o["id"])
+	}
 	return append(append(head, ','), req.appendTo(nil, k.sessionState(k.ctx, k.who))[1:]...)
 }
 

@@ -426,6 +426,7 @@ export interface Arguments {
   'Quota/changes': { accountId: Id; sinceState: string; maxChanges?: number | null; }
   'Quota/get': { accountId: Id; ids?: Id[] | null; properties?: string[] | null; }
   'Quota/query': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; position?: number | null; anchor?: Id | null; anchorOffset?: number | null; limit?: number | null; calculateTotal?: boolean | null; }
+  'Quota/queryChanges': { accountId: Id; filter?: unknown | null; sort?: Comparator[] | null; sinceQueryState: string; maxChanges?: number | null; upToId?: Id | null; calculateTotal?: boolean | null; }
   'Recipient/check': { accountId: Id; addresses: string[]; }
   'Recipient/history': { accountId: Id; addresses?: string[] | null; text?: string | null; sort?: string | null; position?: number | null; limit?: number | null; }
   'Recipient/suggest': { accountId: Id; text: string; limit?: number | null; }
