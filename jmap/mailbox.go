@@ -97,7 +97,7 @@ func mailboxType() *objectType {
 			sorts:   []string{"sortOrder", "name", "parentId"},
 			run:     queryMailboxes, changed: mailboxQueryChanged,
 		},
-		create: createMailbox, update: updateMailbox, destroy: destroyMailbox,
+		create: createMailbox, update: updateMailbox, destroy: destroyMailbox, destroyOrder: deepestFirst,
 	}
 }
 

@@ -52,8 +52,14 @@ func createMailbox(s *setter, props map[string]any, _ any) (string, wire.Object,
 	if !ok {
 		return "", nil, invalidProperties("there is no such role", "role")
 	}
-	if _, err := s.tx.MailboxByRole(r); err == nil && r != mail.RoleNone {
-		return "", nil, invalidProperties("another mailbox has the role", "role")
+	if free, err := s.freeRole(role, 0); err != nil || !free {
+		if err == nil {
+			err = invalidProperties("another mailbox has the role", "role")
+		}
+		return "", nil, err
+	}
+	if _, err := s.freePath(path, 0); err != nil {
+		return "", nil, err
 	}
 	if m, err := s.tx.Mailbox(path); err == nil && m.Path == inboxPath {
 		return "", nil, invalidProperties("there is a mailbox of that name", "name")
@@ -131,8 +137,11 @@ func updateMailbox(s *setter, r record, changed map[string]any) (wire.Object, er
 		if !ok || m.Path == inboxPath {
 			return nil, &halfway{err: invalidProperties("there is no such role, or it cannot have it", "role")}
 		}
-		if o, err := s.tx.MailboxByRole(role); err == nil && role != mail.RoleNone && o.ID != m.ID {
-			return nil, &halfway{err: invalidProperties("another mailbox has the role", "role")}
+		if free, err := s.freeRole(name, m.ID); err != nil || !free {
+			if err == nil {
+				err = &halfway{err: invalidProperties("another mailbox has the role", "role")}
+			}
+			return nil, err
 		}
 		if err := s.tx.SetRole(m.ID, role); err != nil {
 			return nil, half(err)
@@ -171,36 +180,39 @@ func halfDone(err error) error {
 
 // rename gives a mailbox another name or parent.
 func (s *setter) rename(m *store.Mailbox, changed map[string]any) error {
-	name, named := changed["name"].(string)
-	parent, moved := changed["parentId"]
-	if !named && !moved {
-		return nil
+	want, moves, err := s.wanted(m, changed)
+	if err != nil || !moves {
+		return err
 	}
 	if m.Path == inboxPath {
 		return unfit("forbidden", "the inbox keeps its name")
 	}
-	if !named {
-		name = nameOf(m)
-	}
-	if !moved && m.Parent != 0 {
-		p, err := s.tx.MailboxByID(m.Parent)
-		if err != nil {
-			return err
-		}
-		parent = mailboxID(p)
-	}
-	path, bad := s.pathOf(name, parent)
+	path, bad := s.pathOf(want.name, want.parent)
 	if bad != nil {
 		return bad
 	}
 	if path == m.Path {
 		return nil
 	}
+	if strings.HasPrefix(path, m.Path+"/") { // unless what is above it there goes away
+		id, _ := want.parent.(string)
+		if p := findMailbox(&s.tx.View, id); p != nil && p.ID != m.ID {
+			if _, err := s.moveAside(p); err != nil {
+				return err
+			}
+		}
+		if path, bad = s.pathOf(want.name, want.parent); bad != nil {
+			return bad
+		}
+	}
 	if strings.HasPrefix(path, m.Path+"/") {
 		return invalidProperties("a mailbox cannot be inside itself", "parentId")
 	}
-	if o, err := s.tx.Mailbox(path); err == nil && o.ID != m.ID {
-		return invalidProperties("there is a mailbox of that name", "name")
+	if free, err := s.freePath(path, m.ID); err != nil || !free {
+		if err == nil {
+			err = invalidProperties("there is a mailbox of that name", "name")
+		}
+		return err
 	}
 	return mailboxError(s.tx.RenameMailbox(m.ID, path))
 }

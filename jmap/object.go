@@ -42,6 +42,8 @@ type objectType struct {
 	create  func(s *setter, props map[string]any, prepared any) (id string, set wire.Object, err error)
 	update  func(s *setter, r record, changed map[string]any) (set wire.Object, err error)
 	destroy func(s *setter, id string) error
+	// destroyOrder puts what is to be destroyed in an order that works; nil: any.
+	destroyOrder func(s *setter, ids []string) []string
 	// before runs at the start of the transaction, after at its end.
 	after func(s *setter) error
 	// done runs when the set is durable.

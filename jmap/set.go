@@ -25,7 +25,11 @@ type setter struct {
 	oldState, newState     store.LogPos
 	afterwards             []func() // when it is durable
 	refused                map[string]*setError
-	cards                  int // contacts of the account and one, 0: not counted
+	updates                map[string]any   // those of the set, by id
+	destroys               []string         // and these
+	finished               map[string]bool  // updates that were made
+	aside                  map[string]place // mailboxes that are out of the way
+	cards                  int              // contacts of the account and one, 0: not counted
 }
 
 // A halfway error says that a record failed when it had changed something: the
@@ -96,6 +100,7 @@ func (t *objectType) set(c *call) (wire.Object, error) {
 // transact does all of it in one transaction.
 func (t *objectType) transact(s *setter, made []creation, updates map[string]any, destroys []string) error {
 	s.oldState = s.tx.LogEnd()
+	s.updates, s.destroys, s.finished = updates, destroys, map[string]bool{}
 	if want := s.str("ifInState"); want != "" {
 		same, err := t.unchanged(s.call, &s.tx.View, want)
 		if err != nil {
@@ -112,6 +117,9 @@ func (t *objectType) transact(s *setter, made []creation, updates map[string]any
 		if err := t.updateOne(s, id, updates[id]); err != nil {
 			return err
 		}
+	}
+	if t.destroyOrder != nil {
+		destroys = t.destroyOrder(s, destroys)
 	}
 	for _, id := range destroys {
 		if err := t.destroyOne(s, id); err != nil {
@@ -334,10 +342,20 @@ func (t *objectType) updateOne(s *setter, id string, patch any) error {
 	key := "update/" + id
 	real := s.idOf(id)
 	err := t.tryUpdate(s, key, real, patch)
+	s.finished[id] = true
 	if err != nil {
-		return s.fail(&s.notUpdated, key, id, err)
+		return s.fail(&s.notUpdated, key, id, s.astray(key, real, err))
 	}
 	return nil
+}
+
+// astray is the error of a record that was put aside for another one: it cannot stay there.
+func (s *setter) astray(key, id string, err error) error {
+	_, aside := s.aside[id]
+	if se, ok := asSetError(err); ok && aside && s.refused[key] == nil {
+		return &halfway{err: se}
+	}
+	return err
 }
 
 func (t *objectType) tryUpdate(s *setter, key, id string, patch any) error {

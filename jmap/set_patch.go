@@ -130,7 +130,7 @@ func (t *objectType) destroyOne(s *setter, id string) error {
 		err = t.destroy(s, real)
 	}
 	if err != nil {
-		return s.fail(&s.notDestroyed, key, id, err)
+		return s.fail(&s.notDestroyed, key, id, s.astray(key, real, err))
 	}
 	s.destroyed = append(s.destroyed, real)
 	return nil
