@@ -19,7 +19,30 @@ function device(): string {
 export async function look() {
   if (!push.able) return
   const r = await navigator.serviceWorker.getRegistration().catch(() => undefined)
-  push.on = !!(r && localStorage.getItem('push') && await r.pushManager.getSubscription().catch(() => null))
+  const sub = r && localStorage.getItem('push') ? await r.pushManager.getSubscription().catch(() => null) : null
+  push.on = !!sub
+  if (sub) await renew(sub).catch(() => null) // the next time
+}
+
+// register tells the server of a browser's subscription; what it answers where it takes none.
+async function register(sub: PushSubscription): Promise<{ type?: string; description?: string } | null> {
+  const out = pick(await client.write([['PushSubscription/set', { accountId: undefined, create: { p: {
+    deviceClientId: device(), url: sub.endpoint, keys: { p256dh: text(sub.getKey('p256dh')), auth: text(sub.getKey('auth')) }, types: ['EmailDelivery'],
+  } } }]]), 0)
+  if (!out.created?.p) return out.notCreated?.p || {}
+  localStorage.setItem('push', out.created.p.id)
+  return null
+}
+
+// renew keeps a subscription alive: the server keeps it for a time, and no longer than the login that made it.
+const DAY = 86_400_000
+async function renew(sub: PushSubscription) {
+  const id = localStorage.getItem('push') || ''
+  const got = pick(await client.read([['PushSubscription/get', { accountId: undefined, ids: [id], properties: ['expires'] }]]), 0)
+  const kept = got.list?.[0]
+  if (!kept) { if (got.list) await register(sub) }
+  else if (kept.expires && Date.parse(kept.expires) < Date.now() + 20 * DAY)
+    await client.write([['PushSubscription/set', { accountId: undefined, update: { [id]: { expires: new Date(Date.now() + 365 * DAY).toISOString().slice(0, 19) + 'Z' } } }]])
 }
 
 // remember tells the worker what it must know when no window is there to ask.
@@ -40,11 +63,8 @@ export async function subscribe() {
     await remember()
     push.on = false
     const sub = await r.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) })
-    const out = pick(await client.write([['PushSubscription/set', { accountId: undefined, create: { p: {
-      deviceClientId: device(), url: sub.endpoint, keys: { p256dh: text(sub.getKey('p256dh')), auth: text(sub.getKey('auth')) }, types: ['EmailDelivery'],
-    } } }]]), 0)
-    if (!out.created?.p) { await sub.unsubscribe(); throw new Error(out.notCreated?.p?.description || out.notCreated?.p?.type || '') }
-    localStorage.setItem('push', out.created.p.id)
+    const no = await register(sub)
+    if (no) { await sub.unsubscribe(); throw new Error(no.description || no.type || '') }
     push.on = true
   } catch (e) {
     push.error = e instanceof Error && e.message ? e.message : t('Notifications could not be switched on.')
