@@ -735,6 +735,32 @@ export const scenarios = [
       await eventually(async () => { await other.run('SELECT Snoozed'); return /\* 1 EXISTS/.test(await other.run('SELECT Snoozed')) }, 'the other program sees it in Snoozed')
       await s.page.keyboard.press('z')
       await eventually(async () => (await s.subjects()).includes(first), 'it is back')
+      // What the server said of the list before the undo comes after it: the row that came back stays where it is.
+      let release, reached
+      const [open, told] = [new Promise((f) => (release = f)), new Promise((f) => (reached = f))]
+      await s.page.route('**/jmap/api', async (r) => {
+        if (!(r.request().postData() || '').includes('Email/queryChanges')) return r.fallback()
+        const answer = await r.fetch(), text = await answer.text()
+        if (/"Email\/queryChanges",\{[^}]*"removed":\["/.test(text)) { reached(); await open }
+        await r.fulfill({ response: answer, body: text }).catch(() => {})
+      })
+      await s.page.keyboard.press('h')
+      await s.page.getByRole('option', { name: /tomorrow/ }).click()
+      await told
+      const wrote = s.page.waitForResponse((r) => (r.request().postData() || '').includes('Email/set'))
+      await s.page.keyboard.press('z')
+      await eventually(async () => (await s.subjects())[0] === first, 'it is back at once')
+      await s.page.evaluate((first) => {
+        window.left = 0
+        const list = document.querySelector('.row').parentElement
+        new MutationObserver(() => { if (![...list.querySelectorAll('.row')].some((r) => r.textContent.includes(first))) window.left++ }).observe(list, { childList: true, subtree: true, characterData: true })
+      }, first)
+      const later = s.page.waitForResponse(async (r) => (r.request().postData() || '').includes('Email/queryChanges') && (await r.text()).includes('"added":[{'))
+      release()
+      await Promise.all([wrote, later])
+      await eventually(async () => (await s.subjects())[0] === first, 'it stands on top')
+      assert((await s.page.evaluate(() => window.left)) === 0, 'it did not leave once more')
+      await s.page.unroute('**/jmap/api')
       // One that was put off comes back by itself: on top, unread, and says why it is there.
       const late = (await s.subjects())[5]
       await s.openRow(late)

@@ -46,6 +46,8 @@ export class Mail {
   private anew = false
   private keeping = 0
   private tail: Promise<unknown> = Promise.resolve() // actions go to the server one after the other
+  private bringing = 0 // actions under way that bring rows back
+  private brought = 0 // how many did
   private syncing: Promise<void> | null = null
   private again = false
 
@@ -272,7 +274,7 @@ export class Mail {
   private async syncOnce(other?: Shared) {
     if (!this.ready) return
     const account = other?.id || '', q = this.query.parts.find((x) => x.account === account), qc = q?.changesCall()
-    const where = inAccount(account)
+    const where = inAccount(account), brought = this.brought
     const calls: [string, any][] = [
       ['Mailbox/get', { ...where, ids: null }],
       ['Email/changes', { ...where, sinceState: (other || this).state, maxChanges: 500 }],
@@ -306,7 +308,9 @@ export class Mail {
           const r = pick(out, 5)
           const lack = (r.added as any[]).map((a) => a.id).filter((id) => !this.emails.has(id))
           if (lack.length) await this.fetchWithThreads(lack, account)
-          q.apply(r)
+          // What was asked before rows were brought back knows nothing of that: they would leave once more. The next answer
+          // begins where this one did, and tells both.
+          if (this.bringing || brought !== this.brought) { await this.tail; this.again = true } else q.apply(r)
         } catch (e) {
           if (!(e instanceof JMAPError)) throw e
           q.refresh()
@@ -399,10 +403,13 @@ export class Mail {
     this.rev++
     this.replace()
     this.waiting++
-    if (q && hide) q.hide(hides)
+    let brings = !hide
+    if (brings) this.bringing++
+    q?.hide(hides)
     const before = this.tail
     let over = () => {}
     this.tail = new Promise<void>((r) => (over = r))
+    const landed = () => { if (brings) { brings = false; this.bringing--; this.brought++ } }
     const kept = resumed ? Promise.resolve(resumed.n) : cache.queue({ changes: [...changes], hides, key: JSON.stringify(this.query.filter), label: '' })
     const began = Date.now()
     try {
@@ -421,14 +428,16 @@ export class Mail {
           if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
         }
       }
+      landed()
       cache.unqueue(await kept)
       this.settle(changes)
       await this.sync()
-      if (q && hide) q.show(hides)
+      q?.show(hides)
     } catch (e) {
+      landed()
       cache.unqueue(await kept)
       this.settle(changes)
-      if (q && hide) q.show(hides)
+      q?.show(hides)
       this.undoStack = this.undoStack.filter((o) => o.changes !== changes)
       this.canUndo = this.undoStack.length > 0
       if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true)
