@@ -105,11 +105,11 @@ export async function imap(srv, user = 'ada@demo.test') {
     return out
   }
   await run(`LOGIN ${user} demo`)
-  // many appends messages, hundreds in a command (RFC 3502).
-  async function many(box, count, text) {
+  // many appends messages, hundreds in a command (RFC 3502); when says when each came.
+  async function many(box, count, text, when) {
     for (let at = 0; at < count; at += 500) {
       let c = `APPEND ${box}`
-      for (let i = at; i < Math.min(count, at + 500); i++) { const b = text(i); c += ` {${Buffer.byteLength(b)}+}\r\n${b}` }
+      for (let i = at; i < Math.min(count, at + 500); i++) { const b = text(i); c += `${when ? ` "${when(i)}"` : ''} {${Buffer.byteLength(b)}+}\r\n${b}` }
       await run(c)
     }
   }

@@ -97,4 +97,52 @@ export const shared = [
       ben.end(); again.end()
     },
   },
+  {
+    id: '36c', name: 'all inboxes as one, thousands down: at once, in order, also when mail comes and goes meanwhile', dark: true,
+    async run(s, srv) {
+      const ben = await imap(srv, 'ben@demo.test'), ada = await imap(srv), p = s.page, n = 2400
+      for (const box of ['INBOX', 'Archive', 'Trash']) await ben.run(`SETACL ${box} ada@demo.test lrswite`)
+      // Number g is the g-th newest of both; of each three one is Ben's.
+      const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'], two = (x) => String(x).padStart(2, '0')
+      const put = (who, list) => who.many('INBOX', list.length, (i) => `From: Sender <s${list[i] % 97}@elsewhere.example>\r\nTo: all@demo.test\r\nSubject: Number ${list[i]} of all\r\nMessage-ID: <deep${list[i]}@elsewhere.example>\r\n\r\nBody\r\n`,
+        (i) => { const d = new Date(Date.UTC(2020, 5, 1) - list[i] * 36e5); return `${two(d.getUTCDate())}-${months[d.getUTCMonth()]}-${d.getUTCFullYear()} ${two(d.getUTCHours())}:00:00 +0000` })
+      const all = Array.from({ length: n }, (_, i) => i)
+      await put(ada, all.filter((g) => g % 3))
+      await put(ben, all.filter((g) => g % 3 === 0))
+      await s.signIn()
+      await p.getByRole('navigation', { name: 'Mailboxes' }).getByRole('link', { name: /All inboxes/ }).click()
+      const count = () => p.locator('#list').getAttribute('aria-rowcount').then(Number)
+      await eventually(async () => (await count()) > n, 'all are counted')
+      const shown = (what) => eventually(() => p.evaluate(() => {
+        const v = document.getElementById('list').getBoundingClientRect(), here = [...document.querySelectorAll('#list .row')].map((r) => ({ i: +r.getAttribute('aria-rowindex') - 1, y: r.getBoundingClientRect(), sk: r.classList.contains('sk'), text: r.querySelector('.sub b')?.textContent })).filter((r) => r.y.top >= v.top && r.y.bottom <= v.bottom).sort((a, b) => a.y.top - b.y.top)
+        return here.length >= 8 && here.every((r, k) => !r.sk && r.i === here[0].i + k) ? here.map((r) => [r.i, +(r.text.match(/Number (\d+)/)?.[1] ?? -1)]) : null
+      }), what)
+      const at = (part) => p.evaluate((part) => { const v = document.getElementById('list'); v.scrollTop = (v.scrollHeight - v.clientHeight) * part }, part)
+      for (const part of [0.9, 0.5, 1, 0.2, 0.7]) {
+        s.requests.length = 0
+        await at(part)
+        const rows = await shown('rows at ' + part), before = (await count()) - n
+        equal(rows.map((r) => r[1]), rows.map((r) => r[0] - before), 'in order, at their places')
+        const asked = s.requests.filter((r) => /\/jmap\/api$/.test(r.url())).length
+        equal(asked <= 45, true, `${asked} requests for it`)
+      }
+      await s.shot('deep')
+      await s.axe(p, 'deep')
+      // New mail, and a row that goes and comes back.
+      await deliver(srv, mail({ headers: { Subject: 'Meanwhile', To: 'ben@demo.test' } }), 'ben@demo.test')
+      await deliver(srv, mail({ headers: { Subject: 'Meanwhile, too' } }))
+      const total = await count()
+      await eventually(async () => (await count()) >= total + 1 && (await found(ada, 'INBOX', 'SUBJECT "Meanwhile, too"')) === 1, 'they came')
+      const rows = await shown('rows after new mail'), first = rows[3][1]
+      equal(rows.map((r) => r[1]), rows.map((_, k) => rows[0][1] + k), 'in order still')
+      await s.row(`Number ${first} of all`).hover()
+      await s.row(`Number ${first} of all`).getByRole('button', { name: 'Archive' }).click()
+      await eventually(async () => !(await shown('rows')).some((r) => r[1] === first), 'it leaves')
+      const less = (await shown('rows without it')).map((r) => r[1])
+      equal(less, less.map((_, k) => less[0] + k + (less[0] < first && less[0] + k >= first ? 1 : 0)), 'the others close up')
+      await p.keyboard.press('z')
+      await eventually(async () => (await shown('rows')).some((r) => r[1] === first), 'undone')
+      ada.end(); ben.end()
+    },
+  },
 ]

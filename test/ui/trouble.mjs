@@ -88,4 +88,155 @@ export const trouble = [
       other.end()
     },
   },
+  {
+    id: '25d', name: 'the disk of the server is full while one writes, attaches and sends: said in words; with room again all of it goes', dark: true, keep: true, allow: [...away, /50\d/],
+    async run(s, srv, keep) {
+      const p = await s.signIn()
+      const cmp = await write(p, 'Written on a full disk', 'One. ')
+      await status(cmp, /^Saved$/)
+      const restart = async (more) => { await (srv.current || srv).stop('SIGTERM'); await again(p, srv, keep, more) }
+      await restart(['--free-disk', '8000000000000000000'])
+      await type(cmp, 'Two. ')
+      await cmp.getByText('Not saved: the server has a problem just now, perhaps no room').waitFor()
+      await cmp.getByText('What you write is kept on this device meanwhile.').waitFor()
+      await status(cmp, 'Kept on this device')
+      await s.shot('not saved')
+      await s.axe(p, 'not saved')
+      await cmp.locator('input[type=file]').setInputFiles({ name: 'plan.txt', mimeType: 'text/plain', buffer: Buffer.from('the plan') })
+      await cmp.locator('.file', { hasText: 'plan.txt' }).waitFor()
+      // One goes on reading meanwhile.
+      await p.locator('.row').nth(1).click()
+      await s.body()
+      await eventually(async () => { // the file may be there or wait, and the message does not go
+        await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+        return (await cmp.getByText('A file is still on its way.').count()) + (await cmp.getByText('Not sent: the server has a problem just now').count())
+      }, 'why it does not go')
+      await s.shot('not sent')
+      equal(await p.locator('.cmp').count(), 1, 'the window stays')
+      await restart([])
+      await status(cmp, /^Saved$/)
+      await eventually(async () => (await cmp.locator('.file', { hasText: 'plan.txt' }).count()) === 1 && (await cmp.locator('.file progress').count()) === 0, 'the file is there')
+      equal(await cmp.locator('.note.bad').count(), 0, 'nothing is said any more')
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      await p.locator('.toast', { hasText: 'Sending' }).getByRole('button', { name: 'Send now' }).click()
+      const ben = await imap(srv, 'ben@demo.test')
+      await eventually(async () => (await found(ben, 'INBOX', 'SUBJECT "Written on a full disk" BODY "One. Two."')) === 1, 'all of it arrives, once')
+      ben.end()
+    },
+  },
+  {
+    id: '25e', name: 'the session ends while a message is on its way and a file comes: one signs in, and both go', dark: true, submission: true, allow: [...offline, /401|403/],
+    async run(s, srv) {
+      const p = await s.signIn(), dialog = p.getByRole('dialog', { name: 'Sign in again' })
+      const cmp = await write(p, 'Sent after the session', 'Every word. ')
+      await status(cmp, /^Saved$/)
+      await s.context.clearCookies()
+      await cmp.locator('input[type=file]').setInputFiles({ name: 'late.txt', mimeType: 'text/plain', buffer: Buffer.from('the late file') })
+      await dialog.waitFor()
+      await s.shot('expired')
+      await s.axe(p, 'expired')
+      const login = async () => {
+        await dialog.getByLabel('Password').fill('demo')
+        await dialog.getByRole('button', { name: 'Sign in' }).click()
+        await dialog.waitFor({ state: 'detached' })
+      }
+      await login()
+      await eventually(async () => (await cmp.locator('.file', { hasText: 'late.txt' }).count()) === 1 && (await cmp.locator('.file progress').count()) === 0, 'the file goes by itself')
+      await status(cmp, /^Saved$/)
+      await s.context.clearCookies()
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      await dialog.waitFor()
+      await cmp.getByText('Your session ended: sign in, and send it again.').waitFor()
+      await login()
+      await cmp.getByRole('button', { name: 'Send', exact: true }).click()
+      await p.locator('.toast', { hasText: 'Sending' }).getByRole('button', { name: 'Send now' }).click()
+      const ben = await imap(srv, 'ben@demo.test')
+      await eventually(async () => (await found(ben, 'INBOX', 'SUBJECT "Sent after the session" BODY "Every word."')) === 1, 'it arrives, once')
+      const text = await ben.run('FETCH * BODY.PEEK[]')
+      assert(/late\.txt/.test(text), 'with the file')
+      ben.end()
+    },
+  },
+  {
+    id: '25f', name: 'the server ends in the middle of a file: it goes on where it was, and is whole', dark: true, keep: true, allow: away,
+    async run(s, srv, keep) {
+      const p = await s.signIn(), other = await imap(srv)
+      const cmp = await write(p, 'Through a restart')
+      await status(cmp, /^Saved$/)
+      // Slow enough that the server ends while pieces are on their way.
+      const net = await s.context.newCDPSession(p), speed = (uploadThroughput) => net.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput })
+      await net.send('Network.enable')
+      await speed(3e6)
+      const data = Buffer.alloc(14e6, 'posthouse ')
+      await cmp.locator('input[type=file]').setInputFiles({ name: 'film.bin', mimeType: 'application/octet-stream', buffer: data })
+      await eventually(async () => { const n = await cmp.locator('.file progress').evaluate((x) => x.value); return n > 0.3 && n < 0.9 }, 'it is in the middle')
+      other.end()
+      await srv.stop('SIGKILL')
+      const release = await hold(srv.base)
+      await cmp.locator('.file', { hasText: 'Waits for the server' }).waitFor()
+      await s.shot('waits')
+      await s.axe(p, 'a file waits')
+      await release()
+      await again(p, srv, keep)
+      await speed(-1)
+      await eventually(async () => (await cmp.locator('.file', { hasText: 'film.bin' }).count()) === 1 && (await cmp.locator('.file progress').count()) === 0, 'it arrived', 60_000)
+      await status(cmp, /^Saved$/)
+      const got = await p.evaluate(async () => {
+        const headers = { 'Content-Type': 'application/json', 'X-Posthouse-Client': '1' }, { primaryAccounts } = await (await fetch('/jmap/session', { headers })).json(), accountId = primaryAccounts['urn:ietf:params:jmap:mail']
+        const { methodResponses: r } = await (await fetch('/jmap/api', { method: 'POST', headers, body: JSON.stringify({ using: ['urn:ietf:params:jmap:core', 'urn:ietf:params:jmap:mail'], methodCalls: [
+          ['Email/query', { accountId, filter: { subject: 'Through a restart' } }, '0'], ['Email/get', { accountId, '#ids': { resultOf: '0', name: 'Email/query', path: '/ids' }, properties: ['attachments'] }, '1']] }) })).json()
+        const a = r[1][1].list[0]?.attachments[0]
+        if (!a) return null
+        const b = new Uint8Array(await (await fetch(`/jmap/download/${accountId}/${a.blobId}/x?type=application/octet-stream`)).arrayBuffer()), w = new TextEncoder().encode('posthouse ')
+        return [b.length, b.every((x, i) => x === w[i % 10])]
+      })
+      equal(got, [14e6, true], 'every byte')
+    },
+  },
+  {
+    id: '30c', name: 'one draft in two tabs: discarded or sent in the other, it is said, and what one writes stays', dark: true, submission: true,
+    async run(s, srv) {
+      const p = await s.signIn(), other = await imap(srv)
+      const open = async (page, subject) => {
+        await page.bringToFront()
+        await page.locator('nav.side a', { hasText: 'Drafts' }).click()
+        await s.row(subject, page).click()
+        await page.locator('.cmp iframe').waitFor()
+        const f = await (await page.locator('.cmp iframe').elementHandle()).contentFrame()
+        await f.locator('#ed', { hasText: 'Begun.' }).waitFor()
+        return page.locator('.cmp')
+      }
+      const cmp = await write(p, 'Thrown away there', 'Begun.')
+      await status(cmp, /^Saved$/)
+      const tab = await s.window()
+      await tab.goto(srv.url + '/')
+      await tab.locator('.row:not(.sk) .from').first().waitFor()
+      const there = await open(tab, 'Thrown away there')
+      await there.getByRole('button', { name: 'Discard the draft' }).click()
+      await p.bringToFront()
+      await cmp.getByText('This draft was discarded in another window.').waitFor()
+      await s.shot('discarded')
+      await s.axe(p, 'discarded elsewhere')
+      await cmp.getByRole('button', { name: 'Keep this one too' }).click()
+      await eventually(async () => (await found(other, 'Drafts', 'SUBJECT "Thrown away there" BODY "Begun."')) === 1, 'it is a draft again')
+      await status(cmp, /^Saved$/)
+      await cmp.getByRole('button', { name: 'Save and close' }).click()
+      await eventually(async () => (await p.locator('.cmp').count()) === 0, 'closed')
+      // Sent in the other tab, while one writes on here: what one writes becomes a draft of its own.
+      const two = await write(p, 'Sent there', 'Begun.')
+      await status(two, /^Saved$/)
+      const sent = await open(tab, 'Sent there')
+      await sent.getByRole('button', { name: 'Send', exact: true }).click()
+      await tab.locator('.toast', { hasText: 'Sending' }).getByRole('button', { name: 'Send now' }).click()
+      await p.bringToFront()
+      await type(two, ' And more.')
+      await two.getByText(/This message was sent from another window\.|changed in another window/).waitFor()
+      await s.shot('sent elsewhere')
+      await s.axe(p, 'sent elsewhere')
+      await eventually(async () => (await found(other, 'Drafts', 'BODY "Begun. And more."')) === 1, 'what was written here is kept')
+      const ben = await imap(srv, 'ben@demo.test')
+      await eventually(async () => (await found(ben, 'INBOX', 'SUBJECT "Sent there"')) === 1, 'sent once')
+      other.end(); ben.end()
+    },
+  },
 ]

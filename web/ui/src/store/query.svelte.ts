@@ -80,6 +80,9 @@ export class Query {
     return -1
   }
 
+  // counting asks how many rows are not older than a date.
+  counting(after: string): [string, any] { return ['Email/query', this.args({ filter: { operator: 'AND', conditions: [this.filter, { after }] }, limit: 1, calculateTotal: true })] }
+
   // restore begins with what was kept; changes since then come by queryChanges.
   restore(l: { ids: string[]; total: number; state: string }) {
     this.ids = [...l.ids]
@@ -200,54 +203,108 @@ export class Query {
   }
 }
 
-// Merged is one list over the windows of several accounts, newest first. What stands in it
-// is as far as each of them is known; further down it is asked for when it is looked at.
+// Merged is one list over the windows of several accounts, newest first. What stands in it from the top on is as
+// far as each of them is known. Far down there is a second piece: at a date of which the server counted, in each
+// account, how many rows are newer; it begins where all of these are.
 export class Merged extends Query {
-  private known = 0
   private busy = false
+  private since = '' // the date of the second piece, '': there is none
+  private ends: [number, number, number] = [0, 0, 0] // of the first piece; of the second, where it begins and ends
+  private stops: number[] = [] // in each account, the row that is needed next: of the piece that one looks at
   constructor(mail: Mail, private all: Query[]) {
     super(mail, { merged: all.map((q) => [q.account, q.filter]) })
     for (const q of all) q.placed = () => this.rebuild()
   }
   override get parts() { return this.all }
   override left(th: string) { return this.all.some((q) => q.account === ofAccount(th) && q.left(th)) }
+  private date(q: Query, i: number) { const e = this.mail.emails.get(q.ids[i]!); return e?.surfacedAt || e?.receivedAt || '' }
 
-  private rebuild() {
-    const at = this.all.map(() => 0), out: string[] = [], date = (q: Query, i: number) => { const e = this.mail.emails.get(q.ids[i]!); return e?.surfacedAt || e?.receivedAt || '' }
-    this.loaded = this.all.every((q) => q.loaded || q.error)
-    this.error = this.all.every((q) => q.error && !q.loaded) ? this.all[0].error : ''
+  // merge appends to the list what is known from these rows on, which it moves to where that ends.
+  private merge(at: number[], out: (string | undefined)[], pos: number): number {
     for (;;) {
       let best = -1
       for (let k = 0; k < this.all.length; k++) {
         const q = this.all[k]
         if (at[k] >= q.total || !q.loaded) continue
-        if (!q.ids[at[k]]) { best = -2; break } // what comes next is not known
-        if (best < 0 || date(q, at[k]) > date(this.all[best], at[best])) best = k
+        if (!q.ids[at[k]]) return pos // what comes next is not known
+        if (best < 0 || this.date(q, at[k]) > this.date(this.all[best], at[best])) best = k
       }
-      if (best < 0) break
-      out.push(this.all[best].ids[at[best]++]!)
+      if (best < 0) return pos
+      out[pos++] = this.all[best].ids[at[best]++]
     }
-    this.known = out.length
-    this.all.forEach((q, k) => { q.visible = [0, Math.max(0, at[k] - 1)] })
+  }
+
+  private rebuild() {
+    this.loaded = this.all.every((q) => q.loaded || q.error)
+    this.error = this.all.every((q) => q.error && !q.loaded) ? this.all[0].error : ''
+    const out: (string | undefined)[] = [], at = this.all.map(() => 0), known = this.merge(at, out, 0)
+    this.ends = [known, 0, 0]
+    let from = this.all.map(() => 0)
+    this.stops = at
+    const far = this.since ? this.begins() : null, sum = far ? far.reduce((n, i) => n + i, 0) : 0
+    if (!far || sum <= known) this.since = ''
+    else {
+      const below = [...far]
+      this.ends = [known, sum, this.merge(below, out, sum)]
+      if (this.visible[0] >= known) { from = far; this.stops = below }
+    }
+    this.all.forEach((q, k) => { q.visible = [from[k], Math.max(from[k], this.stops[k] - 1)] })
     this.ids = out
     this.total = this.all.reduce((n, q) => n + (q.loaded ? q.total : 0), 0)
     this.place()
     this.more()
   }
+  // begins are the rows of each account where the second piece begins: the first ones known that are older.
+  private begins(): number[] | null {
+    const at: number[] = []
+    for (const q of this.all) {
+      let i = 0
+      while (i < q.ids.length && !(q.ids[i] && this.date(q, i) < this.since)) i++
+      if (i >= q.ids.length && q.ids.length < q.total) return null
+      at.push(i)
+    }
+    return at
+  }
 
   override want(from: number, to: number) { this.visible = [from, to]; this.more() }
-  // more asks the accounts whose next row is not known, while rows in sight depend on it.
+  // more asks for what is looked at and not known: what follows on a piece, or another second piece.
   private async more() {
     if (this.busy) return
     this.busy = true
     try {
-      for (let before = -1; this.loaded && this.known > before && this.known <= Math.min(this.at(this.visible[1]), this.total - 1); ) {
-        before = this.known
-        await Promise.all(this.all.map((q) => { let n = 0; while (n < q.ids.length && q.ids[n]) n++; return n < q.total ? q.fetch(Math.floor(n / page)) : true }))
+      for (let before = ''; this.loaded; ) {
+        const from = this.at(this.visible[0]), to = Math.min(this.at(this.visible[1]), this.total - 1), [known, begin, end] = this.ends
+        let hole = from
+        while (hole <= to && this.ids[hole]) hole++
+        const now = `${hole} ${this.ends}`
+        if (hole > to || now === before) return
+        before = now
+        if (hole <= known + 2 * page || this.since && hole >= begin && hole <= end + 2 * page) {
+          const stops = hole <= known + 2 * page && this.visible[0] >= known && this.since ? this.all.map((q) => { let n = 0; while (n < q.ids.length && q.ids[n]) n++; return n }) : this.stops
+          await Promise.all(this.all.map((q, k) => (stops[k] < q.total && !q.ids[stops[k]] ? q.fetch(Math.floor(stops[k] / page)) : true)))
+        } else if (!(await this.split(hole))) return
       }
     } finally { this.busy = false }
   }
+
+  // split finds the date before which there are at most so many rows, and hardly fewer, and what is at it in each account.
+  private async split(rows: number): Promise<boolean> {
+    const lists = this.all.filter((q) => q.total > 0), iso = (ms: number) => new Date(ms).toISOString().replace(/\.\d+/, '')
+    await Promise.all(lists.map((q) => q.ids[q.total - 1] || q.fetch(Math.floor((q.total - 1) / page))))
+    const oldest = lists.map((q) => +new Date(this.date(q, q.total - 1))).filter((x) => x > 0)
+    let young = Date.now() + 864e5, old = Math.min(...oldest, young - 864e5) - 1000, above = 0, below = this.total, at = lists.map(() => 0)
+    for (let n = 0; n < 40 && rows - above > page && young - old > 1000; n++) {
+      const part = n % 3 === 2 ? 0.5 : Math.min(0.98, Math.max(0.02, (rows - page / 2 - above) / Math.max(1, below - above))), mid = young - (young - old) * part
+      const out = await client.read(lists.map((q) => q.counting(iso(mid)))), counts = lists.map((_, k) => pick(out, k).total as number), sum = counts.reduce((a, b) => a + b, 0)
+      if (sum <= rows) { young = mid; above = sum; at = counts } else { old = mid; below = sum }
+    }
+    if (!above) return false
+    await Promise.all(lists.map((q, k) => (at[k] < q.total && !q.ids[at[k]] ? q.fetch(Math.floor(at[k] / page)) : true)))
+    this.since = iso(young)
+    this.rebuild()
+    return !!this.since
+  }
   override async fetch(_ = 0): Promise<boolean> { const r = await Promise.all(this.all.map((q) => q.fetch(0))); this.rebuild(); return r.every((x) => x) }
-  override refresh() { for (const q of this.all) q.refresh() }
+  override refresh() { this.since = ''; for (const q of this.all) q.refresh() }
   override changesCall(): null { return null }
 }

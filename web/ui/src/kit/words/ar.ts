@@ -690,5 +690,6 @@ const words: Record<string, string> = {
   "Open again": "افتح مجددًا",
   "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# تغيير أو مسودة} other {# من التغييرات والمسودات}} لم تصل إلى الخادم بعد وستضيع.",
   "Sign out all the same": "سجّل الخروج رغم ذلك",
+  "Your session ended: sign in, and send it again.": "انتهت جلستك: سجّل الدخول ثم أرسلها مجددًا.",
 }
 export default words

@@ -690,5 +690,6 @@ const words: Record<string, string> = {
   "Open again": "Wieder öffnen",
   "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# Änderung oder Entwurf ist} other {# Änderungen und Entwürfe sind}} noch nicht beim Server und {n, plural, one {ginge} other {gingen}} verloren.",
   "Sign out all the same": "Trotzdem abmelden",
+  "Your session ended: sign in, and send it again.": "Ihre Sitzung ist zu Ende: Melden Sie sich an, und senden Sie noch einmal.",
 }
 export default words

@@ -690,5 +690,6 @@ const words: Record<string, string> = {
   "Open again": "Abrir de nuevo",
   "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# cambio o borrador no ha llegado} other {# cambios y borradores no han llegado}} todavía al servidor y se perdería.",
   "Sign out all the same": "Cerrar la sesión de todos modos",
+  "Your session ended: sign in, and send it again.": "Su sesión terminó: inicie sesión y envíelo de nuevo.",
 }
 export default words

@@ -690,5 +690,6 @@ const words: Record<string, string> = {
   "Open again": "Rouvrir",
   "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "{n, plural, one {# modification ou brouillon n’est pas encore arrivé} other {# modifications et brouillons ne sont pas encore arrivés}} au serveur et serait perdu.",
   "Sign out all the same": "Se déconnecter quand même",
+  "Your session ended: sign in, and send it again.": "Votre session est terminée : connectez-vous, puis envoyez de nouveau.",
 }
 export default words

@@ -690,5 +690,6 @@ const words: Record<string, string> = {
   "Open again": "もう一度開く",
   "{n, plural, one {# change or draft} other {# changes and drafts}} did not reach the server yet and would be lost.": "まだサーバーに届いていない変更や下書きが {n, plural, other {# 件}}あり、失われます。",
   "Sign out all the same": "それでもサインアウト",
+  "Your session ended: sign in, and send it again.": "セッションが終わりました。サインインして、もう一度送信してください。",
 }
 export default words
