@@ -1038,9 +1038,8 @@ export const scenarios = [
     },
   },
   {
-    id: '25', name: 'the server dies while one writes: nothing is lost', allow: [...offline, /EventSource|502|Failed to fetch/],
-    args: ['--keep', process.env.TMPDIR + '/kept'],
-    async run(s, srv) {
+    id: '25', name: 'the server dies while one writes: nothing is lost', dark: true, keep: true, allow: [...offline, /EventSource|502|Failed to fetch/],
+    async run(s, srv, keep) {
       await s.signIn()
       await s.page.keyboard.press('c')
       await s.page.locator('.cmp input[id^=to-]').fill('ben@demo.test')
@@ -1055,7 +1054,7 @@ export const scenarios = [
       await s.page.locator('.cmp header small', { hasText: 'Kept on this device' }).first().waitFor()
       await s.shot('kept')
       await release()
-      srv.current = await demo(['--keep', process.env.TMPDIR + '/kept', '--port-base', String(srv.base)])
+      srv.current = await demo(['--keep', keep, '--port-base', String(srv.base)])
       await s.page.locator('.cmp header small', { hasText: 'Saved' }).first().waitFor()
       const other = await imap(srv)
       await other.run('SELECT Drafts')
@@ -1068,7 +1067,7 @@ export const scenarios = [
     },
   },
   {
-    id: '25b', name: 'the session ends, the disk is full: said in words, nothing is lost', allow: [...offline, /401|503/],
+    id: '25b', name: 'the session ends, the disk is full: said in words, nothing is lost', dark: true, allow: [...offline, /401|503/],
     async run(s, srv) {
       await s.signIn()
       await s.page.keyboard.press('c')
@@ -1428,7 +1427,7 @@ export const scenarios = [
     },
   },
   {
-    id: '30', name: 'one draft in two tabs: said in words, both texts kept',
+    id: '30', name: 'one draft in two tabs: said in words, both texts kept', dark: true,
     async run(s, srv) {
       await s.signIn()
       await s.page.keyboard.press('c')

@@ -101,14 +101,14 @@ export async function putAway(d: Draft): Promise<boolean> {
 let bringing: Promise<number> | null = null, later = 0
 export function saveClosed(): Promise<number> {
   return (bringing ??= (async () => {
-    let left = 0
+    let left = 0, brought = false
     for (const d of (await keptDrafts()).filter((d) => d.closed)) {
       const done = await alone('draft-' + d.key, async () => {
         try {
           const o = await store(d, senderOf(d))
           if (o?.id && !o.sent) toast(t('Another version of this draft is in Drafts.'), undefined, false, 20)
           forget(d.key)
-          return true
+          return (brought = true)
         } catch (e) {
           if (e instanceof JMAPError && !/^server|^http-|^rateLimit|^overQuota/.test(e.type)) { toast(t('Not saved: {why}', { why: why(e) }), undefined, true); compose(seedOf(d)) }
           return false
@@ -118,8 +118,9 @@ export function saveClosed(): Promise<number> {
     }
     clearTimeout(later)
     if (left) later = window.setTimeout(saveClosed, 30_000)
+    if (brought) void mail.sync()
     return left
-  })().finally(() => { bringing = null; mail.sync() }))
+  })().finally(() => { bringing = null }))
 }
 const senderOf = (d: Draft): Address => ({ name: mail.sender(d.account || '', d.from)?.name || null, email: d.from || client.user })
 // alone does something while no other window does it.
