@@ -126,6 +126,22 @@ func socketBoundaries(t *testing.T, r *rig, request func(n int) string) {
 	}
 }
 
+// RFC 8621 §7.5: what is too large to be sent is refused with the limit.
+func TestTooLargeToSend(t *testing.T) {
+	for _, c := range []struct {
+		size, limit int64
+		want        string
+	}{{9, 0, ""}, {9, 9, ""}, {10, 9, `{"type":"tooLarge","description":"the message is too large to be sent","maxSize":9}`}} {
+		got := ""
+		if se, ok := asSetError(tooLargeToSend(c.size, c.limit)); ok {
+			got = string(wire.Append(nil, se.object()))
+		}
+		if got != c.want {
+			t.Errorf("%d of %d: %s", c.size, c.limit, got)
+		}
+	}
+}
+
 // FuzzHighlighted: what a snippet shows is text and marks, whole characters, and no longer
 // than RFC 8621 §5 allows.
 func FuzzHighlighted(f *testing.F) {

@@ -311,6 +311,9 @@ const maxRecipients = 1000
 
 // mayAccept asks delivery about sender and recipients, RFC 8621 §7.5.
 func (s *setter) mayAccept(e *email, env *envelope) error {
+	if err := tooLargeToSend(e.size, s.opts.Store.Limits().MessageBytes); err != nil {
+		return err
+	}
 	switch {
 	case len(env.to) == 0:
 		return unfit("noRecipients", "")
@@ -338,6 +341,15 @@ func (s *setter) mayAccept(e *email, env *envelope) error {
 		}
 	}
 	return s.probe(env)
+}
+
+// tooLargeToSend refuses a message over a limit (0 or less: none), RFC 8621 §7.5: it may
+// have come when the limit was another.
+func tooLargeToSend(size, limit int64) error {
+	if limit <= 0 || size <= limit {
+		return nil
+	}
+	return unfit("tooLarge", "the message is too large to be sent").with("maxSize", limit)
 }
 
 func (e *setError) with(name string, v any) *setError {
