@@ -83,17 +83,19 @@ func (s *setter) envelope(e *email, given any, identity values) (*envelope, time
 // holdOf reads FUTURERELEASE among the parameters of MAIL, RFC 4865 §4.
 func (s *setter) holdOf(v any, now time.Time) (time.Time, error) {
 	params, _ := v.(map[string]any)
-	at := now
+	at, holds := now, 0
 	for name, val := range params {
 		text, _ := val.(string)
 		switch strings.ToUpper(name) {
 		case "HOLDFOR":
+			holds++
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 0 {
 				return at, invalidProperties("not a number of seconds", "envelope/mailFrom/parameters")
 			}
 			at = now.Add(time.Duration(n) * time.Second)
 		case "HOLDUNTIL":
+			holds++
 			t, err := time.Parse(time.RFC3339, text)
 			if err != nil {
 				return at, invalidProperties("not a time", "envelope/mailFrom/parameters")
@@ -103,6 +105,9 @@ func (s *setter) holdOf(v any, now time.Time) (time.Time, error) {
 		default:
 			return at, invalidProperties("an unknown parameter: "+name, "envelope/mailFrom/parameters")
 		}
+	}
+	if holds > 1 { // RFC 4865 §3
+		return at, invalidProperties("HOLDFOR and HOLDUNTIL exclude each other", "envelope/mailFrom/parameters")
 	}
 	if at.Sub(now) > s.limits.MaxDelayedSend {
 		return at, invalidProperties("too far ahead", "envelope/mailFrom/parameters")
