@@ -179,8 +179,11 @@ func (f *filterCompiler) matches(boxes []store.MailboxID, key search.Key) ([]sto
 	one := len(boxes) == 1
 	for _, id := range boxes {
 		snap, err := f.r.snapshot(id)
-		if err != nil || snap == nil {
+		if err != nil {
 			return nil, err
+		}
+		if snap == nil { // removed meanwhile: the others are searched all the same
+			continue
 		}
 		if one {
 			list = slices.Grow(list, snap.Len())

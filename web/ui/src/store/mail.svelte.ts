@@ -428,6 +428,7 @@ export class Mail {
           if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
         }
       }
+      over() // also where there was nothing to write: sync may wait for it
       landed()
       cache.unqueue(await kept)
       this.settle(changes)
