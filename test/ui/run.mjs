@@ -3,13 +3,14 @@ import { demo, openBrowser, openTrap, Stage, within } from './harness.mjs'
 import { scenarios as usual } from './scenarios.mjs'
 import { trouble } from './trouble.mjs'
 import { shared } from './shared.mjs'
+import { triage } from './triage.mjs'
 
 const only = process.env.ONLY ? new RegExp(process.env.ONLY) : null
 const say = (o) => process.stdout.write(JSON.stringify(o) + '\n')
 process.on('unhandledRejection', (e) => process.stderr.write('unhandled: ' + (e?.stack || e) + '\n'))
 const trap = await openTrap()
 const browser = await openBrowser(trap)
-const queue = [], scenarios = [...usual, ...trouble, ...shared]
+const queue = [], scenarios = [...usual, ...trouble, ...shared, ...triage]
 for (const s of scenarios) {
   if (s.pending) { say({ id: s.id, name: s.name, pending: s.pending }); continue }
   for (const variant of ['', ...(s.dark ? ['dark'] : []), ...(s.phone ? ['phone'] : []), ...(s.dark && s.phone && s.both ? ['dark phone'] : [])]) {

@@ -53,7 +53,7 @@ export const trouble = [
       // Three windows fit: what stands in the first is a draft when a fourth comes.
       for (const n of ['first', 'second', 'third', 'fourth']) await write(p, `The ${n} window`)
       equal(await p.locator('.cmp').count(), 3, 'three windows')
-      for (const n of ['first', 'second', 'third', 'fourth']) await eventually(async () => (await found(other, 'Drafts', `SUBJECT "The ${n} window"`)) === 1, `the ${n} is a draft, once`)
+      for (const n of ['first', 'second', 'third', 'fourth']) await eventually(async () => { equal(await found(other, 'Drafts', `SUBJECT "The ${n} window"`), 1, 'drafts'); return true }, `the ${n} is a draft, once`)
       for (let n = 2; n >= 0; n--) {
         await p.locator('.cmp').first().getByRole('button', { name: 'Save and close' }).click()
         await eventually(async () => (await p.locator('.cmp').count()) === n, 'closed')

@@ -68,9 +68,11 @@ async function move(way: string | undefined, label: (n: number) => string, o: { 
   const toOf = (id: string) => (o.role ? role(o.role, ofAccount(id)) : way), to = o.role ? role(o.role, ofAccount((o.threads ?? targets())[0])) : way
   if (!to) return toast(t('There is no such mailbox here.'), undefined, true)
   if (ui.all && !o.threads) {
-    const patch: Record<string, unknown> = { ...o.keywords, ...(o.from ? { [`mailboxIds/${o.from}`]: null, [`mailboxIds/${to}`]: true } : { mailboxIds: { [to]: true } }) }
+    const account = mail.query.account, from = o.from && role(o.from, account)
+    if (ofAccount(to) !== account || o.from && !from) return notHere()
+    const patch: Record<string, unknown> = { ...o.keywords, ...(from ? { [`mailboxIds/${from}`]: null, [`mailboxIds/${to}`]: true } : { mailboxIds: { [to]: true } }) }
     ui.all = false; ui.selected = []
-    return mail.bulk(patch, (n) => t('Moved {n, plural, one {# message} other {# messages}} to {box}', { n, box: boxName(mail.boxByID(to)!, t) }))
+    return mail.bulk(patch, (n) => t('Moved {n, plural, one {# message} other {# messages}} to {box}', { n, box: boxName(mail.boxByID(to)!, t) }), from)
   }
   const threads = o.threads ?? targets()
   if (!threads.length) return
@@ -164,7 +166,9 @@ export async function mute(threads = targets()) {
 
 export const snooze = async (until: Date, said: string) => {
   const threads = targets(), inbox = role('inbox')!, changes = new Map<string, Patch>()
-  for (const e of await emailsOf(threads)) if (e.mailboxIds[inbox] || here() && e.mailboxIds[here()!]) changes.set(e.id, { snoozed: { until: until.toISOString().replace(/\.\d+/, '') } })
+  const all = await emailsOf(threads)
+  if (here() === role('snoozed')) await mail.snoozedUntil(all.map((e) => e.id)) // so that undo knows
+  for (const e of all) if (e.mailboxIds[inbox] || here() && e.mailboxIds[here()!]) changes.set(e.id, { snoozed: { until: until.toISOString().replace(/\.\d+/, '') } })
   if (!changes.size) return
   const leaves = here() !== role('snoozed')
   if (leaves) next(threads)
@@ -177,6 +181,10 @@ export function snoozeTimes(): { name: string; at: Date }[] {
 }
 
 export async function label(box: string) {
+  if (ui.all) {
+    ui.all = false; ui.selected = []
+    return mail.bulk({ [`mailboxIds/${box}`]: true }, () => t('Label {box} added', { box: mail.boxByID(box)!.name }))
+  }
   const all = await emailsOf(targets()), on = !all.every((e) => e.mailboxIds[box])
   const changes = new Map<string, Patch>()
   for (const e of all) if (!!e.mailboxIds[box] !== on && (on || Object.keys(e.mailboxIds).length > 1)) changes.set(e.id, { [`mailboxIds/${box}`]: on || null })
@@ -260,6 +268,13 @@ async function addSender() {
   if (!c) openCard('', true, true, { name: from.name || '', email: from.email })
 }
 
+// pane moves the focus between what stands beside each other: mailboxes, list, message.
+function pane(step: number) {
+  const one = (q: string) => document.querySelector<HTMLElement>(q), all = [one('nav.side a.on') || one('nav.side a'), one('#list'), one('#reader')].filter((x) => !!x?.getClientRects().length)
+  const at = all.findIndex((x) => x!.closest('nav.side, .list, .read')?.contains(document.activeElement))
+  all[at < 0 ? (step > 0 ? 0 : all.length - 1) : (at + step + all.length) % all.length]?.focus()
+}
+
 export const actions: Action[] = [
   a('contact-new', 'New contact', 'Contacts', 'user', ['n'], () => openCard('', false, true)),
   a('contact-edit', 'Edit the contact', 'Contacts', 'pen', ['e'], () => (ui.cardEdit = true), { when: aCard }),
@@ -324,6 +339,8 @@ export const actions: Action[] = [
   a('junked', 'Junk|mailbox', 'Go to', 'spam', ['g j'], goRole('junk')),
   a('trashed', 'Trash', 'Go to', 'trash', ['g x'], goRole('trash')),
   a('contacts', 'Contacts', 'Go to', 'user', ['g c'], () => go('contacts')),
+  a('pane-next', 'Next pane', 'Go to', 'list', ['F6'], () => pane(1)),
+  a('pane-previous', 'Previous pane', 'Go to', 'list', ['Shift+F6'], () => pane(-1)),
   a('palette', 'Command palette', 'View', 'palette', ['Ctrl+K'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('more', 'More actions', 'View', 'more', ['.'], () => { ui.paletteText = ''; ui.overlay = 'palette' }),
   a('help', 'Keyboard shortcuts', 'View', 'keys', ['?'], () => (ui.overlay = 'help')),

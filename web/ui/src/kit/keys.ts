@@ -15,7 +15,7 @@ function spell(p: Press): string {
 
 export function find(p: Press, typing: boolean): Action | 'prefix' | undefined {
   const k = spell(p), single = !k.startsWith('Ctrl+') && !k.startsWith('Alt+')
-  if (typing && single || single && !settings.keys && k.length === 1) return
+  if (typing && single && !/^(Shift\+)?F\d+$/.test(k) || single && !settings.keys && k.length === 1) return
   const full = prefix ? prefix + ' ' + k : k
   prefix = ''
   const hit = actions.find((x) => x.keys?.includes(full) && (!x.when || x.when()))

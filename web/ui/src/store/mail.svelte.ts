@@ -128,6 +128,7 @@ export class Mail {
 
   // takeUp goes on with what another page left.
   private async takeUp() {
+    this.takeUndo()
     const left = async () => { for (const q of await cache.queued()) this.resume(q) }
     await left()
     cache.onLast(left)
@@ -260,13 +261,15 @@ export class Mail {
   sync(): Promise<void> {
     if (this.syncing) { this.again = true; return this.syncing }
     this.syncing = (async () => {
-      for (;;) {
-        this.again = false
-        await Promise.all([this.syncOnce(), ...this.shared.map((s) => this.syncOnce(s))])
-        if (!this.again) return
-        await new Promise((r) => setTimeout(r, 250)) // a flood of changes is taken in pieces
-      }
-    })().finally(() => { this.syncing = null })
+      try {
+        for (;;) {
+          this.again = false
+          await Promise.all([this.syncOnce(), ...this.shared.map((s) => this.syncOnce(s))])
+          if (!this.again) return
+          await new Promise((r) => setTimeout(r, 250)) // a flood of changes is taken in pieces
+        }
+      } finally { this.syncing = null } // with the last look at again: who comes later begins another one
+    })()
     return this.syncing
   }
 
@@ -308,9 +311,9 @@ export class Mail {
           const r = pick(out, 5)
           const lack = (r.added as any[]).map((a) => a.id).filter((id) => !this.emails.has(id))
           if (lack.length) await this.fetchWithThreads(lack, account)
-          // What was asked before rows were brought back knows nothing of that: they would leave once more. The next answer
-          // begins where this one did, and tells both.
-          if (this.bringing || brought !== this.brought) { await this.tail; this.again = true } else q.apply(r)
+          // What was asked before rows were brought back knows nothing of that: they would leave once more. The action asks again
+          // when it is done, from where this answer began.
+          if (!this.bringing && brought === this.brought) q.apply(r)
         } catch (e) {
           if (!(e instanceof JMAPError)) throw e
           q.refresh()
@@ -377,6 +380,14 @@ export class Mail {
     this.rev++
   }
 
+  // snoozedUntil asks until when messages are put off.
+  async snoozedUntil(ids: string[]) {
+    try {
+      const list = pick(await client.read([['Email/get', { ids: ids.slice(0, 500), properties: ['id', 'snoozed'] }]]), 0).list as { id: string; snoozed: { until: string } | null }[]
+      for (const e of list) if (e.snoozed) snoozed.set(e.id, { until: e.snoozed.until }); else snoozed.delete(e.id)
+    } catch { /* undo brings them back to where they came from */ }
+  }
+
   // act applies changes at once and tells the server. hides are threads that leave the
   // present list.
   act(changes: Map<string, Patch>, label: string, hides: string[], o: { undo?: boolean; say?: boolean; open?: string; also?: Op['also'] } = {}): Op {
@@ -393,13 +404,14 @@ export class Mail {
       this.canUndo = true
     }
     op.also?.(true)
+    this.keepUndo()
     this.run(op.changes, op.hides.length ? op.query : null, op.hides, true)
     if (o.say !== false && label) toast(label, o.undo !== false ? { text: t('Undo'), run: () => this.undo(op) } : undefined)
     return op
   }
 
   private async run(changes: Map<string, Patch>, q: Query | null, hides: string[], hide: boolean, resumed?: cache.Queued) {
-    for (const [id, p] of changes) { this.pending.set(id, [...(this.pending.get(id) || []), p]); const th = this.emails.get(id)?.threadId; if (th) this.acted.add(th) }
+    for (const [id, p] of changes) { this.pending.set(id, [...(this.pending.get(id) || []), p]); const th = this.emails.get(id)?.threadId; if (th && 'snoozed' in p) this.acted.delete(th) /* the server says where it goes */; else if (th) this.acted.add(th) }
     this.rev++
     this.replace()
     this.waiting++
@@ -428,11 +440,10 @@ export class Mail {
           if (e) { const c = { ...e, mailboxIds: { ...e.mailboxIds }, keywords: { ...e.keywords } }; applyPatch(c, p); this.emails.set(id, c); this.touched.add(id) }
         }
       }
-      over() // also where there was nothing to write: sync may wait for it
       landed()
       cache.unqueue(await kept)
-      this.settle(changes)
       await this.sync()
+      this.settle(changes) // not before: an answer that was asked before the change knows nothing of it
       q?.show(hides)
     } catch (e) {
       landed()
@@ -441,6 +452,7 @@ export class Mail {
       q?.show(hides)
       this.undoStack = this.undoStack.filter((o) => o.changes !== changes)
       this.canUndo = this.undoStack.length > 0
+      this.keepUndo()
       if (!(e instanceof LoggedOut)) toast(t('The server did not make this change: {why}', { why: why(e) }), undefined, true)
       this.sync()
     } finally { over(); this.waiting-- }
@@ -472,6 +484,7 @@ export class Mail {
     this.undoStack = this.undoStack.filter((o) => o !== op)
     this.redoStack.push(op)
     this.canUndo = this.undoStack.length > 0
+    this.keepUndo()
     op.query?.show(op.hides)
     // What hid the rows may still be under way: hidden once less now, shown once less at its end.
     op.query?.hide([])
@@ -483,22 +496,37 @@ export class Mail {
     return op
   }
 
+  // What can be undone stays with the window when it is loaded anew, but for what more belongs to than changes of messages.
+  private keepUndo() {
+    const list = this.undoStack.filter((o) => !o.also).map((o) => ({ changes: [...o.changes], inverse: [...o.inverse], label: o.label, hides: o.hides }))
+    try { while (list.length && JSON.stringify(list).length > 1e6) list.shift(); sessionStorage.setItem('undo', JSON.stringify({ of: this.account, list })) } catch { /* full */ }
+  }
+  private takeUndo() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem('undo') || 'null')
+      if (kept?.of !== this.account || this.undoStack.length) return
+      this.undoStack = kept.list.map((o: any) => ({ ...o, changes: new Map(o.changes), inverse: new Map(o.inverse), query: null }))
+      this.canUndo = this.undoStack.length > 0
+    } catch { /* nothing was kept */ }
+  }
+
   redo(): Op | undefined {
     const op = this.redoStack.pop()
     if (!op) return
     this.undoStack.push(op)
     this.canUndo = true
     op.also?.(true)
+    this.keepUndo()
     this.run(op.changes, op.query, op.hides, true)
     toast(op.label)
     return op
   }
 
-  // bulk changes all that the present list would show, as a job of the server.
-  async bulk(patch: Record<string, unknown>, label: (n: number) => string) {
-    const q = this.query
+  // bulk changes all that the present list would show, or what of it is in a mailbox, as a job of the server.
+  async bulk(patch: Record<string, unknown>, label: (n: number) => string, inMailbox = '') {
+    const q = this.query, filter = inMailbox && q.filter.inMailbox !== inMailbox ? { operator: 'AND', conditions: [q.filter, { inMailbox }] } : q.filter
     try {
-      const job = pick(await client.write([['Email/bulk', { filter: q.filter, patch }]]), 0)
+      const job = pick(await client.write([['Email/bulk', { filter, patch }]]), 0)
       const id = job.jobId
       const wait = async (end: string) => {
         for (;;) {
@@ -541,10 +569,13 @@ export function applyPatch(e: Email, p: Patch) {
   }
 }
 
+// snoozed are the times of what was put off before, as far as somebody asked.
+const snoozed = new Map<string, { until: string }>()
+
 function inverseOf(e: Email, p: Patch): Patch {
   const out: Patch = {}
   for (const k in p) {
-    if (k === 'snoozed') { out[k] = p[k] ? null : { until: new Date(Date.now() + 36e5).toISOString().replace(/\.\d+/, '') }; continue }
+    if (k === 'snoozed') { out[k] = snoozed.get(e.id) ?? null; continue }
     const [what, id] = k.split(/\/(.*)/s)
     const has = !!(what === 'keywords' ? e.keywords : e.mailboxIds)[id]
     if (has !== !!p[k]) out[k] = has || null

@@ -60,13 +60,23 @@ export async function readBy(id: string): Promise<string[]> {
   return (pick(out, 1).list as { deliveryStatus: Record<string, { displayed: string }> | null }[]).flatMap((s) => Object.entries(s.deliveryStatus || {}).filter(([, d]) => d.displayed === 'yes').map(([who]) => who))
 }
 
-// outcome is what it came to, for all whom it was sent to.
-export function outcome(events: Event[]): [text: string, level: Level] {
+function lastFates(events: Event[]): string[] {
   const last = new Map<string, string>()
   for (const e of events) for (const f of e.recipients) if (fates[f.became]) last.set(f.address, f.became)
-  const all = [...last.values()].map((b) => levels[b])
+  return [...last.values()]
+}
+
+// goesOn reports whether more is to come: for somebody nothing final has happened.
+export function goesOn(events: Event[]): boolean {
+  const last = lastFates(events)
+  return !last.length || last.some((b) => levels[b] === 'waits')
+}
+
+// outcome is what it came to, for all whom it was sent to.
+export function outcome(events: Event[]): [text: string, level: Level] {
+  const last = lastFates(events), all = last.map((b) => levels[b])
   if (!all.length) return [t('Nothing is known of it yet.'), '']
-  if (all.every((l) => l === 'good')) return [[...last.values()].includes('relayed') ? t('Yes. The other server has taken it; whether it was read, it does not say.') : t('Yes. It was delivered.'), 'good']
+  if (all.every((l) => l === 'good')) return [last.includes('relayed') ? t('Yes. The other server has taken it; whether it was read, it does not say.') : t('Yes. It was delivered.'), 'good']
   if (all.includes('warning')) return [all.every((l) => l === 'warning') ? t('No. It did not arrive.') : t('Not for all. Below is for whom, and why.'), 'warning']
   return [t('Not yet. This server goes on trying.'), 'waits']
 }

@@ -19,7 +19,7 @@ export const ui = $state({
   thread: '', // open in the reader
   focus: 0, // row
   selected: [] as string[], all: false,
-  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'settings' | 'menu' | 'source' | 'headers' | 'trace' | 'mailboxes' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view' | 'empty' | 'transfer',
+  overlay: '' as '' | 'palette' | 'help' | 'move' | 'label' | 'snooze' | 'snooze-at' | 'settings' | 'menu' | 'source' | 'headers' | 'trace' | 'mailboxes' | 'preview' | 'rules' | 'away' | 'search' | 'group' | 'twins' | 'view' | 'empty' | 'transfer',
   preview: { files: [] as Part[], at: 0 }, ruleFrom: '',
   card: '', cards: [] as string[], cardFocus: '', cardEdit: false, cardSeed: { name: '', email: '' }, group: '', // contacts, by uid
   paletteText: '', menuFor: '', toEmpty: '' /* a mailbox */, sidebar: false, sourceOf: '',
