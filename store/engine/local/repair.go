@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -18,6 +20,9 @@ import (
 // new place. Copies are the standby, whose files have the same bytes at the same
 // places, and backups. A copy from before the blob was moved has it in its log,
 // in the frame whose LSN is in the blob's id.
+
+// repairPatience is how long a repair waits for files that others hold.
+const repairPatience = time.Minute
 
 // Repair implements engine.Repairer.
 func (e *Engine) Repair(ctx context.Context, report func(string)) error {
@@ -69,36 +74,89 @@ func (k *keeping) replaceSegments(bad map[uint32]struct{}) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	e := k.e
-	e.keeper.pass.Lock()
-	defer e.keeper.pass.Unlock()
-	if err := e.writeIndex(); err != nil { // so that the next start need not read them
+	if err := k.emptySegments(bad); err != nil {
 		return err
 	}
-	var victims []victim
-	err := e.eachFile(func(v victim) error {
-		if _, ok := bad[uint32(v.number)]; ok && v.place == inLog {
-			victims = append(victims, v)
-		}
-		return nil
-	})
+	if _, active := bad[k.e.end.Load().segment]; active {
+		k.mended("the last segment of the log is damaged, but still written to: what it changed is safe; repair once more when it is full")
+	}
+	return k.awaitRemoval(bad)
+}
+
+// emptySegments moves the blobs of segments elsewhere. Those that remain, and are
+// not the active one, are in bad.
+func (k *keeping) emptySegments(bad map[uint32]struct{}) error {
+	k.e.keeper.pass.Lock()
+	defer k.e.keeper.pass.Unlock()
+	if err := k.e.writeIndex(); err != nil { // so that the next start need not read them
+		return err
+	}
+	victims, err := k.sealed(bad)
 	for _, v := range victims {
 		if err == nil && v.live > 0 {
 			err = k.copyBlobs([]victim{v})
 		}
 	}
-	if err = errors.Join(err, k.drop(), k.remove()); err != nil {
+	return err
+}
+
+// sealed returns the segments of a set that are sealed.
+func (k *keeping) sealed(set map[uint32]struct{}) (list []victim, err error) {
+	err = k.e.eachFile(func(v victim) error {
+		if _, ok := set[uint32(v.number)]; ok && v.place == inLog {
+			list = append(list, v)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// awaitRemoval removes emptied segments. Those of which a backup, or a standby that
+// catches up, still needs the files, it waits for: a check would find them damaged.
+// After a while it leaves them to the keeper.
+func (k *keeping) awaitRemoval(bad map[uint32]struct{}) error {
+	e := k.e
+	gone, err := k.sealed(bad)
+	if err != nil {
 		return err
 	}
-	if _, active := bad[e.end.Load().segment]; active {
-		k.mended("the last segment of the log is damaged, but still written to: what it changed is safe; repair once more when it is full")
-	}
-	for _, v := range victims {
-		if _, err := e.fs.Stat(e.fileName(v.fileKey)); errors.Is(err, errNotExist) {
+	gone = slices.DeleteFunc(gone, func(v victim) bool { return v.live > 0 })
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for begin, told := e.space.since(), false; len(gone) > 0; told = true {
+		if err := k.removeEmpty(); err != nil {
+			return err
+		}
+		gone = slices.DeleteFunc(gone, func(v victim) bool {
+			_, err := e.fs.Stat(e.fileName(v.fileKey))
+			if !errors.Is(err, errNotExist) {
+				return false
+			}
 			k.mended(fmt.Sprintf("segment %d is replaced: all that it had is elsewhere", v.number))
+			return true
+		})
+		if len(gone) == 0 || e.space.since()-begin > repairPatience {
+			break
+		}
+		if !told {
+			for _, v := range gone {
+				k.mended(fmt.Sprintf("all that segment %d had is elsewhere; its file goes when no backup runs and the standby has all", v.number))
+			}
+		}
+		select {
+		case <-k.ctx.Done():
+			return k.ctx.Err()
+		case <-tick.C:
 		}
 	}
 	return nil
+}
+
+// removeEmpty removes files in which nothing lives, if nobody holds them.
+func (k *keeping) removeEmpty() error {
+	k.e.keeper.pass.Lock()
+	defer k.e.keeper.pass.Unlock()
+	return errors.Join(k.drop(), k.remove())
 }
 
 // remakeBase makes the index's copy anew.

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -149,6 +150,60 @@ func TestRepairFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.e = mustOpen(t, opt)
+	s.verify()
+}
+
+// TestRepairHeld damages the last frame of a full segment while a backup, say, has
+// its files: the repair tells so, waits, and does not leave the segment behind. If it
+// is called off meanwhile, the next one goes on.
+func TestRepairHeld(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprint("called off=", off), func(t *testing.T) { repairHeld(t, off) })
+	}
+}
+
+func repairHeld(t *testing.T, off bool) {
+	disk := newDisk(t)
+	opt := Options{FS: disk, Dir: "/srv/store", SegmentSize: 256 << 10, CollectEvery: -1, MinFree: -1, Reserve: -1, ScrubEvery: -1}
+	s := newSpaceTest(t, opt, 600)
+	last := blobRecord{}
+	victim := ""
+	for key, id := range s.blobs {
+		if r, err := s.e.blobRecord(id); err != nil {
+			t.Fatal(err)
+		} else if r.place == inLog && r.where == 2 && r.offset > last.offset {
+			last, victim = r, key
+		}
+	}
+	s.del(int(victim[0]-'0'), victim[2:]) // a damaged blob that no copy has would keep the segment
+	s.collect()
+	edit(t, disk, s.e.segmentName(2), func(b []byte) []byte { b[last.offset+20] ^= 8; return b })
+	s.e.segs.closeAll() // MemFS: what is open does not see what edit wrote
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.e.keeper.files.RLock()
+	var done []string
+	err := s.e.Repair(ctx, func(d string) {
+		if done = append(done, d); strings.Contains(d, "its file goes when") {
+			if off {
+				cancel()
+			} else {
+				s.e.keeper.files.RUnlock()
+			}
+		}
+	})
+	if off {
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("called off: %v", err)
+		}
+		s.e.keeper.files.RUnlock()
+		err = s.e.Repair(t.Context(), func(d string) { done = append(done, d) })
+	}
+	if n := strings.Count(strings.Join(done, "\n"), "segment 2 is replaced"); n != 1 || err != nil {
+		t.Errorf("repair did %q, %v", done, err)
+	}
+	s.verify() // which checks the store, too
+	s.reopen(opt)
 	s.verify()
 }
 
