@@ -1704,6 +1704,35 @@ export const scenarios = [
     },
   },
   {
+    id: '31c', name: 'a file of contacts, while an answer of before is under way',
+    async run(s) {
+      await s.signIn()
+      const p = s.page, there = await p.context().newPage()
+      await there.goto(p.url())
+      await there.locator('#list').waitFor()
+      for (const w of [p, there]) { await w.keyboard.press('g'); await w.keyboard.press('c'); await w.getByText('No contacts yet.').waitFor() }
+      // The upload waits until the book is asked for because of the other window; that answer, until the file is in.
+      const gate = () => { let open; return { is: new Promise((f) => (open = f)), open } }, uploading = gate(), asked = gate(), imported = gate()
+      await p.route('**/jmap/upload/**', async (r) => { uploading.open(); await asked.is; await r.continue() })
+      let holds = false
+      await p.route('**/jmap/api', async (r) => {
+        const body = r.request().postData() || '', answer = await r.fetch()
+        if (/ContactCard\/import/.test(body)) imported.open()
+        if (holds && /ContactCard\/changes/.test(body)) { holds = false; asked.open(); await imported.is }
+        await r.fulfill({ response: answer }).catch(() => {})
+      })
+      const vcf = ['Émile Zola', 'Žofie Nováková'].map((n, i) => `BEGIN:VCARD\r\nVERSION:4.0\r\nUID:urn:test:${i}\r\nFN:${n}\r\nEND:VCARD\r\n`).join('')
+      await p.locator('#contact-file').setInputFiles({ name: 'people.vcf', mimeType: 'text/vcard', buffer: Buffer.from(vcf) })
+      await uploading.is
+      holds = true
+      await there.getByRole('button', { name: 'New contact' }).first().click()
+      await there.getByRole('form', { name: 'New contact' }).getByLabel('First name').fill('Ada')
+      await there.getByRole('button', { name: 'Save' }).click()
+      await p.locator('.toast', { hasText: 'Brought in 2 contacts' }).waitFor()
+      for (const name of ['Ada', 'Émile Zola', 'Žofie Nováková']) await p.locator('.ct', { hasText: name }).waitFor()
+    },
+  },
+  {
     id: '32', name: 'a rule from a message: what it would match is what it changes; own Sieve stays byte for byte', dark: true,
     async run(s) {
       const own = '# mine\r\nrequire ["vacation"];\n\tif header :is "X-Mine" "yes" { keep; }  \n'

@@ -21,6 +21,7 @@ class Contacts {
   private state = ''
   private full = new Map<string, Card>() // by uid
   private running: Promise<unknown> | null = null
+  private next: Promise<unknown> | null = null
   private tail: Promise<unknown> = Promise.resolve()
   private open = 0 // changes that the server has not confirmed
 
@@ -29,10 +30,12 @@ class Contacts {
   readonly twins = $derived(twins(this.all))
   byUID(uid: string) { return this.all.find((c) => c.uid === uid) }
 
-  // sync brings the book up to the server's state; the first time it loads it.
+  // sync brings the book up to what the server has now; the first time it loads it. What is
+  // under way may have asked before: then it asks once more.
   sync(): Promise<unknown> {
-    if (this.open) return this.tail // it asks when it is done
-    return (this.running ??= (this.ready ? this.follow() : this.load()).then(() => { this.failed = false }, () => { this.failed = !this.ready }).finally(() => (this.running = null)))
+    if (this.open) return this.tail.then(() => this.sync())
+    if (this.running) return (this.next ??= this.running.then(() => { this.next = null; return this.sync() }))
+    return (this.running = (this.ready ? this.follow() : this.load()).then(() => { this.failed = false }, () => { this.failed = !this.ready }).finally(() => (this.running = null)))
   }
 
   private async load() {
@@ -81,10 +84,17 @@ class Contacts {
   }
 
   card(uid: string): Card | undefined { this.rev; return this.full.get(uid) }
-  // look loads cards in full.
+  // get loads cards in full, by id.
+  async get(ids: string[]): Promise<Card[]> {
+    const out: Card[] = []
+    for (let i = 0; i < ids.length; i += batch) out.push(...(pick(await client.read([['ContactCard/get', { ids: ids.slice(i, i + batch) }]]), 0).list as Card[]).map(clean))
+    for (const c of out) this.full.set(c.uid, c)
+    return out
+  }
+  // look has cards in full, by uid.
   async look(uids: string[]): Promise<Card[]> {
     const lack = uids.filter((u) => !this.full.has(u)).map((u) => this.byUID(u)?.id).filter((id): id is string => !!id)
-    for (let i = 0; i < lack.length; i += batch) for (const c of pick(await client.read([['ContactCard/get', { ids: lack.slice(i, i + batch) }]]), 0).list as Card[]) this.full.set(c.uid, clean(c))
+    await this.get(lack)
     if (lack.length) this.rev++
     return uids.map((u) => this.full.get(u)).filter((c): c is Card => !!c)
   }
@@ -241,7 +251,7 @@ export async function take(file: File) {
     const blob = await client.upload(new Blob([text], { type: 'text/vcard' }))
     const r = pick(await client.write([['ContactCard/import', { blobId: blob.blobId }]]), 0)
     await contacts.sync()
-    const by = new Map(contacts.all.map((c) => [c.id, c.uid])), came = await contacts.look((r.ids as string[]).map((id) => by.get(id)!).filter(Boolean))
+    const came = await contacts.get(r.ids)
     if (!came.length) throw new Error(t('there is no contact in this file'))
     const before = new Map(old.map((c) => [c.uid, c]))
     contacts.act(came.map((c): Change => [before.get(c.uid) || null, c]), t('Brought in {n, plural, one {# contact} other {# contacts}}', { n: came.length }), true)
